@@ -1,0 +1,43 @@
+/* Control groups, v1, hybrid and v2 behind one face.
+ *
+ * Only the hierarchies that a limit or the device rule needs are touched: on v1 each costs ~90 us. The device rule is
+ * always on (v1: devices controller; v2: an eBPF program on the group), since docker's capabilities hold CAP_MKNOD.
+ */
+#ifndef FB_CGROUP_H
+#define FB_CGROUP_H
+
+#include "error.h"
+#include "spec.h"
+
+#define FB_CGROUP_MAX 12
+
+enum fb_cgroup_mode { FB_CGROUP_NONE, FB_CGROUP_V1, FB_CGROUP_HYBRID, FB_CGROUP_V2 };
+
+struct fb_cgroup {
+	enum fb_cgroup_mode mode;
+	int into;		    /* v2: directory descriptor for CLONE_INTO_CGROUP; -1 otherwise */
+	int procs[FB_CGROUP_MAX];   /* v1: cgroup.procs, open for writing; the child writes "0" to each */
+	int procs_count;
+	char paths[FB_CGROUP_MAX][256]; /* absolute directories, to be removed in the end */
+	int path_count;
+	char memory[256]; /* the directory that counts memory, "" when none */
+};
+
+enum fb_cgroup_mode fb_cgroup_detect(void);
+
+/* Make the group `path` ("/fastbox/<id>"; a relative path is below the caller's own group) with the limits set, nobody in it
+ * yet. On failure nothing is left. EBUSY when it exists with processes in it. */
+int fb_cgroup_create(const char *path, const struct fb_resources *resources, struct fb_cgroup *ret_group,
+		     struct fb_error *err);
+/* Close the descriptors; the groups stay. */
+void fb_cgroup_close(struct fb_cgroup *group);
+/* Apply changed limits to an existing group (update). */
+int fb_cgroup_update(const struct fb_cgroup *group, const struct fb_resources *resources, struct fb_error *err);
+/* Kill all processes in the directories (cgroup.kill on v2, a bounded loop of signals on v1). */
+int fb_cgroup_kill(const char *const *paths, int count, struct fb_error *err);
+/* Remove the directories, children first; retries EBUSY for at most ~1 s. Missing ones are fine. */
+int fb_cgroup_remove(const char *const *paths, int count, struct fb_error *err);
+/* 1 when the kernel killed a process of the group for memory, else 0. */
+int fb_cgroup_oom_killed(const struct fb_cgroup *group);
+
+#endif

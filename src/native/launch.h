@@ -1,0 +1,49 @@
+/* The one function that starts a process in a container, for a new one and for exec: spec -> plan -> clone -> exec.
+ *
+ * The caller is small and single-threaded (the supervisor, the OCI command): the child of a start without user namespace is cloned
+ * with CLONE_VM|CLONE_VFORK on a guarded stack; all others get memory of their own and a socketpair. The caller is the parent: it
+ * reaps `pid` and owns `pidfd`.
+ */
+#ifndef FB_LAUNCH_H
+#define FB_LAUNCH_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cgroup.h"
+#include "error.h"
+#include "spec.h"
+
+/* Clocks of the stages of one start (CLOCK_MONOTONIC, ns); 0: the stage was not reached or not needed. `at` is when it ended. */
+struct fb_stage_clocks {
+	uint64_t begin;
+	uint64_t at[FB_STAGE_COUNT];
+};
+
+struct fb_launch_request {
+	const struct fb_spec *spec;
+	const struct fb_cgroup *cgroup; /* NULL: the caller's own groups */
+	int stdio[3];			/* become 0, 1, 2; -1: /dev/null of the container (ignored with a terminal) */
+	/* For exec only: */
+	const struct fb_process_spec *process; /* NULL: start the spec's own process in new namespaces */
+	bool privileged;		       /* exec --privileged: every capability, no filter */
+	int target_pidfd;		       /* whose namespaces and root to join */
+};
+
+struct fb_launched {
+	pid_t pid;
+	int pidfd;
+	int console; /* the pty's master when a terminal was asked for, else -1 */
+	bool rlimit_clamped;
+	struct fb_stage_clocks clocks;
+};
+
+/* On failure no process, mount or descriptor is left; err names stage, call, errno and path. A command that is missing is stage
+ * FB_STAGE_EXEC with ENOENT, a non-executable one FB_STAGE_EXEC with any other errno: fb_launch_exit_code maps them to 127, 126, 125. */
+int fb_launch(const struct fb_launch_request *request, struct fb_launched *ret_launched, struct fb_error *err);
+int fb_launch_exit_code(const struct fb_error *err);
+
+/* Write the clocks as Chrome trace events (a JSON array) to `path`, appending when it exists. */
+int fb_trace_write(const char *path, const char *id, const struct fb_stage_clocks *clocks, struct fb_error *err);
+
+#endif

@@ -1,0 +1,184 @@
+/* The OCI runtime configuration as typed data: parsed from config.json, validated, nothing decided yet.
+ *
+ * Unknown properties are ignored (the specification demands it); unknown *values* of a known enum
+ * (namespace, capability, rlimit, seccomp action, propagation) are an error, never a default.
+ * All memory is the arena's.
+ */
+#ifndef FB_SPEC_H
+#define FB_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "arena.h"
+#include "error.h"
+
+#define FB_SPEC_MAX_BYTES ((size_t)4 << 20)
+#define FB_SPEC_MAX_DEPTH 64
+
+struct json_object;
+
+struct fb_strv { /* items[count] is NULL */
+	char **items;
+	size_t count;
+};
+
+struct fb_mapping {
+	uint32_t container, host, size;
+};
+
+struct fb_namespace {
+	uint64_t type;	  /* one CLONE_NEW* */
+	const char *path; /* NULL: a new one */
+};
+
+struct fb_mount_spec {
+	const char *destination, *type, *source; /* type and source may be NULL */
+	struct fb_strv options;
+};
+
+struct fb_rlimit {
+	int resource;
+	uint64_t soft, hard;
+};
+
+struct fb_device { /* a node to make */
+	const char *path;
+	char type; /* c, b, u or p */
+	uint32_t major, minor;
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+};
+
+struct fb_device_rule {
+	bool allow;
+	char type;	      /* a, b, c */
+	int64_t major, minor; /* -1: any */
+	unsigned access;      /* FB_ACCESS_* */
+};
+#define FB_ACCESS_READ 1u
+#define FB_ACCESS_WRITE 2u
+#define FB_ACCESS_MKNOD 4u
+
+struct fb_capabilities { /* bit n: capability n */
+	uint64_t bounding, effective, inheritable, permitted, ambient;
+};
+
+/* What is absent has its has_ flag false; the numbers are as OCI has them (bytes, microseconds). */
+struct fb_resources {
+	bool has_memory_limit, has_memory_swap, has_memory_reservation, has_swappiness, oom_kill_disable;
+	int64_t memory_limit, memory_swap, memory_reservation; /* -1: unlimited; swap is memory+swap, as in OCI */
+	uint64_t swappiness;
+	bool has_shares, has_quota, has_period;
+	uint64_t shares, period;
+	int64_t quota;
+	const char *cpuset_cpus, *cpuset_mems; /* NULL: not set */
+	bool has_pids;
+	int64_t pids; /* <= 0: unlimited */
+	bool has_blkio_weight;
+	uint16_t blkio_weight;
+	struct fb_device_rule *devices;
+	size_t device_count;
+	struct fb_strv unified; /* key, value, key, value: cgroup v2 files */
+};
+
+struct fb_seccomp_arg {
+	uint32_t index;
+	uint64_t value, value_two;
+	int op; /* SCMP_CMP_* */
+};
+
+struct fb_seccomp_rule {
+	struct fb_strv names;
+	uint32_t action;	 /* SCMP_ACT_*, errno folded in */
+	struct fb_seccomp_arg *args;
+	size_t arg_count;
+};
+
+struct fb_seccomp_spec {
+	uint32_t default_action;
+	uint32_t *architectures; /* SCMP_ARCH_* */
+	size_t architecture_count;
+	unsigned flags; /* SECCOMP_FILTER_FLAG_* */
+	struct fb_seccomp_rule *rules;
+	size_t rule_count;
+};
+
+struct fb_process_spec {
+	bool terminal;
+	unsigned short rows, columns; /* 0: unknown */
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups;
+	size_t group_count;
+	bool has_umask;
+	mode_t umask;
+	struct fb_strv args, env;
+	const char *cwd;
+	bool has_capabilities;
+	struct fb_capabilities capabilities;
+	struct fb_rlimit *rlimits;
+	size_t rlimit_count;
+	bool no_new_privileges;
+	bool has_oom_score_adj;
+	int oom_score_adj;
+	const char *apparmor, *selinux; /* NULL: not set */
+	/* From `fastbox`, or from an exec's document: looked up in the image. */
+	const char *user;     /* NULL: uid, gid and groups above as they stand */
+	struct fb_strv group_add;
+};
+
+enum fb_stdin_mode { FB_STDIN_NONE, FB_STDIN_ONCE, FB_STDIN_OPEN };
+
+struct fb_engine_spec { /* the `fastbox` object; every pointer NULL and every number 0 without one */
+	const char *id, *directory, *run;
+	struct fb_strv lower; /* topmost first; empty: no overlay */
+	const char *upper, *work;
+	bool overlay_volatile;
+	const char *init;
+	const char *log_path;
+	uint64_t log_max_size;
+	unsigned log_max_file;
+	enum fb_stdin_mode stdin_mode;
+	bool remove;
+	const char *seccomp_cache;
+};
+
+struct fb_spec {
+	struct fb_arena arena;
+	struct fb_process_spec process;
+	const char *root_path; /* absolute: joined with the bundle's directory when it was relative */
+	bool root_readonly;
+	const char *hostname, *domainname;
+	struct fb_mount_spec *mounts;
+	size_t mount_count;
+	struct fb_namespace *namespaces;
+	size_t namespace_count;
+	struct fb_mapping *uid_mappings, *gid_mappings;
+	size_t uid_mapping_count, gid_mapping_count;
+	const char *timens_offsets; /* lines for /proc/self/timens_offsets, or NULL */
+	struct fb_device *devices;
+	size_t device_count;
+	const char *cgroups_path; /* NULL: none asked for */
+	struct fb_resources resources;
+	struct fb_strv sysctl; /* key, value, key, value */
+	struct fb_strv masked_paths, readonly_paths;
+	unsigned long rootfs_propagation; /* MS_PRIVATE ...; 0: not set */
+	struct fb_seccomp_spec *seccomp;  /* NULL: no filter */
+	struct fb_engine_spec engine;
+};
+
+/* Parse and validate `<bundle>/config.json` (a regular file, at most FB_SPEC_MAX_BYTES, never waits on a fifo). */
+int fb_spec_load(const char *bundle, struct fb_spec *ret_spec, struct fb_error *err);
+int fb_spec_parse(const char *text, size_t length, const char *bundle, struct fb_spec *ret_spec,
+		  struct fb_error *err);
+
+/* Parse an exec's document (`{"process": ..., "user": ..., "groups": [...]}`) into `ret_process`, memory from `arena`. */
+int fb_spec_parse_exec(const char *text, size_t length, struct fb_arena *arena,
+		       struct fb_process_spec *ret_process, bool *ret_privileged, struct fb_error *err);
+void fb_spec_free(struct fb_spec *spec);
+
+#endif

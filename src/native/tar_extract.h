@@ -1,0 +1,43 @@
+/* One layer (tar; plain, gzip or zstd) from a descriptor into a directory, in one pass, both digests computed on the way.
+ *
+ * The archive is hostile. Every path is resolved below `root_fd` by openat2; nothing outside it is read, written, created or removed,
+ * whatever the names, links and types say. Every input has a bound (struct fb_extract_limits).
+ */
+#ifndef FB_TAR_EXTRACT_H
+#define FB_TAR_EXTRACT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+struct fb_extract_limits { /* 0: the default */
+	uint64_t max_bytes;   /* of file data written */
+	uint64_t max_entries;
+	uint64_t max_packed;  /* of input read */
+};
+
+enum fb_extract_mode {
+	FB_EXTRACT_LAYER, /* .wh.X -> overlay whiteout, .wh..wh..opq -> trusted.overlay.opaque on the directory */
+	FB_EXTRACT_PLAIN, /* names are names (import of a root tar, unpacking an archive) */
+};
+
+struct fb_extract_result {
+	uint8_t packed_digest[32]; /* sha256 of the bytes read */
+	uint8_t diff_digest[32];   /* sha256 of the uncompressed tar */
+	uint64_t packed_size, tar_size, data_size, entries;
+};
+
+int fb_extract(int archive_fd, int root_fd, enum fb_extract_mode mode, const struct fb_extract_limits *limits,
+	       struct fb_extract_result *ret_result, struct fb_error *err);
+
+/* Remove `name` below `dirfd` and all in it, without following links, whatever the depth and modes. Missing is fine. */
+int fb_remove_tree(int dirfd, const char *name, struct fb_error *err);
+
+/* sha256 of what `fd` yields from its offset to its end; the number of bytes in *ret_size. */
+int fb_digest_fd(int fd, uint8_t ret_digest[32], uint64_t *ret_size, struct fb_error *err);
+/* Copy `in` to `out` to the end of `in`, hashing on the way; more than `max` bytes is EFBIG. */
+int fb_copy_digest(int in, int out, uint64_t max, uint8_t ret_digest[32], uint64_t *ret_size, struct fb_error *err);
+
+#endif
