@@ -1,0 +1,23 @@
+"""Where the store and the live state are: two environment variables and their defaults."""
+
+from __future__ import annotations
+
+import os
+
+DEFAULT_ROOT = "/var/lib/fastbox"
+DEFAULT_RUN = "/run/fastbox"
+
+
+def store_root() -> str:
+    """The store's directory: $FASTBOX_ROOT or /var/lib/fastbox."""
+    return os.path.abspath(os.environ.get("FASTBOX_ROOT") or DEFAULT_ROOT)
+
+
+def run_root() -> str:
+    """The directory of live state: $FASTBOX_RUN or /run/fastbox."""
+    return os.path.abspath(os.environ.get("FASTBOX_RUN") or DEFAULT_RUN)
+
+
+def libexec(program: str) -> str:
+    """The absolute path of a helper program that the wheel installs beside the package."""
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "libexec", program)

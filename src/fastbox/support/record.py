@@ -1,0 +1,69 @@
+"""Frozen, slotted, typed records without the 17 ms that `dataclasses` costs.
+
+A subclass lists annotated fields, with defaults where it likes; type checkers see a frozen keyword-only data class.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_options):  # noqa: D103
+        return lambda cls: cls
+
+
+class _RecordType(type):
+    """Turns annotations into slots; defaults are kept aside, since a slot may not share its name with a class attribute."""
+
+    _fields: tuple[str, ...]
+    _defaults: dict[str, object]
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _RecordType:
+        annotations = namespace.get("__annotations__", {})
+        defaults = {field: namespace.pop(field) for field in annotations if field in namespace}
+        namespace["__slots__"] = tuple(annotations)
+        cls = super().__new__(mcs, name, bases, namespace)
+        inherited = [base for base in bases if isinstance(base, _RecordType)]
+        cls._fields = tuple(f for base in inherited for f in base._fields) + tuple(annotations)
+        cls._defaults = {k: v for base in inherited for k, v in base._defaults.items()} | defaults
+        return cls
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Record(metaclass=_RecordType):
+    """The base of all records: keyword arguments in, frozen values out."""
+
+    def __init__(self, **values: Any) -> None:
+        cls = type(self)
+        for field in cls._fields:
+            if field in values:
+                object.__setattr__(self, field, values.pop(field))
+            elif field in cls._defaults:
+                object.__setattr__(self, field, cls._defaults[field])
+            else:
+                raise TypeError(f"{cls.__name__}: missing argument {field!r}")
+        if values:
+            raise TypeError(f"{cls.__name__}: unknown argument {next(iter(values))!r}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: cannot set {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.as_dict() == other.as_dict()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, field) for field in type(self)._fields))
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{field}={getattr(self, field)!r}" for field in type(self)._fields)
+        return f"{type(self).__name__}({inner})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields and their values, in order; nested records stay records."""
+        return {field: getattr(self, field) for field in type(self)._fields}
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return type(self)(**(self.as_dict() | changes))

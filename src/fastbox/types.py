@@ -1,0 +1,152 @@
+"""The typed values that go in and out of the engine. Sizes are bytes, durations float seconds, times aware or RFC 3339."""
+
+from __future__ import annotations
+
+from fastbox.support.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Mount(Record):
+    """Something mounted into a container: `kind` is "bind", "volume" or "tmpfs"."""
+
+    kind: str
+    target: str
+    source: str = ""
+    read_only: bool = False
+    propagation: str = "rprivate"
+    options: str = ""  # of a tmpfs: "size=64m,mode=1777"
+
+
+class Ulimit(Record):
+    """A resource limit by its lower-case name, such as "nofile"; -1 is unlimited."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+class RunOptions(Record):
+    """All that `run` and `create` take: docker's flags, already parsed to plain values. Absent is None or empty."""
+
+    image: str = ""
+    argv: tuple[str, ...] = ()
+    name: str = ""
+    rootfs: str = ""  # a directory of the host instead of an image
+    hostname: str = ""
+    domainname: str = ""
+    env: tuple[str, ...] = ()  # "NAME=value"
+    user: str | None = None
+    group_add: tuple[str, ...] = ()
+    workdir: str = ""
+    entrypoint: tuple[str, ...] | None = None  # () clears the image's
+    tty: bool = False
+    interactive: bool = False
+    detach: bool = False
+    remove: bool = False
+    init: bool = False
+    read_only: bool = False
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    shm_size: int = 64 << 20
+    memory: int | None = None
+    memory_swap: int | None = None
+    memory_reservation: int | None = None
+    cpus: float | None = None
+    cpu_shares: int | None = None
+    cpu_quota: int | None = None
+    cpu_period: int | None = None
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    pids_limit: int | None = None  # None: 4096; -1 or 0: unlimited
+    ulimits: tuple[Ulimit, ...] = ()
+    sysctls: Mapping[str, str] | None = None
+    network: str = "none"  # "none" or "host"
+    labels: Mapping[str, str] | None = None
+    stop_signal: str = ""
+    stop_timeout: float = 10.0
+    log_driver: str = "json-file"  # or "none"
+    volatile: bool = False  # the writable layer needs no sync: only for containers that are removed
+
+
+class ImageInfo(Record):
+    """One image as `images` lists it: one per reference; `repository` and `tag` are "<none>" without one."""
+
+    id: str  # sha256:<hex> of the config
+    repository: str
+    tag: str
+    digest: str  # of the manifest
+    created: str  # RFC 3339
+    size: int  # bytes of its extracted layers
+
+
+class ImageConfig(Record):
+    """What an image says about how to run it. Data of an image's author: never a control of the engine."""
+
+    id: str
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    workdir: str = ""
+    user: str = ""
+    stop_signal: str = ""
+    labels: Mapping[str, str]
+    exposed_ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    layers: tuple[str, ...]  # absolute directories, topmost first
+
+
+class ContainerInfo(Record):
+    """One container as `ps` lists it."""
+
+    id: str
+    name: str
+    image: str
+    image_id: str
+    command: tuple[str, ...]
+    created: str
+    state: str  # created, running, exited or dead
+    pid: int = 0
+    exit_code: int = 0
+    oom_killed: bool = False
+    error: str = ""
+    started: str = ""
+    finished: str = ""
+    labels: Mapping[str, str]
+
+
+class LogLine(Record):
+    """One line a container wrote, without its newline."""
+
+    time: str  # RFC 3339 with nanoseconds
+    stream: str  # "stdout" or "stderr"
+    text: str
+
+
+class ExecResult(Record):
+    """How an exec'd process ended."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+    duration: float
+
+    def check(self) -> ExecResult:
+        """Itself when the code is 0.
+
+        Raises:
+            ExecFailed: Otherwise, with the tail of stderr.
+        """
+        if self.exit_code:
+            from fastbox.errors import ExecFailed
+
+            tail = self.stderr[-2000:].decode("utf-8", "replace")
+            raise ExecFailed(
+                f"the command ended with code {self.exit_code}", exit_status=self.exit_code, tail=tail
+            )
+        return self
