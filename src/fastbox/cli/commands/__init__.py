@@ -1,0 +1,1 @@
+"""One module a command: NAME, a table of options, execute()."""

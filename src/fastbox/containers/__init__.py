@@ -1,0 +1,1 @@
+"""Containers: options to records, states, and what is done to them."""

@@ -1,0 +1,1 @@
+"""Images: references, archives, manifests and configurations, on the store."""

@@ -1,0 +1,1 @@
+"""What is true in the kernel: the OCI bundle, supervisors, live state."""
