@@ -9,7 +9,8 @@
 #define RULE_MAX 9 /* instructions of one rule at most */
 #define RULES_MAX 4096
 
-/* Registers: 1 the context, 2 the accesses asked for that no rule has decided yet, 3 type, 4 major, 5 minor. */
+/* Registers: 1 the context, 2 the accesses asked for that no rule has decided yet, 3 type, 4 major,
+ * 5 minor. */
 struct program {
 	struct bpf_insn *at;
 	size_t length;
@@ -17,8 +18,11 @@ struct program {
 
 static void emit(struct program *p, unsigned code, unsigned target, int16_t offset, int32_t value)
 {
-	p->at[p->length++] = (struct bpf_insn){
-		.code = (uint8_t)code, .dst_reg = target & 15, .src_reg = BPF_REG_1 & 15, .off = offset, .imm = value};
+	p->at[p->length++] = (struct bpf_insn){.code = (uint8_t)code,
+					       .dst_reg = target & 15,
+					       .src_reg = BPF_REG_1 & 15,
+					       .off = offset,
+					       .imm = value};
 }
 
 static void emit_load(struct program *p, unsigned target, size_t offset)
@@ -27,7 +31,8 @@ static void emit_load(struct program *p, unsigned target, size_t offset)
 }
 
 /* Immediate forms leave the source register 0, or the verifier refuses them. */
-static void emit_now(struct program *p, unsigned code, unsigned target, int16_t offset, int32_t value)
+static void emit_now(struct program *p, unsigned code, unsigned target, int16_t offset,
+		     int32_t value)
 {
 	emit(p, code | BPF_K, target, offset, value);
 	p->at[p->length - 1].src_reg = 0;
@@ -87,11 +92,12 @@ static void build(struct program *p, const struct fb_device_rule *rules, size_t 
 	p->at[p->length - 1].src_reg = BPF_REG_2 & 15;
 	emit_now(p, BPF_ALU64 | BPF_AND, BPF_REG_3, 0, 0xffff);
 	emit_now(p, BPF_ALU64 | BPF_RSH, BPF_REG_2, 0, 16);
-	/* Backwards, since the last rule that matches decides. What comes before a rule for everything can't be reached, and the
-	 * verifier refuses code that it can't reach. */
+	/* Backwards, since the last rule that matches decides. What comes before a rule for
+	 * everything can't be reached, and the verifier refuses code that it can't reach. */
 	for (size_t i = count; i-- > 0;) {
-		bool everything = rules[i].type == 'a' && rules[i].major < 0 && rules[i].minor < 0 &&
-				  rules[i].access == (FB_ACCESS_READ | FB_ACCESS_WRITE | FB_ACCESS_MKNOD);
+		bool everything =
+		    rules[i].type == 'a' && rules[i].major < 0 && rules[i].minor < 0 &&
+		    rules[i].access == (FB_ACCESS_READ | FB_ACCESS_WRITE | FB_ACCESS_MKNOD);
 
 		if (everything) {
 			emit_return(p, rules[i].allow);
@@ -108,7 +114,8 @@ static int bpf(int command, union bpf_attr *attributes)
 	return (int)syscall(SYS_bpf, command, attributes, sizeof(*attributes));
 }
 
-int fb_bpf_device_attach(int group_fd, const struct fb_device_rule *rules, size_t count, struct fb_error *err)
+int fb_bpf_device_attach(int group_fd, const struct fb_device_rule *rules, size_t count,
+			 struct fb_error *err)
 {
 	fb_auto_free struct bpf_insn *code = NULL;
 	fb_auto_close int program_fd = -1;
@@ -116,7 +123,8 @@ int fb_bpf_device_attach(int group_fd, const struct fb_device_rule *rules, size_
 	union bpf_attr attributes;
 
 	if (count > RULES_MAX)
-		return FB_FAIL_CODE(err, FB_STAGE_CGROUP, E2BIG, "bpf", NULL, "more than 4096 device rules");
+		return FB_FAIL_CODE(err, FB_STAGE_CGROUP, E2BIG, "bpf", NULL,
+				    "more than 4096 device rules");
 	code = calloc(count * RULE_MAX + 8, sizeof(*code));
 	if (!code)
 		return FB_FAIL(err, FB_STAGE_CGROUP, "malloc", NULL);
@@ -134,7 +142,8 @@ int fb_bpf_device_attach(int group_fd, const struct fb_device_rule *rules, size_
 	attributes.target_fd = (uint32_t)group_fd;
 	attributes.attach_bpf_fd = (uint32_t)program_fd;
 	attributes.attach_type = BPF_CGROUP_DEVICE;
-	/* Others' programs, above us or later ones below, must agree with ours rather than replace it. */
+	/* Others' programs, above us or later ones below, must agree with ours rather than replace
+	 * it. */
 	attributes.attach_flags = BPF_F_ALLOW_MULTI;
 	if (bpf(BPF_PROG_ATTACH, &attributes) < 0)
 		return FB_FAIL(err, FB_STAGE_CGROUP, "bpf(PROG_ATTACH)", "device rule");

@@ -16,8 +16,9 @@
 #define STANDARD_MOUNT "/sys/fs/cgroup"
 
 static const char *const controller_names[FB_CONTROLLER_V1_COUNT] = {
-	[FB_CONTROLLER_CPU] = "cpu",	     [FB_CONTROLLER_CPUSET] = "cpuset", [FB_CONTROLLER_MEMORY] = "memory",
-	[FB_CONTROLLER_DEVICES] = "devices", [FB_CONTROLLER_PIDS] = "pids",	[FB_CONTROLLER_BLKIO] = "blkio",
+    [FB_CONTROLLER_CPU] = "cpu",       [FB_CONTROLLER_CPUSET] = "cpuset",
+    [FB_CONTROLLER_MEMORY] = "memory", [FB_CONTROLLER_DEVICES] = "devices",
+    [FB_CONTROLLER_PIDS] = "pids",     [FB_CONTROLLER_BLKIO] = "blkio",
 };
 
 const char *fb_controller_name(enum fb_controller controller)
@@ -25,14 +26,16 @@ const char *fb_controller_name(enum fb_controller controller)
 	return controller < FB_CONTROLLER_V1_COUNT ? controller_names[controller] : "unified";
 }
 
-static int fail(struct fb_error *err, int code, const char *call, const char *path, const char *detail)
+static int fail(struct fb_error *err, int code, const char *call, const char *path,
+		const char *detail)
 {
 	return FB_FAIL_CODE(err, FB_STAGE_CGROUP, code, call, path, detail);
 }
 
-/* --- hierarchies --------------------------------------------------------------------------------------------------------- */
+/* --- hierarchies --- */
 
-/* Whether `name` is one of the words of a comma-separated list: cpu and cpuacct are one hierarchy on most machines. */
+/* Whether `name` is one of the words of a comma-separated list: cpu and cpuacct are one hierarchy
+ * on most machines. */
 static bool has_word(const char *list, const char *name)
 {
 	size_t length = strlen(name);
@@ -106,7 +109,8 @@ int fb_cgroup_find_mounts(struct fb_cgroup_mounts *ret_mounts, struct fb_error *
 	size_t room = 0;
 	FILE *file;
 
-	/* Where most machines have it, one call instead of reading mountinfo, which is long on a host full of containers. */
+	/* Where most machines have it, one call instead of reading mountinfo, which is long on a
+	 * host full of containers. */
 	if (statfs(STANDARD_MOUNT, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC) {
 		note_mount(&mounts.of[FB_UNIFIED], STANDARD_MOUNT, "/");
 		mounts.mode = FB_CGROUP_V2;
@@ -131,9 +135,10 @@ enum fb_cgroup_mode fb_cgroup_detect(void)
 	return fb_cgroup_find_mounts(&mounts, NULL) < 0 ? FB_CGROUP_NONE : mounts.mode;
 }
 
-/* The caller's own group in a hierarchy, as the part of a path below its mount point ("" for the mount point itself). */
-static int own_group(const struct fb_cgroup_mounts *mounts, enum fb_controller hierarchy, char *ret_path,
-		     size_t size, struct fb_error *err)
+/* The caller's own group in a hierarchy, as the part of a path below its mount point ("" for the
+ * mount point itself). */
+static int own_group(const struct fb_cgroup_mounts *mounts, enum fb_controller hierarchy,
+		     char *ret_path, size_t size, struct fb_error *err)
 {
 	const char *root = mounts->of[hierarchy].root;
 	char text[8192], *save = NULL;
@@ -148,9 +153,11 @@ static int own_group(const struct fb_cgroup_mounts *mounts, enum fb_controller h
 		if (!path)
 			continue;
 		*path++ = '\0';
-		if (hierarchy == FB_UNIFIED ? list[1] != '\0' : !has_word(list + 1, fb_controller_name(hierarchy)))
+		if (hierarchy == FB_UNIFIED ? list[1] != '\0'
+					    : !has_word(list + 1, fb_controller_name(hierarchy)))
 			continue;
-		if (skip && strncmp(path, root, skip) == 0 && (path[skip] == '/' || path[skip] == '\0'))
+		if (skip && strncmp(path, root, skip) == 0 &&
+		    (path[skip] == '/' || path[skip] == '\0'))
 			path += skip;
 		if ((size_t)snprintf(ret_path, size, "%s", strcmp(path, "/") ? path : "") < size)
 			return 0;
@@ -159,9 +166,10 @@ static int own_group(const struct fb_cgroup_mounts *mounts, enum fb_controller h
 	return fail(err, ENOENT, "read", "/proc/self/cgroup", "no line for this hierarchy");
 }
 
-/* --- files --------------------------------------------------------------------------------------------------------------- */
+/* --- files --- */
 
-int fb_cgroup_write(const char *directory, const char *file, const char *value, struct fb_error *err)
+int fb_cgroup_write(const char *directory, const char *file, const char *value,
+		    struct fb_error *err)
 {
 	fb_auto_close int fd = -1;
 	char path[512];
@@ -175,7 +183,8 @@ int fb_cgroup_write(const char *directory, const char *file, const char *value, 
 	return 0;
 }
 
-int fb_cgroup_write_number(const char *directory, const char *file, int64_t value, struct fb_error *err)
+int fb_cgroup_write_number(const char *directory, const char *file, int64_t value,
+			   struct fb_error *err)
 {
 	char text[24];
 
@@ -202,18 +211,20 @@ ssize_t fb_cgroup_read(const char *directory, const char *file, char *buffer, si
 	return got;
 }
 
-/* --- directories --------------------------------------------------------------------------------------------------------- */
+/* --- directories --- */
 
 static int check_path(const char *path, struct fb_error *err)
 {
 	const char *colon = strchr(path, ':');
 
 	if (path[0] != '/' && colon && strchr(colon + 1, ':') && !strchr(path, '/'))
-		return fail(err, EINVAL, "cgroup", path, "slice:prefix:name needs systemd, write a path");
+		return fail(err, EINVAL, "cgroup", path,
+			    "slice:prefix:name needs systemd, write a path");
 	for (const char *at = path; at; at = strchr(at, '/')) {
 		at += *at == '/';
 		if (strncmp(at, "..", 2) == 0 && (at[2] == '/' || at[2] == '\0'))
-			return fail(err, EINVAL, "cgroup", path, "\"..\" is not allowed in a cgroups path");
+			return fail(err, EINVAL, "cgroup", path,
+				    "\"..\" is not allowed in a cgroups path");
 	}
 	if (strspn(path, "/.") == strlen(path))
 		return fail(err, EINVAL, "cgroup", path, "the cgroups path names no group");
@@ -234,8 +245,9 @@ static int make_directory(const char *directory, bool leaf, struct fb_error *err
 	return 0;
 }
 
-int fb_cgroup_make(const struct fb_cgroup_mounts *mounts, enum fb_controller hierarchy, const char *path,
-		   fb_cgroup_visit visit, const void *context, struct fb_cgroup *group, struct fb_error *err)
+int fb_cgroup_make(const struct fb_cgroup_mounts *mounts, enum fb_controller hierarchy,
+		   const char *path, fb_cgroup_visit visit, const void *context,
+		   struct fb_cgroup *group, struct fb_error *err)
 {
 	char *full = group->paths[group->path_count], own[256] = "";
 	size_t size = sizeof(group->paths[0]), at;
@@ -268,7 +280,7 @@ int fb_cgroup_make(const struct fb_cgroup_mounts *mounts, enum fb_controller hie
 	return r;
 }
 
-/* --- the ways in --------------------------------------------------------------------------------------------------------- */
+/* --- the ways in --- */
 
 bool fb_cgroup_swap_may_be_ignored(const struct fb_resources *resources)
 {
@@ -280,15 +292,19 @@ static int check_resources(const struct fb_resources *resources, struct fb_error
 {
 	const struct fb_resources *r = resources;
 
-	if (r->has_memory_swap && r->memory_swap > 0 && (!r->has_memory_limit || r->memory_limit < 0))
-		return fail(err, EINVAL, "memory", NULL, "a limit of memory plus swap needs a memory limit too");
+	if (r->has_memory_swap && r->memory_swap > 0 &&
+	    (!r->has_memory_limit || r->memory_limit < 0))
+		return fail(err, EINVAL, "memory", NULL,
+			    "a limit of memory plus swap needs a memory limit too");
 	if (r->has_memory_swap && r->memory_swap > 0 && r->memory_swap < r->memory_limit)
-		return fail(err, EINVAL, "memory", NULL, "memory plus swap must not be below the memory limit");
+		return fail(err, EINVAL, "memory", NULL,
+			    "memory plus swap must not be below the memory limit");
 	return 0;
 }
 
-int fb_cgroup_create_in(const struct fb_cgroup_mounts *mounts, const char *path, const struct fb_resources *resources,
-			struct fb_cgroup *ret_group, struct fb_error *err)
+int fb_cgroup_create_in(const struct fb_cgroup_mounts *mounts, const char *path,
+			const struct fb_resources *resources, struct fb_cgroup *ret_group,
+			struct fb_error *err)
 {
 	struct fb_cgroup group = {.mode = mounts->mode, .into = -1};
 	const char *made[FB_CGROUP_MAX];
@@ -315,8 +331,8 @@ int fb_cgroup_create_in(const struct fb_cgroup_mounts *mounts, const char *path,
 	return 0;
 }
 
-int fb_cgroup_create(const char *path, const struct fb_resources *resources, struct fb_cgroup *ret_group,
-		     struct fb_error *err)
+int fb_cgroup_create(const char *path, const struct fb_resources *resources,
+		     struct fb_cgroup *ret_group, struct fb_error *err)
 {
 	struct fb_cgroup_mounts mounts;
 	int r = fb_cgroup_find_mounts(&mounts, err);
@@ -324,7 +340,8 @@ int fb_cgroup_create(const char *path, const struct fb_resources *resources, str
 	return r < 0 ? r : fb_cgroup_create_in(&mounts, path, resources, ret_group, err);
 }
 
-int fb_cgroup_update(const struct fb_cgroup *group, const struct fb_resources *resources, struct fb_error *err)
+int fb_cgroup_update(const struct fb_cgroup *group, const struct fb_resources *resources,
+		     struct fb_error *err)
 {
 	struct fb_cgroup_mounts mounts;
 	int r = check_resources(resources, err);

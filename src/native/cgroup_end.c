@@ -1,5 +1,6 @@
-/* The end of a group: who was killed for memory, kill what is in it, remove it. Needs nothing but the directories' names, so that
- * remains of a supervisor that is gone can be cleaned up as well. */
+/* The end of a group: who was killed for memory, kill what is in it, remove it. Needs nothing but
+ * the directories' names, so that remains of a supervisor that is gone can be cleaned up as well.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,14 +40,14 @@ int fb_cgroup_oom_killed(const struct fb_cgroup *group)
 	return at && strtoull(at + 9, NULL, 10) > 0;
 }
 
-/* --- remove -------------------------------------------------------------------------------------------------------------- */
+/* --- remove --- */
 
 static bool is_child(const struct dirent *item)
 {
 	return item->d_type == DT_DIR && strcmp(item->d_name, ".") && strcmp(item->d_name, "..");
 }
 
-/* Remove the children, then the group. The kernel names the children, and there are no links here. */
+/* Remove the children, then the group. The kernel names the children, and there are no links. */
 static int remove_once(int parent, const char *name, int depth)
 {
 	fb_auto_dir DIR *dir = NULL;
@@ -71,23 +72,26 @@ int fb_cgroup_remove(const char *const *paths, int count, struct fb_error *err)
 {
 	int result = 0, round = 0;
 
-	/* One that stays must not keep the others: they are all tried, within one second together. */
+	/* One that stays must not keep the others: they are all tried, within one second together.
+	 */
 	for (int i = 0; i < count; i++) {
 		int r = remove_once(AT_FDCWD, paths[i], 0);
 
-		/* A process that has been killed is in its group until it has let go of its memory. */
+		/* A process that has been killed is in its group until it has let go of its memory.
+		 */
 		while (r == -EBUSY && round < ROUNDS_MAX) {
 			pause_of(round++);
 			r = remove_once(AT_FDCWD, paths[i], 0);
 		}
 		if (r < 0 && result == 0)
-			result = FB_FAIL_CODE(err, FB_STAGE_CGROUP, -r, "rmdir", paths[i],
-					      r == -EBUSY ? "processes are still in the group" : NULL);
+			result =
+			    FB_FAIL_CODE(err, FB_STAGE_CGROUP, -r, "rmdir", paths[i],
+					 r == -EBUSY ? "processes are still in the group" : NULL);
 	}
 	return result;
 }
 
-/* --- kill ---------------------------------------------------------------------------------------------------------------- */
+/* --- kill --- */
 
 static FILE *open_procs(int group)
 {
@@ -112,8 +116,9 @@ static bool is_member(int group, pid_t wanted)
 	return found;
 }
 
-/* A number read from the list may belong to somebody else by the time it is used. The pidfd fixes who is meant, and the list is
- * read again after it: still there means that it is the one in the group (or one already dead, which feels nothing). */
+/* A number read from the list may belong to somebody else by the time it is used. The pidfd fixes
+ * who is meant, and the list is read again after it: still there means that it is the one in the
+ * group (or one already dead, which feels nothing). */
 static void kill_member(int group, pid_t pid)
 {
 	fb_auto_close int pidfd = fb_pidfd_open(pid, 0);
@@ -156,10 +161,13 @@ static int kill_v1(const char *path, int *round, struct fb_error *err)
 		int count = kill_members(AT_FDCWD, path, 0);
 
 		if (count <= 0)
-			return count < 0 ? FB_FAIL_CODE(err, FB_STAGE_CGROUP, -count, "open", path, NULL) : 0;
+			return count < 0
+				   ? FB_FAIL_CODE(err, FB_STAGE_CGROUP, -count, "open", path, NULL)
+				   : 0;
 		if (*round >= ROUNDS_MAX)
-			return FB_FAIL_CODE(err, FB_STAGE_CGROUP, ETIMEDOUT, "kill", path,
-					    "processes of the group do not die (uninterruptible sleep, or frozen)");
+			return FB_FAIL_CODE(
+			    err, FB_STAGE_CGROUP, ETIMEDOUT, "kill", path,
+			    "processes of the group do not die (uninterruptible sleep, or frozen)");
 		pause_of((*round)++);
 	}
 }

@@ -8,12 +8,14 @@
 
 #include "cgroup_internal.h"
 
-static int fail(struct fb_error *err, int code, const char *call, const char *path, const char *detail)
+static int fail(struct fb_error *err, int code, const char *call, const char *path,
+		const char *detail)
 {
 	return FB_FAIL_CODE(err, FB_STAGE_CGROUP, code, call, path, detail);
 }
 
-/* Whether `resources` say anything about a controller that a new group does not have by itself (an update may also lift limits). */
+/* Whether `resources` say anything about a controller that a new group does not have by itself (an
+ * update may also lift limits). */
 static bool is_needed(enum fb_controller controller, const struct fb_resources *r, bool update)
 {
 	switch (controller) {
@@ -24,8 +26,8 @@ static bool is_needed(enum fb_controller controller, const struct fb_resources *
 	case FB_CONTROLLER_MEMORY:
 		return (r->has_memory_limit && (update || r->memory_limit > 0)) ||
 		       (r->has_memory_swap && (update || r->memory_swap > 0)) ||
-		       (r->has_memory_reservation && (update || r->memory_reservation > 0)) || r->has_swappiness ||
-		       r->oom_kill_disable;
+		       (r->has_memory_reservation && (update || r->memory_reservation > 0)) ||
+		       r->has_swappiness || r->oom_kill_disable;
 	case FB_CONTROLLER_DEVICES:
 		return r->device_count > 0 && !update;
 	case FB_CONTROLLER_PIDS:
@@ -37,7 +39,7 @@ static bool is_needed(enum fb_controller controller, const struct fb_resources *
 	}
 }
 
-/* --- devices ------------------------------------------------------------------------------------------------------------- */
+/* --- devices --- */
 
 static bool overlap(int64_t a, int64_t b)
 {
@@ -50,8 +52,8 @@ static bool is_everything(const struct fb_device_rule *rule)
 	       rule->access == (FB_ACCESS_READ | FB_ACCESS_WRITE | FB_ACCESS_MKNOD);
 }
 
-/* The kernel keeps a list of exceptions, and a later opposite rule only removes an *equal* exception: a hole in an allowed range
- * would be accepted and have no effect. So it is refused. */
+/* The kernel keeps a list of exceptions, and a later opposite rule only removes an *equal*
+ * exception: a hole in an allowed range would be accepted and have no effect. So it is refused. */
 static bool makes_hole(const struct fb_device_rule *rules, size_t index)
 {
 	const struct fb_device_rule *rule = &rules[index];
@@ -59,16 +61,19 @@ static bool makes_hole(const struct fb_device_rule *rules, size_t index)
 	for (size_t i = index; i-- > 0 && !is_everything(&rules[i]);) {
 		const struct fb_device_rule *other = &rules[i];
 
-		if (other->allow != rule->allow && (other->type == 'a' || rule->type == 'a' || other->type == rule->type) &&
+		if (other->allow != rule->allow &&
+		    (other->type == 'a' || rule->type == 'a' || other->type == rule->type) &&
 		    overlap(other->major, rule->major) && overlap(other->minor, rule->minor) &&
 		    other->access & rule->access &&
-		    (other->type != rule->type || other->major != rule->major || other->minor != rule->minor))
+		    (other->type != rule->type || other->major != rule->major ||
+		     other->minor != rule->minor))
 			return true;
 	}
 	return false;
 }
 
-static int write_device(const char *directory, char type, const struct fb_device_rule *rule, struct fb_error *err)
+static int write_device(const char *directory, char type, const struct fb_device_rule *rule,
+			struct fb_error *err)
 {
 	char text[64], major[24] = "*", minor[24] = "*";
 
@@ -76,31 +81,39 @@ static int write_device(const char *directory, char type, const struct fb_device
 		snprintf(major, sizeof(major), "%" PRId64, rule->major);
 	if (rule->minor >= 0)
 		snprintf(minor, sizeof(minor), "%" PRId64, rule->minor);
-	snprintf(text, sizeof(text), "%c %s:%s %s%s%s", type, major, minor, rule->access & FB_ACCESS_READ ? "r" : "",
-		 rule->access & FB_ACCESS_WRITE ? "w" : "", rule->access & FB_ACCESS_MKNOD ? "m" : "");
-	return fb_cgroup_write(directory, rule->allow ? "devices.allow" : "devices.deny", text, err);
+	snprintf(text, sizeof(text), "%c %s:%s %s%s%s", type, major, minor,
+		 rule->access & FB_ACCESS_READ ? "r" : "",
+		 rule->access & FB_ACCESS_WRITE ? "w" : "",
+		 rule->access & FB_ACCESS_MKNOD ? "m" : "");
+	return fb_cgroup_write(directory, rule->allow ? "devices.allow" : "devices.deny", text,
+			       err);
 }
 
-static int set_devices(const char *directory, const struct fb_device_rule *rules, size_t count, struct fb_error *err)
+static int set_devices(const char *directory, const struct fb_device_rule *rules, size_t count,
+		       struct fb_error *err)
 {
 	int r = 0;
 
-	/* A new group has its parent's list. Start from nothing, as the v2 program does, whatever that is. */
+	/* A new group has its parent's list. Start from nothing, as the v2 program does, whatever
+	 * that is. */
 	if (!is_everything(&rules[0]))
 		r = fb_cgroup_write(directory, "devices.deny", "a", err);
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		const struct fb_device_rule *rule = &rules[i];
 
 		if (is_everything(rule)) {
-			r = fb_cgroup_write(directory, rule->allow ? "devices.allow" : "devices.deny", "a", err);
+			r = fb_cgroup_write(
+			    directory, rule->allow ? "devices.allow" : "devices.deny", "a", err);
 			continue;
 		}
 		if (!rule->access)
 			continue;
 		if (makes_hole(rules, i))
-			return fail(err, EINVAL, "devices", directory,
-				    "cgroup v1 can't except a part of what an earlier device rule covers");
-		/* The kernel takes "a" for everything and does not read on, so a narrower rule for both types is two rules. */
+			return fail(
+			    err, EINVAL, "devices", directory,
+			    "cgroup v1 can't except a part of what an earlier device rule covers");
+		/* The kernel takes "a" for everything and does not read on, so a narrower rule for
+		 * both types is two rules. */
 		if (rule->type == 'a') {
 			r = write_device(directory, 'b', rule, err);
 			r = r < 0 ? r : write_device(directory, 'c', rule, err);
@@ -111,7 +124,7 @@ static int set_devices(const char *directory, const struct fb_device_rule *rules
 	return r;
 }
 
-/* --- memory -------------------------------------------------------------------------------------------------------------- */
+/* --- memory --- */
 
 static int set_swap(const char *directory, const struct fb_resources *r, struct fb_error *err)
 {
@@ -120,11 +133,13 @@ static int set_swap(const char *directory, const struct fb_resources *r, struct 
 
 	if (!r->has_memory_swap || r->memory_swap == 0)
 		return 0;
-	result = fb_cgroup_write_number(directory, "memory.memsw.limit_in_bytes", r->memory_swap, &ours);
+	result =
+	    fb_cgroup_write_number(directory, "memory.memsw.limit_in_bytes", r->memory_swap, &ours);
 	if (result == -ENOENT && fb_cgroup_swap_may_be_ignored(r))
 		return 0;
 	if (result == -ENOENT)
-		return fail(err, ENOTSUP, "open", ours.path, "the kernel does not account swap, so it can't be limited");
+		return fail(err, ENOTSUP, "open", ours.path,
+			    "the kernel does not account swap, so it can't be limited");
 	if (result < 0 && err)
 		*err = ours;
 	return result;
@@ -148,19 +163,22 @@ static int set_memory(const char *directory, const struct fb_resources *r, struc
 	int result = swap_first ? set_swap(directory, r, err) : 0;
 
 	if (result == 0 && r->has_memory_limit && r->memory_limit != 0)
-		result = fb_cgroup_write_number(directory, "memory.limit_in_bytes", r->memory_limit, err);
+		result = fb_cgroup_write_number(directory, "memory.limit_in_bytes", r->memory_limit,
+						err);
 	if (result == 0 && !swap_first)
 		result = set_swap(directory, r, err);
 	if (result == 0 && r->has_memory_reservation)
-		result = fb_cgroup_write_number(directory, "memory.soft_limit_in_bytes", r->memory_reservation, err);
+		result = fb_cgroup_write_number(directory, "memory.soft_limit_in_bytes",
+						r->memory_reservation, err);
 	if (result == 0 && r->has_swappiness)
-		result = fb_cgroup_write_number(directory, "memory.swappiness", (int64_t)r->swappiness, err);
+		result = fb_cgroup_write_number(directory, "memory.swappiness",
+						(int64_t)r->swappiness, err);
 	if (result == 0 && r->oom_kill_disable)
 		result = fb_cgroup_write(directory, "memory.oom_control", "1", err);
 	return result;
 }
 
-/* --- the others ---------------------------------------------------------------------------------------------------------- */
+/* --- the others --- */
 
 static int set_cpu(const char *directory, const struct fb_resources *r, struct fb_error *err)
 {
@@ -170,17 +188,22 @@ static int set_cpu(const char *directory, const struct fb_resources *r, struct f
 	if (r->has_shares && r->shares)
 		result = fb_cgroup_write_number(directory, "cpu.shares", (int64_t)r->shares, err);
 	if (result == 0 && r->has_period && r->period) {
-		result = fb_cgroup_write_number(directory, "cpu.cfs_period_us", (int64_t)r->period, err);
-		/* The old quota over the new period may be above what the parent has; then the new quota must come first. */
+		result =
+		    fb_cgroup_write_number(directory, "cpu.cfs_period_us", (int64_t)r->period, err);
+		/* The old quota over the new period may be above what the parent has; then the new
+		 * quota must come first. */
 		if (result == -EINVAL && r->has_quota) {
-			result = fb_cgroup_write_number(directory, "cpu.cfs_quota_us", r->quota, err);
+			result =
+			    fb_cgroup_write_number(directory, "cpu.cfs_quota_us", r->quota, err);
 			quota_done = true;
 			if (result == 0)
-				result = fb_cgroup_write_number(directory, "cpu.cfs_period_us", (int64_t)r->period, err);
+				result = fb_cgroup_write_number(directory, "cpu.cfs_period_us",
+								(int64_t)r->period, err);
 		}
 	}
 	if (result == 0 && r->has_quota && !quota_done)
-		result = fb_cgroup_write_number(directory, "cpu.cfs_quota_us", r->quota > 0 ? r->quota : -1, err);
+		result = fb_cgroup_write_number(directory, "cpu.cfs_quota_us",
+						r->quota > 0 ? r->quota : -1, err);
 	return result;
 }
 
@@ -208,14 +231,16 @@ static int set_blkio(const char *directory, const struct fb_resources *r, struct
 	int result = fb_cgroup_write_number(directory, "blkio.weight", r->blkio_weight, err);
 
 	if (result == -ENOENT)
-		result = fb_cgroup_write_number(directory, "blkio.bfq.weight", r->blkio_weight, err);
+		result =
+		    fb_cgroup_write_number(directory, "blkio.bfq.weight", r->blkio_weight, err);
 	if (result == -ENOENT)
-		return fail(err, ENOTSUP, "blkio", directory, "no IO scheduler of this kernel knows weights");
+		return fail(err, ENOTSUP, "blkio", directory,
+			    "no IO scheduler of this kernel knows weights");
 	return result;
 }
 
-static int set_limits(enum fb_controller controller, const char *directory, const struct fb_resources *r,
-		      struct fb_error *err)
+static int set_limits(enum fb_controller controller, const char *directory,
+		      const struct fb_resources *r, struct fb_error *err)
 {
 	switch (controller) {
 	case FB_CONTROLLER_CPU:
@@ -235,11 +260,12 @@ static int set_limits(enum fb_controller controller, const char *directory, cons
 	}
 }
 
-/* --- making and changing ------------------------------------------------------------------------------------------------- */
+/* --- making and changing --- */
 
-static int inherit_file(const char *parent, const char *directory, const char *file, struct fb_error *err)
+static int inherit_file(const char *parent, const char *directory, const char *file,
+			struct fb_error *err)
 {
-	char text[1024];
+	char text[4097]; /* a cgroup file is at most a page */
 	ssize_t got = fb_cgroup_read(directory, file, text, sizeof(text));
 
 	if (got == 0)
@@ -251,8 +277,10 @@ static int inherit_file(const char *parent, const char *directory, const char *f
 	return fb_cgroup_write(directory, file, text, err);
 }
 
-/* A new cpuset is empty, and nobody can enter it before it has cpus and memory nodes of its own, at every level. */
-static int inherit_cpuset(const char *directory, bool leaf, const void *context, struct fb_error *err)
+/* A new cpuset is empty, and nobody can enter it before it has cpus and memory nodes of its own, at
+ * every level. */
+static int inherit_cpuset(const char *directory, bool leaf, const void *context,
+			  struct fb_error *err)
 {
 	char parent[256];
 	int r;
@@ -266,19 +294,21 @@ static int inherit_cpuset(const char *directory, bool leaf, const void *context,
 	return r < 0 ? r : inherit_file(parent, directory, "cpuset.mems", err);
 }
 
-/* The directory that an earlier controller of the same hierarchy (cpu,cpuacct,...) has made, or NULL. */
+/* The directory that an earlier controller of the same hierarchy (cpu,cpuacct,...) has made, or
+ * NULL. */
 static const char *directory_of(const struct fb_cgroup_mount *mount, const struct fb_cgroup *group)
 {
 	size_t length = strlen(mount->at);
 
 	for (int i = 0; i < group->path_count; i++)
-		if (length && strncmp(group->paths[i], mount->at, length) == 0 && group->paths[i][length] == '/')
+		if (length && strncmp(group->paths[i], mount->at, length) == 0 &&
+		    group->paths[i][length] == '/')
 			return group->paths[i];
 	return NULL;
 }
 
-static int make_group(const struct fb_cgroup_mounts *mounts, enum fb_controller controller, const char *path,
-		      struct fb_cgroup *group, struct fb_error *err)
+static int make_group(const struct fb_cgroup_mounts *mounts, enum fb_controller controller,
+		      const char *path, struct fb_cgroup *group, struct fb_error *err)
 {
 	const struct fb_cgroup_mount *mount = &mounts->of[controller];
 	bool cpuset = strcmp(mount->at, mounts->of[FB_CONTROLLER_CPUSET].at) == 0;
@@ -288,7 +318,8 @@ static int make_group(const struct fb_cgroup_mounts *mounts, enum fb_controller 
 	if (!mount->at[0])
 		return fail(err, ENOTSUP, "cgroup", fb_controller_name(controller),
 			    "this cgroup controller is not mounted on the host");
-	r = fb_cgroup_make(mounts, controller, path, cpuset ? inherit_cpuset : NULL, mount->at, group, err);
+	r = fb_cgroup_make(mounts, controller, path, cpuset ? inherit_cpuset : NULL, mount->at,
+			   group, err);
 	if (r < 0)
 		return r;
 	snprintf(procs, sizeof(procs), "%s/cgroup.procs", group->paths[group->path_count - 1]);
@@ -300,7 +331,8 @@ static int make_group(const struct fb_cgroup_mounts *mounts, enum fb_controller 
 }
 
 int fb_cgroup_v1_create(const struct fb_cgroup_mounts *mounts, const char *path,
-			const struct fb_resources *resources, struct fb_cgroup *group, struct fb_error *err)
+			const struct fb_resources *resources, struct fb_cgroup *group,
+			struct fb_error *err)
 {
 	int r = 0;
 
@@ -334,7 +366,8 @@ int fb_cgroup_v1_update(const struct fb_cgroup_mounts *mounts, const struct fb_c
 			continue;
 		if (!directory)
 			return fail(err, ENOTSUP, "cgroup", fb_controller_name(i),
-				    "the container was started without this controller, so it has no group to limit");
+				    "the container was started without this controller, so it has "
+				    "no group to limit");
 		r = set_limits(i, directory, resources, err);
 	}
 	return r;

@@ -20,18 +20,18 @@
 static char base[64];
 
 static struct fb_device_rule docker_devices[] = {
-	{false, 'a', -1, -1, RWM},
-	{true, 'c', -1, -1, FB_ACCESS_MKNOD},
-	{true, 'c', 1, 3, RWM},
-	{true, 'c', 1, 5, FB_ACCESS_READ},
-	{true, 'c', 1, 8, FB_ACCESS_READ},
-	{true, 'c', 1, 8, FB_ACCESS_WRITE},
+    {false, 'a', -1, -1, RWM},
+    {true, 'c', -1, -1, FB_ACCESS_MKNOD},
+    {true, 'c', 1, 3, RWM},
+    {true, 'c', 1, 5, FB_ACCESS_READ},
+    {true, 'c', 1, 8, FB_ACCESS_READ},
+    {true, 'c', 1, 8, FB_ACCESS_WRITE},
 };
 
 static void explain(const struct fb_error *err)
 {
-	fprintf(stderr, "%s %s '%s': %s (%s)\n", fb_stage_name(err->stage), err->call, err->path, strerror(err->code),
-		err->detail);
+	fprintf(stderr, "%s %s '%s': %s (%s)\n", fb_stage_name(err->stage), err->call, err->path,
+		strerror(err->code), err->detail);
 }
 
 static bool contains(const char *directory, const char *file, const char *wanted)
@@ -126,9 +126,10 @@ static int use_devices(void)
 	CHECK(open_device(3, O_RDWR) == 0);
 	CHECK(open_device(5, O_RDONLY) == 0);
 	CHECK(open_device(5, O_RDWR) == -EPERM);
-	CHECK(open_device(8, O_RDWR) == 0);   /* two rules, one for each access */
+	CHECK(open_device(8, O_RDWR) == 0);	    /* two rules, one for each access */
 	CHECK(open_device(11, O_RDONLY) == -EPERM); /* kmsg: only mknod */
-	CHECK(mknod("/tmp/fastbox-test-block", S_IFBLK | 0600, makedev(7, 0)) < 0 && errno == EPERM);
+	CHECK(mknod("/tmp/fastbox-test-block", S_IFBLK | 0600, makedev(7, 0)) < 0 &&
+	      errno == EPERM);
 	return failures;
 }
 
@@ -152,8 +153,8 @@ static int linger(void)
 	return 0;
 }
 
-static int create(const struct fb_cgroup_mounts *mounts, const char *name, const struct fb_resources *resources,
-		  struct fb_cgroup *group)
+static int create(const struct fb_cgroup_mounts *mounts, const char *name,
+		  const struct fb_resources *resources, struct fb_cgroup *group)
 {
 	struct fb_error err = {0};
 	char path[128];
@@ -193,7 +194,8 @@ static int use_hole(void)
 
 static void test_hole(const struct fb_cgroup_mounts *mounts, bool v2)
 {
-	struct fb_device_rule rules[] = {{true, 'a', -1, -1, RWM}, {true, 'a', 1, -1, RWM}, {false, 'c', 1, 5, FB_ACCESS_READ}};
+	struct fb_device_rule rules[] = {
+	    {true, 'a', -1, -1, RWM}, {true, 'a', 1, -1, RWM}, {false, 'c', 1, 5, FB_ACCESS_READ}};
 	struct fb_resources resources = {.devices = rules, .device_count = 3};
 	struct fb_cgroup group;
 	int r = create(mounts, "hole", &resources, &group);
@@ -235,14 +237,32 @@ static void test_kill(const struct fb_cgroup_mounts *mounts)
 static void test_v1_limits(void)
 {
 	struct fb_resources resources = {
-		.devices = docker_devices, .device_count = 6, .has_memory_limit = true, .memory_limit = 32 << 20,
-		.has_memory_swap = true, .memory_swap = 32 << 20, .has_memory_reservation = true,
-		.memory_reservation = 16 << 20, .has_swappiness = true, .swappiness = 10, .has_shares = true, .shares = 512,
-		.has_quota = true, .quota = 50000, .has_period = true, .period = 100000, .cpuset_cpus = "0",
-		.has_pids = true, .pids = 20,
+	    .devices = docker_devices,
+	    .device_count = 6,
+	    .has_memory_limit = true,
+	    .memory_limit = 32 << 20,
+	    .has_memory_swap = true,
+	    .memory_swap = 32 << 20,
+	    .has_memory_reservation = true,
+	    .memory_reservation = 16 << 20,
+	    .has_swappiness = true,
+	    .swappiness = 10,
+	    .has_shares = true,
+	    .shares = 512,
+	    .has_quota = true,
+	    .quota = 50000,
+	    .has_period = true,
+	    .period = 100000,
+	    .cpuset_cpus = "0",
+	    .has_pids = true,
+	    .pids = 20,
 	};
-	struct fb_resources raised = {.has_memory_limit = true, .memory_limit = 128 << 20, .has_memory_swap = true,
-				      .memory_swap = 256 << 20, .has_pids = true, .pids = -1};
+	struct fb_resources raised = {.has_memory_limit = true,
+				      .memory_limit = 128 << 20,
+				      .has_memory_swap = true,
+				      .memory_swap = 256 << 20,
+				      .has_pids = true,
+				      .pids = -1};
 	struct fb_error err = {0};
 	struct fb_cgroup group;
 	int status;
@@ -279,14 +299,16 @@ static void test_v1_limits(void)
 
 static void test_co_mounted(void)
 {
-	struct fb_resources resources = {.cpuset_cpus = "0", .has_memory_limit = true, .memory_limit = 1 << 20};
+	struct fb_resources resources = {
+	    .cpuset_cpus = "0", .has_memory_limit = true, .memory_limit = 1 << 20};
 	struct fb_cgroup_mounts mounts;
 	struct fb_error err = {0};
 	struct fb_cgroup group;
 	char path[256];
 
-	/* As if memory were in cpuset's hierarchy: the second controller uses the first one's directory (a second mkdir would be
-	 * EBUSY) and finds no file for its limit there; and the failure leaves nothing. */
+	/* As if memory were in cpuset's hierarchy: the second controller uses the first one's
+	 * directory (a second mkdir would be EBUSY) and finds no file for its limit there; and the
+	 * failure leaves nothing. */
 	CHECK(fb_cgroup_find_mounts(&mounts, NULL) == 0);
 	mounts.of[FB_CONTROLLER_MEMORY] = mounts.of[FB_CONTROLLER_CPUSET];
 	snprintf(path, sizeof(path), "%s/shared", base);
@@ -298,12 +320,17 @@ static void test_co_mounted(void)
 
 static void test_refusals(const struct fb_cgroup_mounts *mounts)
 {
-	struct fb_resources none = {0}, pids = {.has_pids = true, .pids = 9}, swap = {.has_memory_swap = true, .memory_swap = 1 << 20};
-	struct fb_resources below = {.has_memory_limit = true, .memory_limit = 2 << 20, .has_memory_swap = true, .memory_swap = 1 << 20};
+	struct fb_resources none = {0}, pids = {.has_pids = true, .pids = 9},
+			    swap = {.has_memory_swap = true, .memory_swap = 1 << 20};
+	struct fb_resources below = {.has_memory_limit = true,
+				     .memory_limit = 2 << 20,
+				     .has_memory_swap = true,
+				     .memory_swap = 1 << 20};
 	struct fb_resources wrong = {.cpuset_cpus = "nine"};
 	struct fb_cgroup group = {.path_count = -5};
 	struct fb_error err;
-	static const char *const paths[] = {"/", "", "..", "/a/../b", "a/..", "system.slice:fastbox:x", "/."};
+	static const char *const paths[] = {
+	    "/", "", "..", "/a/../b", "a/..", "system.slice:fastbox:x", "/."};
 	char path[256];
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
@@ -321,15 +348,30 @@ static void test_refusals(const struct fb_cgroup_mounts *mounts)
 
 static void test_v2_limits(const struct fb_cgroup_mounts *mounts)
 {
-	char *unified[] = {(char *)"cgroup.max.depth", (char *)"3", (char *)"memory.high", (char *)"20000000", NULL};
+	char *unified[] = {(char *)"cgroup.max.depth", (char *)"3", (char *)"memory.high",
+			   (char *)"20000000", NULL};
 	struct fb_resources resources = {
-		.devices = docker_devices, .device_count = 6, .has_memory_limit = true, .memory_limit = 32 << 20,
-		.has_memory_swap = true, .memory_swap = 48 << 20, .has_memory_reservation = true,
-		.memory_reservation = 16 << 20, .has_shares = true, .shares = 512, .has_quota = true, .quota = 50000,
-		.has_period = true, .period = 200000, .cpuset_cpus = "0", .has_pids = true, .pids = 20,
-		.unified = {unified, 2},
+	    .devices = docker_devices,
+	    .device_count = 6,
+	    .has_memory_limit = true,
+	    .memory_limit = 32 << 20,
+	    .has_memory_swap = true,
+	    .memory_swap = 48 << 20,
+	    .has_memory_reservation = true,
+	    .memory_reservation = 16 << 20,
+	    .has_shares = true,
+	    .shares = 512,
+	    .has_quota = true,
+	    .quota = 50000,
+	    .has_period = true,
+	    .period = 200000,
+	    .cpuset_cpus = "0",
+	    .has_pids = true,
+	    .pids = 20,
+	    .unified = {unified, 2},
 	};
-	struct fb_resources period = {.has_period = true, .period = 100000}, quota = {.has_quota = true, .quota = 20000};
+	struct fb_resources period = {.has_period = true, .period = 100000},
+			    quota = {.has_quota = true, .quota = 20000};
 	struct fb_error err = {0};
 	struct fb_cgroup group;
 	int status;
@@ -359,7 +401,8 @@ static void test_v2_limits(const struct fb_cgroup_mounts *mounts)
 
 static void test_v2_refusals(const struct fb_cgroup_mounts *mounts)
 {
-	static const char *const keys[] = {"cgroup.procs", "../x.y", "memory", ".x", "", "cgroup.subtree_control"};
+	static const char *const keys[] = {"cgroup.procs", "../x.y", "memory",
+					   ".x",	   "",	     "cgroup.subtree_control"};
 	struct fb_resources swappiness = {.has_swappiness = true}, absent = {0};
 	char *unified[] = {NULL, (char *)"1", NULL};
 	struct fb_cgroup group;
@@ -378,9 +421,11 @@ static void test_formulas(void)
 {
 	CHECK(fb_cgroup_weight_of_shares(0) == 1 && fb_cgroup_weight_of_shares(2) == 1);
 	CHECK(fb_cgroup_weight_of_shares(1024) == 100 && fb_cgroup_weight_of_shares(2000) == 170);
-	CHECK(fb_cgroup_weight_of_shares(262144) == 10000 && fb_cgroup_weight_of_shares(UINT64_MAX) == 10000);
+	CHECK(fb_cgroup_weight_of_shares(262144) == 10000 &&
+	      fb_cgroup_weight_of_shares(UINT64_MAX) == 10000);
 	for (uint64_t shares = 3; shares < 262144; shares += 101)
-		CHECK(fb_cgroup_weight_of_shares(shares) <= fb_cgroup_weight_of_shares(shares + 101));
+		CHECK(fb_cgroup_weight_of_shares(shares) <=
+		      fb_cgroup_weight_of_shares(shares + 101));
 }
 
 static void time_it(const struct fb_cgroup_mounts *mounts)
@@ -395,7 +440,9 @@ static void time_it(const struct fb_cgroup_mounts *mounts)
 			remove_group(&group);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	printf("%s: make and remove %.0f us\n", mounts ? "v2" : "the host's own",
-	       ((double)(end.tv_sec - start.tv_sec) * 1e6 + (double)(end.tv_nsec - start.tv_nsec) / 1e3) / 20);
+	       ((double)(end.tv_sec - start.tv_sec) * 1e6 +
+		(double)(end.tv_nsec - start.tv_nsec) / 1e3) /
+		   20);
 }
 
 static void remove_base(const struct fb_cgroup_mounts *mounts)
