@@ -10,6 +10,8 @@
 #include "launch.h"
 #include "seccomp.h"
 
+#define FB_INIT_PATH "/sbin/docker-init"
+
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
 #endif
@@ -19,7 +21,6 @@ enum fb_op_type {
 	FB_OP_JOIN_CGROUPS,
 	FB_OP_JOIN_NAMESPACE, /* number: descriptor, flags: type */
 	FB_OP_JOIN_TARGET,    /* flags: types of the container that exec enters */
-	FB_OP_UNSHARE,
 	FB_OP_AWAIT_PARENT, /* the id mappings are written by then */
 	FB_OP_BECOME_ROOT,  /* id 0 of the user namespace */
 	FB_OP_NEW_SESSION,
@@ -102,6 +103,7 @@ struct fb_plan {
 	const struct fb_process_spec *process;
 	uint64_t namespaces;  /* new ones */
 	bool own_memory;      /* clone without CLONE_VM */
+	bool late_cgroup_namespace; /* after the joins */
 	bool map_ids;	      /* the parent writes uid_map and gid_map */
 	int pid_namespace;    /* entered by the parent for its child; -1 */
 	int fds[24];	      /* opened for the plan, closed with it */
