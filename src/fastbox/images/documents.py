@@ -174,7 +174,8 @@ def parse_config(data: bytes) -> Config:
     rootfs = _object(document.get("rootfs"), "the configuration's rootfs")
     if rootfs.get("type") != "layers":
         raise InvalidSpec("the configuration's rootfs is not of type layers")
-    diff_ids = rootfs.get("diff_ids") or []
+    diff_ids = rootfs.get("diff_ids")
+    diff_ids = [] if diff_ids is None else diff_ids
     if not isinstance(diff_ids, list):
         raise InvalidSpec("the configuration's diff_ids is not a list")
     check_layer_count(len(diff_ids))
