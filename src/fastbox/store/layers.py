@@ -77,9 +77,10 @@ class Layers:
     def get(self, chain_id: str) -> Layer | None:
         """What is known of a layer; None when it is absent, or damaged and so as good as absent."""
         try:
-            return _read_layer(self.path(chain_id))
+            layer = _read_layer(self.path(chain_id))
         except (ValueError, NotADirectoryError):
             return None
+        return layer if os.path.isdir(self.tree(chain_id)) else None
 
     def stage(
         self, work: Work, chain_id: str, diff_id: str, fd: int, packed: Descriptor | None
