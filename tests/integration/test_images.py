@@ -368,7 +368,7 @@ def member_as(kind: str, which: str) -> dict[str, Any]:
 
 
 def cycle() -> dict[str, Any]:
-    """Indexes cannot name themselves by digest, but many can name the same few: each is visited once."""
+    """Sixteen times the same index, six levels deep: each digest is visited once."""
     members: dict[str, Any] = {"oci-layout": b"{}"}
     level = [index_of()]
     for depth in range(6):
