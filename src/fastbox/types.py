@@ -16,6 +16,7 @@ class Mount(Record):
     target: str
     source: str = ""
     read_only: bool = False
+    create: bool = False  # make a missing source directory, as `-v` does and `--mount` does not
     propagation: str = "rprivate"
     options: str = ""  # of a tmpfs: "size=64m,mode=1777"
 
@@ -126,6 +127,7 @@ class LogLine(Record):
     time: str  # RFC 3339 with nanoseconds
     stream: str  # "stdout" or "stderr"
     text: str
+    partial: bool = False  # no newline came: a piece of a long line, or the last words without one
 
 
 class ExecResult(Record):
