@@ -1,6 +1,7 @@
-"""Numbers as people write them: sizes, durations, instants, CPUs, ulimits, modes, signals. Strict, with explicit ranges.
+"""Numbers as people write them: sizes, durations, instants, CPUs, ulimits, modes, signals. Strict,
+with explicit ranges.
 
-Everything raises ValueError with a fragment that says why; the caller knows which flag or field it was.
+Everything raises ValueError with a fragment that says why; the caller knows which flag it was.
 """
 
 from __future__ import annotations
@@ -8,11 +9,19 @@ from __future__ import annotations
 from fastbox.types import Ulimit
 
 MAX_SIZE = 1 << 62
-_SIZE_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
-_DURATIONS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}  # noqa: E501, RUF001
+_SIZE_SHIFTS = {"": 0, "b": 0} | {
+    letter + ending: 10 * power
+    for power, letter in enumerate("kmgtp", 1)
+    for ending in ("", "b", "ib")
+}
+_SECOND = 1_000_000_000
+_DURATIONS = {
+    "ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": _SECOND, "m": 60 * _SECOND,
+    "h": 3600 * _SECOND,
+}  # fmt: skip
 ULIMITS = (
-    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
-    "rttime", "sigpending", "stack",
+    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc",
+    "rss", "rtprio", "rttime", "sigpending", "stack",
 )  # fmt: skip
 
 
@@ -39,16 +48,12 @@ def _decimal(text: str) -> tuple[int, int]:
 def size(text: str) -> int:
     """Bytes: "64m", "1.5g", "64MiB", "1024"; powers of 1024, as docker reads them."""
     body = text.lower()
-    for ending in ("ib", "b"):
-        if body.endswith(ending):
-            body = body.removesuffix(ending)
-            break
-    number = body.rstrip("kmgtp")
-    unit = body[len(number) :]
-    if unit not in _SIZE_SHIFTS or (text[-2:-1] in "iI" and text[-1:] in "bB" and not unit):
+    number = body.rstrip("kmgtpib")
+    shift = _SIZE_SHIFTS.get(body[len(number) :])
+    if shift is None:
         raise ValueError("not a size in bytes, k, m, g, t or p")
-    digits, places = _decimal(number.rstrip(" ") if unit or number != body else number)
-    value = (digits << _SIZE_SHIFTS[unit]) // 10**places
+    digits, places = _decimal(number)
+    value: int = (digits << shift) // 10**places
     if value > MAX_SIZE:
         raise ValueError("larger than 4 EiB")
     return value
@@ -62,7 +67,7 @@ def duration(text: str) -> float:
     while rest:
         number = rest[: len(rest) - len(rest.lstrip("0123456789."))]
         rest = rest[len(number) :]
-        unit = rest[: len(rest) - len(rest.lstrip("nuµμmsh"))]  # noqa: RUF001
+        unit = rest[: len(rest) - len(rest.lstrip("nuµmsh"))]
         rest = rest[len(unit) :]
         if unit not in _DURATIONS:
             raise ValueError("not a duration in h, m, s, ms, us or ns")
@@ -107,7 +112,7 @@ def octal_mode(text: str) -> int:
 
 def signal_number(text: str) -> int:
     """A signal by number or name: "9", "KILL", "sigterm", "RTMIN+3", "SIGRTMAX-1"."""
-    import _signal
+    import _signal  # type: ignore[import-not-found]  # `signal` itself imports enum
 
     if text.isascii() and text.isdigit():
         return integer(text, 1, 64)
@@ -123,7 +128,9 @@ def signal_number(text: str) -> int:
 
 
 def _realtime(start: int, sign: int, offset: str) -> int:
-    """34 and 64 are the kernel's own first and last: what a container's C library keeps for itself is its own affair."""
+    """34 and 64 are the kernel's own first and last: what a container's C library keeps for itself
+    is its own affair.
+    """
     steps = 0
     if offset:
         if offset[0] != ("+" if sign == 1 else "-"):
@@ -136,10 +143,13 @@ def _realtime(start: int, sign: int, offset: str) -> int:
 
 
 def instant(text: str) -> int:
-    """Nanoseconds since 1970: RFC 3339 (no zone means UTC; the time or its seconds may be missing) or a number of seconds, as `date +%s.%N` prints."""
+    """Nanoseconds since 1970: RFC 3339 (no zone means UTC; the time or its seconds may be missing)
+    or a number of seconds, as `date +%s.%N` prints.
+    """
     if text.replace(".", "", 1).isdigit():
         digits, places = _decimal(text)
-        return digits * 10**9 // 10**places
+        nanoseconds: int = digits * 10**9 // 10**places
+        return nanoseconds
     day, _, clock = text.replace("t", "T").replace(" ", "T").partition("T")
     clock, offset = _zone(clock)
     whole, _, fraction = clock.partition(".")
@@ -171,7 +181,9 @@ def _numbers(text: str, separator: str, count: int) -> list[int]:
 
 
 def _days(year: int, month: int, day: int) -> int:
-    """Days since 1970 in the Gregorian calendar; years begin in March, so that the leap day comes last."""
+    """Days since 1970 in the Gregorian calendar; years begin in March, so that the leap day comes
+    last.
+    """
     year -= month <= 2
     era, of_era = divmod(year, 400)
     of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1

@@ -1,4 +1,6 @@
-"""What commands do with an attachment: check the terminal first, then carry the bytes until the process ends or the user detaches."""
+"""What commands do with an attachment: check the terminal first, then carry the bytes until the
+process ends or the user detaches.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,9 @@ from fastbox.errors import EngineUnavailable, InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fastbox.cli.parser import Arguments
     from fastbox.engine import Attachment
+
+    from fastbox.cli.parser import Arguments
 
 
 def check_terminal(*, tty: bool, stdin: bool) -> None:
@@ -20,7 +23,9 @@ def check_terminal(*, tty: bool, stdin: bool) -> None:
         InvalidArgument: stdin is not a terminal.
     """
     if tty and stdin and not os.isatty(0):
-        raise InvalidArgument("the input device is not a TTY", hint="leave out -t: its output can be piped then, too")
+        raise InvalidArgument(
+            "the input device is not a TTY", hint="leave out -t: its output can be piped then, too"
+        )
 
 
 def check_keys(args: Arguments) -> None:
@@ -39,7 +44,8 @@ def window(tty: bool) -> tuple[int, int]:
 
 
 def carry(attachment: Attachment, args: Arguments) -> int:
-    """Connect the process to this one's standard streams; its exit code, or 0 when the user detached.
+    """Connect the process to this one's standard streams; its exit code, or 0 when the user
+    detached.
 
     Raises:
         EngineUnavailable: Its supervisor went away.
@@ -52,6 +58,8 @@ def carry(attachment: Attachment, args: Arguments) -> int:
         attachment.close()
     if end.kind == "lost":
         raise EngineUnavailable(
-            "the supervisor of the container went away", where=attachment.id[:12], hint="see `fastbox ps -a`"
+            "the supervisor of the container went away",
+            where=attachment.id[:12],
+            hint="see `fastbox ps -a`",
         )
     return end.code if end.kind == "exit" else 0

@@ -1,4 +1,6 @@
-"""The engine as commands see it: opened by the first use, so that a wrong flag is told before anything is touched."""
+"""The engine as commands see it: opened by the first use, so that a wrong flag is told before
+anything is touched.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ if TYPE_CHECKING:
 
 
 class Door:
-    """A context that opens the engine when a command first asks for images or containers, and closes it."""
+    """A context that opens the engine when a command first asks for images or containers, and
+    closes it.
+    """
 
     __slots__ = ("_engine",)
 
@@ -21,7 +25,10 @@ class Door:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._engine is not None:
             self._engine.__exit__(kind, error, trace)

@@ -1,4 +1,6 @@
-"""Environments and labels: from flags, and from files as docker reads them. A name without a value is taken from this environment."""
+"""Environments and labels: from flags, and from files as docker reads them. A name without a value
+is taken from this environment.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""From the words of the command line to one command's exit code; the one place that turns errors into lines."""
+"""From the words of the command line to one command's exit code; the one place that turns errors
+into lines.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ NO_READER = 141  # 128 + SIGPIPE, as if nobody had caught it
 
 
 def run(words: Sequence[str]) -> NoReturn:
-    """Execute a command line and leave the process: everything is written, so the interpreter's own teardown would only cost time."""
+    """Execute a command line and leave the process: everything is written, so the interpreter's own
+    teardown would only cost time.
+    """
     import os
 
     os._exit(main(words))
@@ -125,5 +129,3 @@ def _about(flag: str, out: Output) -> int:
         out.line(program_help())
         return 0
     raise UsageError("", f"unknown flag: {flag}")
-
-

@@ -1,4 +1,6 @@
-"""-v, --mount and --tmpfs as mounts. What a mount may be is the engine's business; here is only how it is written."""
+"""-v, --mount and --tmpfs as mounts. What a mount may be is the engine's business; here is only how
+it is written.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,10 @@ _PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 _HARMLESS = ("z", "Z", "consistent", "cached", "delegated")
 _LATER = "volumes come later: use an absolute path of the host, or --tmpfs"
 _KEYS = {
-    "type": "type", "source": "source", "src": "source", "target": "target", "destination": "target",
-    "dst": "target", "readonly": "readonly", "ro": "readonly", "bind-propagation": "propagation",
-    "tmpfs-size": "size", "tmpfs-mode": "mode", "consistency": "consistency",
+    "type": "type", "source": "source", "src": "source", "target": "target",
+    "destination": "target", "dst": "target", "readonly": "readonly", "ro": "readonly",
+    "bind-propagation": "propagation", "tmpfs-size": "size", "tmpfs-mode": "mode",
+    "consistency": "consistency",
 }  # fmt: skip
 _ONLY_OF = {"propagation": "bind", "source": "bind", "size": "tmpfs", "mode": "tmpfs"}
 
@@ -70,20 +73,24 @@ def _volume(args: Arguments, text: str) -> Mount:
         else:
             raise bad_value(args, "volume", text, f'unknown option "{word}"', "/data:/data:ro")
     return Mount(
-        kind="bind", source=source, target=_target(args, "volume", text, parts[1]), read_only=read_only,
-        create=True, propagation=propagation, options=",".join(rest),
+        kind="bind", source=source, target=_target(args, "volume", text, parts[1]),
+        read_only=read_only, create=True, propagation=propagation, options=",".join(rest),
     )  # fmt: skip
 
 
 def _source(args: Arguments, text: str, source: str) -> str:
-    """The host's path: absolute, or beginning with a dot and then seen from here, as docker does."""
+    """The host's path: absolute, or beginning with a dot and then seen from here, as docker
+    does.
+    """
     if source[0] == "/":
         return os.path.normpath(source).replace("//", "/")
     if source in (".", "..") or source.startswith(("./", "../")):
         return os.path.abspath(source)
     if source.replace("_", "a").replace(".", "a").replace("-", "a").isalnum():
         raise Unsupported(f'a named volume ("{source}") is not supported yet', hint=_LATER)
-    raise bad_value(args, "volume", text, f'the source "{source}" is not an absolute path', "/data:/data")
+    raise bad_value(
+        args, "volume", text, f'the source "{source}" is not an absolute path', "/data:/data"
+    )
 
 
 def _tmpfs(args: Arguments, text: str) -> Mount:
@@ -95,9 +102,13 @@ def _mount(args: Arguments, text: str) -> Mount:
     fields = _fields(args, text)
     kind = fields.get("type", "volume")
     if kind == "volume":
-        raise Unsupported(f'a volume ("{text}") is not supported yet', hint="write type=bind or type=tmpfs")
+        raise Unsupported(
+            f'a volume ("{text}") is not supported yet', hint="write type=bind or type=tmpfs"
+        )
     if kind not in ("bind", "tmpfs"):
-        raise bad_value(args, "mount", text, f'unknown type "{kind}"', "type=bind,src=/data,dst=/data")
+        raise bad_value(
+            args, "mount", text, f'unknown type "{kind}"', "type=bind,src=/data,dst=/data"
+        )
     for field, owner in _ONLY_OF.items():
         if field in fields and kind != owner:
             raise bad_value(args, "mount", text, f"{field} is for type={owner}")
@@ -127,7 +138,9 @@ def _fields(args: Arguments, text: str) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         field = _KEYS.get(key.lower())
         if field is None:
-            raise bad_value(args, "mount", text, f'unknown key "{key}"', "type=bind,src=/data,dst=/data")
+            raise bad_value(
+                args, "mount", text, f'unknown key "{key}"', "type=bind,src=/data,dst=/data"
+            )
         if not equals and field != "readonly":
             raise bad_value(args, "mount", text, f'"{key}" has no value')
         found[field] = value if equals else "true"
@@ -149,5 +162,7 @@ def _tmpfs_options(args: Arguments, fields: dict[str, str]) -> str:
     if "size" in fields:
         found.append(f"size={convert(args, 'mount', fields['size'], units.size, 'tmpfs-size=64m')}")
     if "mode" in fields:
-        found.append(f"mode={convert(args, 'mount', fields['mode'], units.octal_mode, 'tmpfs-mode=1777'):o}")
+        found.append(
+            f"mode={convert(args, 'mount', fields['mode'], units.octal_mode, 'tmpfs-mode=1777'):o}"
+        )
     return ",".join(found)

@@ -1,4 +1,5 @@
-"""Docker's flag grammar: long and short flags, bundles, `--flag=value`, repeated flags, `--`. It knows no flag's meaning.
+"""Docker's flag grammar: long and short flags, bundles, `--flag=value`, repeated flags, `--`. It
+knows no flag's meaning.
 
 Values stay text; the only ones read here are switches, since `--rm=false` is grammar.
 """
@@ -99,7 +100,11 @@ class Arguments:
 
 
 def parse(
-    options: Iterable[Option], words: Sequence[str], *, command: str = "", stop_at_operand: bool = False
+    options: Iterable[Option],
+    words: Sequence[str],
+    *,
+    command: str = "",
+    stop_at_operand: bool = False,
 ) -> Arguments:
     """Read the words after a command's name.
 
@@ -110,7 +115,8 @@ def parse(
         stop_at_operand: Whether everything from the first operand on is an operand.
 
     Raises:
-        UsageError: An unknown flag, a flag without its value, or a switch with a value that isn't true or false.
+        UsageError: An unknown flag, a flag without its value, or a switch with a value that is
+            neither true nor false.
     """
     return _Reader(options, words, command).read(stop_at_operand)
 
@@ -157,7 +163,9 @@ class _Reader:
             raise self._unknown(name)
 
     def _letters(self, letters: str) -> None:
-        """A bundle: switches, of which the last letter may be a flag with a value, attached or in the next word."""
+        """A bundle: switches, of which the last letter may be a flag with a value, attached or in
+        the next word.
+        """
         for i, letter in enumerate(letters):
             option, rest = self.letters.get(letter), letters[i + 1 :]
             if option is None:
@@ -186,7 +194,7 @@ class _Reader:
             return False
         raise UsageError(
             self.found.command,
-            f'invalid value "{value}" for {spelled}: not true or false, for example {spelled}=false',
+            f'invalid value "{value}" for {spelled}: not true or false',
         )
 
     def _unknown(self, name: str) -> Exception:

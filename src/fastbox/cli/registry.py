@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 
 PLAIN = {
     "attach": "attach", "create": "create", "exec": "exec", "images": "images", "import": "import_",
-    "info": "info", "inspect": "inspect", "kill": "kill", "load": "load", "logs": "logs", "ps": "ps",
-    "rename": "rename", "rm": "rm", "rmi": "rmi", "run": "run", "start": "start", "stop": "stop",
-    "tag": "tag", "version": "version", "wait": "wait",
+    "info": "info", "inspect": "inspect", "kill": "kill", "load": "load", "logs": "logs",
+    "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi", "run": "run", "start": "start",
+    "stop": "stop", "tag": "tag", "version": "version", "wait": "wait",
 }  # fmt: skip
 GROUPS = {
     "container": {
-        "attach": "attach", "create": "create", "exec": "exec", "inspect": "inspect", "kill": "kill",
-        "list": "ps", "logs": "logs", "ls": "ps", "ps": "ps", "remove": "rm", "rename": "rename",
-        "rm": "rm", "run": "run", "start": "start", "stop": "stop", "wait": "wait",
+        "attach": "attach", "create": "create", "exec": "exec", "inspect": "inspect",
+        "kill": "kill", "list": "ps", "logs": "logs", "ls": "ps", "ps": "ps", "remove": "rm",
+        "rename": "rename", "rm": "rm", "run": "run", "start": "start", "stop": "stop",
+        "wait": "wait",
     },
     "image": {
         "import": "import_", "inspect": "inspect", "list": "images", "load": "load", "ls": "images",
@@ -45,7 +46,8 @@ GROUPS = {
     },
     "system": {"info": "info"},
 }  # fmt: skip
-# These take flags only before their first operand: what follows is the container's own command line.
+# These take flags only before their first operand: what follows is the container's own command
+# line.
 STOP_AT_OPERAND = ("run", "create", "exec")
 
 
@@ -55,5 +57,5 @@ def load(module: str) -> Command:
 
     name = f"fastbox.cli.commands.{module}"
     __import__(name)
-    command: Command = sys.modules[name]  # type: ignore[assignment]
+    command: Command = sys.modules[name]
     return command

@@ -8,11 +8,13 @@ from fastbox.errors import Conflict, os_error
 from fastbox.types import RunOptions
 
 _ID = (1 << 31) - 1
-NOTES = """A container's network is none until networks come (only its own loopback), or the host's with --network host."""
+NOTES = """Until networks come, a container's network is none (only its own
+loopback), or the host's with --network host."""
 
 
 class IdFile:
-    """--cidfile: claimed before the container exists, so that two can't share one, and given up when none came to be.
+    """--cidfile: claimed before the container exists, so that two can't share one, and given up
+    when none came to be.
 
     Attributes:
         id: The container's id, once written.
@@ -33,10 +35,14 @@ class IdFile:
                 pass
         except FileExistsError:
             raise Conflict(
-                "the file for the container's id is already there", where=self._path, hint="remove it, or choose another"
+                "the file for the container's id is already there",
+                where=self._path,
+                hint="remove it, or choose another",
             ) from None
         except OSError as error:
-            raise os_error(error, "cannot make the file for the container's id", self._path) from error
+            raise os_error(
+                error, "cannot make the file for the container's id", self._path
+            ) from error
 
     def write(self, identity: str) -> None:
         """Keep the id."""
@@ -76,7 +82,12 @@ def options() -> tuple[Option, ...]:
         Option("disable-content-trust", "", SWITCH, ""),
         Option("domainname", "", TEXT, "the container's NIS domain name"),
         Option("entrypoint", "", TEXT, "replace the image's entry point"),
-        Option("env", "e", MANY, "set an environment variable (NAME=value, or NAME from this environment)"),
+        Option(
+            "env",
+            "e",
+            MANY,
+            "set an environment variable (NAME=value, or NAME from this environment)",
+        ),
         Option("env-file", "", MANY, "read environment variables from a file"),
         Option("group-add", "", MANY, "join an additional group"),
         Option("hostname", "h", TEXT, "the container's host name"),
@@ -84,27 +95,49 @@ def options() -> tuple[Option, ...]:
         Option("interactive", "i", SWITCH, "keep stdin open"),
         Option("label", "l", MANY, "set a label"),
         Option("label-file", "", MANY, "read labels from a file"),
-        Option("log-driver", "", TEXT, "json-file (default) or none"),
+        Option("log-driver", "", TEXT, "log driver: json-file (default) or none"),
         Option("memory", "m", TEXT, "memory limit", "bytes"),
         Option("memory-reservation", "", TEXT, "memory to keep when the host runs short", "bytes"),
         Option("memory-swap", "", TEXT, "memory and swap together; -1 for unlimited swap", "bytes"),
-        Option("mount", "", MANY, "mount a directory of the host or a tmpfs (type=bind|tmpfs,...)", "mount"),
+        Option(
+            "mount",
+            "",
+            MANY,
+            "mount a directory of the host or a tmpfs (type=bind|tmpfs,...)",
+            "mount",
+        ),
         Option("name", "", TEXT, "name the container"),
         Option("net", "", TEXT, "", stands_for="network"),
-        Option("network", "", TEXT, "none (default) or host", "network"),
-        Option("pids-limit", "", TEXT, "most processes at once (default 4096, -1 for unlimited)", "int"),
+        Option("network", "", TEXT, "network: none (default) or host"),
+        Option(
+            "pids-limit", "", TEXT, "most processes at once (default 4096, -1 for unlimited)", "int"
+        ),
         Option("platform", "", TEXT, "refuse an image for another platform"),
         Option("privileged", "", SWITCH, "give the container every right on the host"),
-        Option("pull", "", TEXT, "missing or never: nothing is pulled yet"),
+        Option("pull", "", TEXT, "when to pull: missing or never, since nothing is pulled yet"),
         Option("quiet", "q", SWITCH, ""),
         Option("read-only", "", SWITCH, "make the root file system read-only"),
         Option("rm", "", SWITCH, "remove the container when it ends"),
-        Option("rootfs", "", TEXT, "use a directory of the host as the root; no image is named then", "directory"),
+        Option(
+            "rootfs",
+            "",
+            TEXT,
+            "use a directory of the host as the root; no image is named then",
+            "directory",
+        ),
         Option("security-opt", "", MANY, "security options (seccomp=..., no-new-privileges, ...)"),
         Option("shm-size", "", TEXT, "size of /dev/shm (default 64m)", "bytes"),
         Option("stop-signal", "", TEXT, "the signal that `stop` sends first"),
-        Option("stop-timeout", "", TEXT, "seconds that `stop` waits before it kills (default 10)", "int"),
-        Option("sysctl", "", MANY, "set a kernel setting of the container's own (name=value)", "map"),
+        Option(
+            "stop-timeout",
+            "",
+            TEXT,
+            "seconds that `stop` waits before it kills (default 10)",
+            "int",
+        ),
+        Option(
+            "sysctl", "", MANY, "set a kernel setting of the container's own (name=value)", "map"
+        ),
         Option("tmpfs", "", MANY, "mount a tmpfs (/path[:options])"),
         Option("tty", "t", SWITCH, "give the process a terminal"),
         Option("ulimit", "", MANY, "resource limit (nofile=1024:2048)", "ulimit"),
@@ -123,7 +156,9 @@ def build(args: Arguments) -> RunOptions:
     """
     values: dict[str, object] = _words(args) | _switches(args) | _texts(args)
     if args.given("cpus") and (args.given("cpu-quota") or args.given("cpu-period")):
-        raise UsageError(args.command, "--cpus already sets the quota: leave out --cpu-quota and --cpu-period")
+        raise UsageError(
+            args.command, "--cpus already sets the quota: leave out --cpu-quota and --cpu-period"
+        )
     for part in (_limits, _files, _process):
         values |= part(args)
     return RunOptions(**values)  # type: ignore[arg-type]
@@ -138,7 +173,9 @@ def _words(args: Arguments) -> dict[str, object]:
         return {"rootfs": args.text("rootfs"), "argv": tuple(words)}
     if not words:
         raise UsageError(
-            args.command, "it needs an image", f"usage: fastbox {args.command} [OPTIONS] IMAGE [COMMAND] [ARG...]"
+            args.command,
+            "it needs an image",
+            f"usage: fastbox {args.command} [OPTIONS] IMAGE [COMMAND] [ARG...]",
         )
     return {"image": words[0], "argv": tuple(words[1:])}
 
@@ -171,8 +208,10 @@ def _texts(args: Arguments) -> dict[str, object]:
     return found
 
 
-_LIMITS = ("memory", "memory-reservation", "memory-swap", "shm-size", "cpus", "cpu-shares", "cpu-quota", "cpu-period",
-           "pids-limit", "ulimit")  # fmt: skip
+_LIMITS = (
+    "memory", "memory-reservation", "memory-swap", "shm-size", "cpus", "cpu-shares", "cpu-quota",
+    "cpu-period", "pids-limit", "ulimit",
+)  # fmt: skip
 
 
 def _limits(args: Arguments) -> dict[str, object]:
@@ -184,13 +223,18 @@ def _limits(args: Arguments) -> dict[str, object]:
     found: dict[str, object] = {
         "memory": read(args, "memory", units.size, "64m"),
         "memory_reservation": read(args, "memory-reservation", units.size, "64m"),
-        "memory_swap": read(args, "memory-swap", lambda t: -1 if t == "-1" else units.size(t), "128m"),
+        "memory_swap": read(
+            args, "memory-swap", lambda t: -1 if t == "-1" else units.size(t), "128m"
+        ),
         "cpus": read(args, "cpus", units.cpus, "0.5"),
         "cpu_shares": whole(args, "cpu-shares", 0, 262144, "512"),
         "cpu_quota": whole(args, "cpu-quota", -1, 1 << 40, "50000"),
         "cpu_period": whole(args, "cpu-period", 0, 1_000_000, "100000"),
         "pids_limit": whole(args, "pids-limit", -1, 1 << 22, "100"),
-        "ulimits": tuple(convert(args, "ulimit", t, units.ulimit, "nofile=1024:2048") for t in args.texts("ulimit")),
+        "ulimits": tuple(
+            convert(args, "ulimit", t, units.ulimit, "nofile=1024:2048")
+            for t in args.texts("ulimit")
+        ),
     }
     if args.given("shm-size"):
         found["shm_size"] = read(args, "shm-size", units.size, "64m")
@@ -222,7 +266,9 @@ def _files(args: Arguments) -> dict[str, object]:
 
 
 def _process(args: Arguments) -> dict[str, object]:
-    """What few command lines have, checked strictly; harmless words of docker's are taken and dropped."""
+    """What few command lines have, checked strictly; harmless words of docker's are taken and
+    dropped.
+    """
     found: dict[str, object] = {"stop_signal": signal(args, "stop-signal")}
     timeout = whole(args, "stop-timeout", -1, _ID, "10")
     if timeout is not None:
@@ -234,12 +280,18 @@ def _process(args: Arguments) -> dict[str, object]:
     if network not in ("none", "host"):
         from fastbox.errors import Unsupported
 
-        raise Unsupported(f'network "{network}" is not supported yet: networks come later', hint="use none or host")
+        raise Unsupported(
+            f'network "{network}" is not supported yet: networks come later',
+            hint="use none or host",
+        )
     _check_platform(args)
     if args.text("pull", "missing") not in ("missing", "never"):
         from fastbox.errors import Unsupported
 
-        raise Unsupported("--pull is not supported yet: registries come later", hint="load the image with `fastbox load`")
+        raise Unsupported(
+            "--pull is not supported yet: registries come later",
+            hint="load the image with `fastbox load`",
+        )
     return found | {"log_driver": driver, "network": network}
 
 
@@ -253,4 +305,6 @@ def _check_platform(args: Arguments) -> None:
     if args.text("platform") not in (own, own.removeprefix("linux/"), "linux"):
         from fastbox.errors import Unsupported
 
-        raise Unsupported(f'platform "{args.text("platform")}" can\'t run here', hint=f"this machine is {own}")
+        raise Unsupported(
+            f'platform "{args.text("platform")}" can\'t run here', hint=f"this machine is {own}"
+        )

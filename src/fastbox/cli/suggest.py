@@ -1,4 +1,6 @@
-"""Words that nobody knows: the nearest known one, and the flags of docker's that fastbox does not have yet. Only imported for an error."""
+"""Words that nobody knows: the nearest known one, and the flags of docker's that fastbox does not
+have yet. Only imported for an error.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,20 @@ _VOLUMES = "it comes with volumes; use an absolute path of the host"
 _RESTART = "restart policies and health checks come later"
 _LATER = {
     **dict.fromkeys(
-        ("p", "P", "publish", "publish-all", "expose", "add-host", "dns", "dns-option", "dns-search", "ip", "ip6",
-         "link", "link-local-ip", "mac-address", "network-alias"), _NETWORKS),
+        ("p", "P", "publish", "publish-all", "expose", "add-host", "dns", "dns-option",
+         "dns-search", "ip", "ip6", "link", "link-local-ip", "mac-address", "network-alias"),
+        _NETWORKS),
     **dict.fromkeys(("volumes-from", "volume-driver"), _VOLUMES),
     **dict.fromkeys(
         ("restart", "health-cmd", "health-interval", "health-retries", "health-start-interval",
          "health-start-period", "health-timeout", "no-healthcheck"), _RESTART),
     **dict.fromkeys(
-        ("a", "attach", "annotation", "blkio-weight", "blkio-weight-device", "cgroup-parent", "cgroupns",
-         "cpu-rt-period", "cpu-rt-runtime", "device", "device-cgroup-rule", "device-read-bps",
-         "device-read-iops", "device-write-bps", "device-write-iops", "gpus", "ipc", "log-opt",
-         "memory-swappiness", "oom-kill-disable", "oom-score-adj", "pid", "runtime", "storage-opt", "userns",
-         "uts"), "this version of fastbox has no such setting"),
+        ("a", "attach", "annotation", "blkio-weight", "blkio-weight-device", "cgroup-parent",
+         "cgroupns", "cpu-rt-period", "cpu-rt-runtime", "device", "device-cgroup-rule",
+         "device-read-bps", "device-read-iops", "device-write-bps", "device-write-iops", "gpus",
+         "ipc", "log-opt", "memory-swappiness", "oom-kill-disable", "oom-score-adj", "pid",
+         "runtime", "storage-opt", "userns", "uts"),
+        "this version of fastbox has no such setting"),
 }  # fmt: skip
 
 
@@ -43,7 +47,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def distance(a: str, b: str) -> int:
-    """How many letters to insert, delete, replace or swap with their neighbour make one of the other."""
+    """How many letters to insert, delete, replace or swap with their neighbour make one of the
+    other.
+    """
     before: list[int] = []
     row = list(range(len(b) + 1))
     for i, left in enumerate(a, 1):

@@ -65,7 +65,8 @@ def _sentence(text: str) -> str:
 def group_help(group: str) -> str:
     """The help of `fastbox container` and its like."""
     table = _command_lines(registry.GROUPS[group])
-    return f"Usage:  fastbox {group} COMMAND\n\nCommands:\n{table}\n\nRun `fastbox {group} COMMAND --help` for more."
+    more = f"Run `fastbox {group} COMMAND --help` for more about a command."
+    return f"Usage:  fastbox {group} COMMAND\n\nCommands:\n{table}\n\n{more}"
 
 
 def program_help() -> str:

@@ -1,4 +1,6 @@
-"""Flags' texts as values, each failure one line with the flag, the value, the reason and an example; and the flags that commands share."""
+"""Flags' texts as values, each failure one line with the flag, the value, the reason and an
+example; and the flags that commands share.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +41,15 @@ def whole(args: Arguments, flag: str, low: int, high: int, example: str) -> int 
         return None
     from fastbox import units
 
-    return convert(args, flag, args.text(flag), lambda text: units.integer(text, low, high), example)
+    return convert(
+        args, flag, args.text(flag), lambda text: units.integer(text, low, high), example
+    )
 
 
 def signal(args: Arguments, flag: str) -> str:
-    """A signal's name or number as it was written, known to be one; "" when the flag isn't given."""
+    """A signal's name or number as it was written, known to be one; "" when the flag isn't
+    given.
+    """
     if args.given(flag):
         from fastbox import units
 
@@ -67,5 +73,9 @@ def _key(args: Arguments, text: str, key: str) -> int:
         if letter in _CONTROL:
             return _CONTROL[letter]
     raise bad_value(
-        args, "detach-keys", text, f'"{key}" is neither a character nor ctrl- and one', "ctrl-p,ctrl-q"
+        args,
+        "detach-keys",
+        text,
+        f'"{key}" is neither a character nor ctrl- and one',
+        "ctrl-p,ctrl-q",
     )

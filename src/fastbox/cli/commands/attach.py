@@ -25,7 +25,7 @@ def options() -> tuple[Option, ...]:
     )
 
 
-def execute(engine: Door, args: Arguments, out: Output) -> int:
+def execute(engine: Door, args: Arguments, out: Output) -> int:  # noqa: ARG001
     """Stay with the container; its exit code, or 0 when the user detached."""
     attached.check_keys(args)
     return attached.carry(engine.containers.attach(args.operands[0]), args)

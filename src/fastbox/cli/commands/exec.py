@@ -22,7 +22,12 @@ def options() -> tuple[Option, ...]:
     return (
         Option("detach", "d", SWITCH, "run it in the background"),
         Option("detach-keys", "", TEXT, "the keys that detach a terminal (default ctrl-p,ctrl-q)"),
-        Option("env", "e", MANY, "set an environment variable (NAME=value, or NAME from this environment)"),
+        Option(
+            "env",
+            "e",
+            MANY,
+            "set an environment variable (NAME=value, or NAME from this environment)",
+        ),
         Option("env-file", "", MANY, "read environment variables from a file"),
         Option("interactive", "i", SWITCH, "keep stdin open"),
         Option("privileged", "", SWITCH, "give the command every right on the host"),
@@ -32,7 +37,7 @@ def options() -> tuple[Option, ...]:
     )
 
 
-def execute(engine: Door, args: Arguments, out: Output) -> int:
+def execute(engine: Door, args: Arguments, out: Output) -> int:  # noqa: ARG001
     """Run the command; its exit code, or 0 with --detach."""
     tty, interactive, detach = args.switch("tty"), args.switch("interactive"), args.switch("detach")
     attached.check_terminal(tty=tty, stdin=interactive and not detach)

@@ -26,7 +26,7 @@ def options() -> tuple[Option, ...]:
     return (
         Option("all", "a", SWITCH, "show every image, also those without a name"),
         Option("digests", "", SWITCH, "show the digests of the manifests"),
-        Option("format", "", TEXT, "table, json, or a template such as {{.Repository}}"),
+        Option("format", "", TEXT, "print a table, json, or a template such as {{.Repository}}"),
         Option("no-trunc", "", SWITCH, "do not cut anything"),
         Option("quiet", "q", SWITCH, "print ids only"),
     )

@@ -31,12 +31,19 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
 
     source, reference = (*args.operands, "")[:2]
     if source.startswith(("http://", "https://")):
-        raise Unsupported("importing from a URL is not supported yet", hint=f"curl -L {source} | fastbox import -")
+        raise Unsupported(
+            "importing from a URL is not supported yet", hint=f"curl -L {source} | fastbox import -"
+        )
     if source == "-" and os.isatty(0):
-        raise InvalidArgument("stdin is a terminal, not an archive", hint="fastbox import FILE [REPOSITORY[:TAG]]")
+        raise InvalidArgument(
+            "stdin is a terminal, not an archive", hint="fastbox import FILE [REPOSITORY[:TAG]]"
+        )
     out.line(
         engine.images.import_tar(
-            0 if source == "-" else source, reference, changes=args.texts("change"), message=args.text("message")
+            0 if source == "-" else source,
+            reference,
+            changes=args.texts("change"),
+            message=args.text("message"),
         )
     )
     return 0

@@ -18,7 +18,7 @@ OPERANDS = (0, 0)
 
 def options() -> tuple[Option, ...]:
     """The flags it takes."""
-    return (Option("format", "f", TEXT, "json, or a template such as {{.Root}}"),)
+    return (Option("format", "f", TEXT, "print json, or a template such as {{.Root}}"),)
 
 
 def execute(engine: Door, args: Arguments, out: Output) -> int:

@@ -7,10 +7,10 @@ from fastbox.errors import FastboxError, InvalidArgument, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fastbox.cli.render.template import Template
     from fastbox.cli.door import Door
     from fastbox.cli.output import Output
     from fastbox.cli.parser import Arguments
+    from fastbox.cli.render.template import Template
 
 NAME = "inspect"
 USAGE = "[OPTIONS] NAME|ID [NAME|ID...]"
@@ -21,7 +21,7 @@ OPERANDS = (1, None)
 def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
-        Option("format", "f", TEXT, "json, or a template such as {{.State.Status}}"),
+        Option("format", "f", TEXT, "print json, or a template such as {{.State.Status}}"),
         Option("type", "", TEXT, "look only among these: container or image"),
     )
 
@@ -78,4 +78,8 @@ def _look_up(engine: Door, name: str, kind: str) -> dict[str, object]:
     try:
         return engine.images.inspect(name)
     except NotFound:
-        raise NotFound("no such container or image", where=name, hint="see `fastbox ps -a` and `fastbox images`") from None
+        raise NotFound(
+            "no such container or image",
+            where=name,
+            hint="see `fastbox ps -a` and `fastbox images`",
+        ) from None

@@ -32,6 +32,7 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     source = args.text("input")
     if not source and os.isatty(0):
         raise InvalidArgument("stdin is a terminal, not an archive", hint="fastbox load -i FILE")
-    for line in engine.images.load(source or 0):
+    progress = out.note if out.for_people() and not args.switch("quiet") else None
+    for line in engine.images.load(source or 0, progress=progress):
         out.line(line)
     return 0

@@ -20,10 +20,14 @@ def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
         Option("follow", "f", SWITCH, "go on with what it writes until it ends"),
-        Option("since", "", TEXT, "only from this time on (2026-01-02T03:04:05Z, or 42m ago)", "time"),
+        Option(
+            "since", "", TEXT, "only from this time on (2026-01-02T03:04:05Z, or 42m ago)", "time"
+        ),
         Option("tail", "n", TEXT, "only so many last lines (default all)", "int"),
         Option("timestamps", "t", SWITCH, "put the time before each line"),
-        Option("until", "", TEXT, "only until this time (2026-01-02T03:04:05Z, or 42m ago)", "time"),
+        Option(
+            "until", "", TEXT, "only until this time (2026-01-02T03:04:05Z, or 42m ago)", "time"
+        ),
     )
 
 
@@ -32,7 +36,9 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     first, last = _moment(args, "since"), _moment(args, "until")
     follow, stamps = args.switch("follow"), args.switch("timestamps")
     tail = _tail(args)
-    for line in engine.containers.logs(args.operands[0], follow=follow, tail=tail, timestamps=stamps):
+    for line in engine.containers.logs(
+        args.operands[0], follow=follow, tail=tail, timestamps=stamps
+    ):
         if last and line.time > last:
             break
         if line.time < first:

@@ -18,8 +18,8 @@ OPERANDS = (0, 0)
 _COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 _HEADINGS = {
     "ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "CreatedAt": "CREATED AT",
-    "RunningFor": "CREATED", "Status": "STATUS", "State": "STATE", "Ports": "PORTS", "Names": "NAMES",
-    "Labels": "LABELS",
+    "RunningFor": "CREATED", "Status": "STATUS", "State": "STATE", "Ports": "PORTS",
+    "Names": "NAMES", "Labels": "LABELS",
 }  # fmt: skip
 _COMMAND_WIDTH = 20
 
@@ -28,7 +28,7 @@ def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
         Option("all", "a", SWITCH, "show all containers, not only running ones"),
-        Option("format", "", TEXT, "table, json, or a template such as {{.ID}}"),
+        Option("format", "", TEXT, "print a table, json, or a template such as {{.ID}}"),
         Option("last", "n", TEXT, "show the n containers made last, in any state", "int"),
         Option("latest", "l", SWITCH, "show the container made last, in any state"),
         Option("no-trunc", "", SWITCH, "do not cut anything"),
@@ -70,7 +70,11 @@ def _fields(info: ContainerInfo, now: float, whole_text: bool) -> dict[str, str]
     image = info.image
     return {
         "ID": info.id if whole_text else info.id[:12],
-        "Image": image if whole_text else image.removeprefix("sha256:")[:12] if image[:7] == "sha256:" else image,
+        "Image": image
+        if whole_text
+        else image.removeprefix("sha256:")[:12]
+        if image[:7] == "sha256:"
+        else image,
         "Command": human.quoted(command if whole_text else human.cut(command, _COMMAND_WIDTH)),
         "CreatedAt": human.moment(info.created),
         "RunningFor": human.since(info.created, now) + " ago",

@@ -19,7 +19,7 @@ def options() -> tuple[Option, ...]:
     return ()
 
 
-def execute(engine: Door, args: Arguments, out: Output) -> int:
+def execute(engine: Door, args: Arguments, out: Output) -> int:  # noqa: ARG001
     """Rename it."""
     engine.containers.rename(args.operands[0], args.operands[1])
     return 0

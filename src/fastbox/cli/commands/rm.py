@@ -26,7 +26,9 @@ def options() -> tuple[Option, ...]:
 
 
 def execute(engine: Door, args: Arguments, out: Output) -> int:
-    """Remove each; 1 when any could not be. With --force one that is not there is fine, as docker has it."""
+    """Remove each; 1 when any could not be. With --force one that is not there is fine, as docker
+    has it.
+    """
     force = args.switch("force")
 
     def remove(name: str) -> str:

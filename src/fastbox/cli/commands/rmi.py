@@ -20,7 +20,9 @@ OPERANDS = (1, None)
 def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
-        Option("force", "f", SWITCH, "remove every name of it, also when stopped containers use it"),
+        Option(
+            "force", "f", SWITCH, "remove every name of it, also when stopped containers use it"
+        ),
         Option("no-prune", "", SWITCH, ""),
     )
 
@@ -29,7 +31,10 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Remove each and print what went; 1 when any could not be."""
     force = args.switch("force")
 
+    def users(image: str) -> list[str]:
+        return [info.id for info in engine.containers.list(all=True) if info.image_id == image]
+
     def remove(name: str) -> str:
-        return "\n".join(engine.images.remove(name, force=force))
+        return "\n".join(engine.images.remove(name, force=force, in_use=users))
 
     return each(args.operands, remove, out)

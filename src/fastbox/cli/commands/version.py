@@ -19,10 +19,10 @@ VERSION = "0.1.0"
 
 def options() -> tuple[Option, ...]:
     """The flags it takes."""
-    return (Option("format", "f", TEXT, "json, or a template such as {{.Version}}"),)
+    return (Option("format", "f", TEXT, "print json, or a template such as {{.Version}}"),)
 
 
-def execute(engine: Door, args: Arguments, out: Output) -> int:
+def execute(engine: Door, args: Arguments, out: Output) -> int:  # noqa: ARG001
     """Print the versions."""
     import os
     import sys

@@ -13,7 +13,9 @@ _LEAST, _GAP = 10, 3
 
 def lines(rows: Sequence[Sequence[str]]) -> list[str]:
     """The rows with their columns aligned; the last column is not padded."""
-    widths = [max(_LEAST, *(len(cell) + _GAP for cell in column)) for column in zip(*rows, strict=True)]
+    widths = [
+        max(_LEAST, *(len(cell) + _GAP for cell in column)) for column in zip(*rows, strict=True)
+    ]
     return [
         "".join(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)) + row[-1]
         for row in rows
@@ -21,7 +23,12 @@ def lines(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def show(
-    out: Output, items: Sequence[Mapping[str, str]], *, fields: Sequence[str], headings: Mapping[str, str], form: str = ""
+    out: Output,
+    items: Sequence[Mapping[str, str]],
+    *,
+    fields: Sequence[str],
+    headings: Mapping[str, str],
+    form: str = "",
 ) -> None:
     """Print items as `--format` says.
 

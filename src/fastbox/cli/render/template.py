@@ -1,4 +1,6 @@
-r"""Go's templates, as far as they go here: `{{.}}`, `{{.Field.Field}}`, and `{{json .Field}}`, with text around them."""
+r"""Go's templates, as far as they go here: `{{.}}`, `{{.Field.Field}}`, and `{{json .Field}}`, with
+text around them.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ class Template:
             InvalidArgument: The document has no such field.
         """
         return "".join(
-            part if isinstance(part, str) else _shown(_look_up(value, part[1]), part[0]) for part in self._parts
+            part if isinstance(part, str) else _shown(_look_up(value, part[1]), part[0])
+            for part in self._parts
         )
 
 
@@ -64,7 +67,9 @@ def _look_up(value: object, fields: tuple[str, ...]) -> object:
         if not isinstance(value, dict) or field not in value:
             path = ".".join(fields[: i + 1])
             known = ", ".join(sorted(value)) if isinstance(value, dict) else ""
-            raise InvalidArgument(f"template: no field .{path}", hint=f"there are {known}" if known else "")
+            raise InvalidArgument(
+                f"template: no field .{path}", hint=f"there are {known}" if known else ""
+            )
         value = value[field]
     return value
 
