@@ -4,6 +4,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint64_t
 from libc.stddef cimport size_t
 from libc.string cimport memcpy
+from cpython.exc cimport PyErr_SetFromErrno
 
 cdef extern from "error.h":
     struct fb_error:
@@ -35,6 +36,9 @@ cdef extern from "control.h":
         const unsigned char *detach_keys
         size_t detach_count
     int fb_control_attach(const fb_attach *attach, char *ret_event, size_t size, fb_error *err) nogil
+
+cdef extern from "unistd.h":
+    int c_syncfs "syncfs"(int fd) nogil
 
 cdef extern from "tar_extract.h":
     struct fb_extract_limits:
@@ -216,3 +220,12 @@ def copy_digest(int infd, int outfd, uint64_t limit):
     if r < 0:
         raise _error(&err)
     return (<bytes>digest[:32]).hex(), size
+
+
+def sync_file_system(int fd):
+    """Make all that was written to the descriptor's file system durable."""
+    cdef int r
+    with nogil:
+        r = c_syncfs(fd)
+    if r < 0:
+        PyErr_SetFromErrno(OSError)

@@ -18,6 +18,8 @@
  * in a session of its own, stdio on /dev/null. `tied`: it ends its containers when this process is gone. Returns the pid. */
 int fb_control_spawn(const char *program, const char *run, bool tied, char *ret_name, size_t name_size,
 		     struct fb_error *err);
+/* What is executed: a descriptor of a read-only bind of `program`, or with `copy` of a sealed memfd. For fb_control_spawn and its test. */
+int fb_control_program(const char *program, bool copy, struct fb_error *err);
 /* Connect to supervisor `name`; the path may be longer than sun_path allows. Returns the descriptor; ENOENT or ECONNREFUSED
  * when it is gone. */
 int fb_control_connect(const char *run, const char *name, struct fb_error *err);
@@ -30,7 +32,7 @@ int fb_control_alive(const char *run, const char *name);
 
 struct fb_attach {
 	int control;	   /* where events arrive and signals are sent */
-	int stdin_to;	   /* our end of the container's stdin, -1: none */
+	int stdin_to;	   /* our end of the container's stdin, -1: none; made to refer to /dev/null at the end of our 0 */
 	int stdout_from;   /* our ends of its output, -1: none */
 	int stderr_from;
 	bool terminal;	   /* fd 0 becomes raw; SIGWINCH sends resize; detach keys work */
@@ -43,7 +45,9 @@ struct fb_attach {
 enum fb_attach_end { FB_ATTACH_EVENT = 1, FB_ATTACH_DETACHED = 2, FB_ATTACH_LOST = 3 };
 
 /* Carry bytes between our 0, 1, 2 and the streams until an event arrives and the output is drained, the keys are typed, or the supervisor is
- * gone. The event's text is put into `ret_event`. The terminal is restored on every way out, SIGTERM included. */
+ * gone. The event's text is put into `ret_event` with a NUL (events begin with {"event": and nothing else does). The terminal is restored
+ * on every way out, SIGTERM included: a signal that is not forwarded is raised again with its former disposition, and when that
+ * returns (Python's handler), so does this, with -EINTR. One call at a time in a process. */
 int fb_control_attach(const struct fb_attach *attach, char *ret_event, size_t size, struct fb_error *err);
 
 #endif

@@ -134,7 +134,7 @@ struct fb_process_spec {
 enum fb_stdin_mode { FB_STDIN_NONE, FB_STDIN_ONCE, FB_STDIN_OPEN };
 
 struct fb_engine_spec { /* the `fastbox` object; every pointer NULL and every number 0 without one */
-	const char *id, *directory, *run;
+	const char *id, *name, *directory, *run;
 	struct fb_strv lower; /* topmost first; empty: no overlay */
 	const char *upper, *work;
 	bool overlay_volatile;

@@ -1,0 +1,33 @@
+"""fastbox: containers in milliseconds, from Python. Everything public is here, loaded when it is first used."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fastbox import errors, types
+    from fastbox.containers.container import Container
+    from fastbox.engine import Engine
+    from fastbox.errors import FastboxError
+
+__version__ = "0.1.0"
+__all__ = ["Container", "Engine", "FastboxError", "__version__", "errors", "types"]
+
+_HOME = {"Engine": "engine", "Container": "containers.container"}
+_MODULES = ("errors", "types", "engine")
+
+
+def __getattr__(name: str) -> object:
+    # An import hook calls this with names like __path__; those are nobody's.
+    if name.startswith("_"):
+        raise AttributeError(f"module 'fastbox' has no attribute {name!r}")
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module("fastbox." + name)
+    homes = (_HOME[name],) if name in _HOME else ("errors", "types")
+    for home in homes:
+        module = import_module("fastbox." + home)
+        if hasattr(module, name) and getattr(module, name).__module__ == module.__name__:
+            value = globals()[name] = getattr(module, name)
+            return value
+    raise AttributeError(f"module 'fastbox' has no attribute {name!r}")

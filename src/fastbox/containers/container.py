@@ -1,0 +1,143 @@
+"""One container of an engine session: the object that `Engine.run` gives."""
+
+from __future__ import annotations
+
+from fastbox.containers import exec as execs
+from fastbox.errors import FastboxError, StateConflict
+from fastbox.runtime.supervisor import Conversation, SupervisorGone
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any, Self
+
+    from fastbox.containers.service import Containers
+    from fastbox.runtime.supervisor import Exit
+    from fastbox.store.containers import ContainerRecord
+    from fastbox.types import ContainerInfo, ExecResult, LogLine
+
+
+class Container:
+    """A running container, tied to its engine: killed, released and removed on exit from `with`.
+
+    Attributes:
+        id: 64 hex digits.
+        name: Its name.
+    """
+
+    __slots__ = ("_bundle", "_conversation", "_removed", "_service", "_stop_signal", "id", "name")
+
+    def __init__(self, service: Containers, record: ContainerRecord, conversation: Conversation) -> None:
+        self.id, self.name = record.id, record.name
+        self._service, self._conversation = service, conversation
+        self._stop_signal = record.stop_signal
+        self._bundle: dict[str, Any] | None = None
+        self._removed = False
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, return its exit code (128+n after signal n).
+
+        Args:
+            timeout: Seconds, or None for ever.
+
+        Raises:
+            Timeout: It still runs.
+        """
+        return self._wait(timeout).code
+
+    def _wait(self, timeout: float | None) -> Exit:
+        try:
+            return self._conversation.wait(timeout)
+        except SupervisorGone:
+            self._service.heal(self.id)
+            raise
+
+    def exec(
+        self, argv: Sequence[str], *, input: bytes | None = None, env: Mapping[str, str] | Sequence[str] = (),
+        user: str | None = None, workdir: str = "", tty: bool = False, privileged: bool = False, timeout: float | None = None,
+    ) -> ExecResult:
+        """Run a command in it and collect its output.
+
+        Args:
+            argv: The command and its arguments.
+            input: What it reads from stdin; None: nothing, at once.
+            env: More variables.
+            user: Another user than the container's.
+            workdir: Another directory than the container's.
+            tty: Give it a terminal; its output is then all in `stdout`.
+            privileged: Every capability, no filter.
+            timeout: Seconds until it is killed, or None.
+
+        Raises:
+            CommandNotFound: No such command in the container.
+            Timeout: It was killed after `timeout`.
+            StateConflict: The container has ended.
+        """
+        if self._conversation.ended is not None:
+            raise StateConflict(f"container {self.id[:12]} has ended")
+        if self._bundle is None:
+            self._bundle = execs.read_bundle(self._service.directory(self.id))
+        pairs = tuple(f"{k}={v}" for k, v in env.items()) if hasattr(env, "items") else tuple(env)
+        text = execs.document(
+            self._bundle, argv, env=pairs, user=user, workdir=workdir, tty=tty, privileged=privileged
+        )
+        with Conversation(self._conversation.run, self._conversation.supervisor) as conversation:
+            return execs.run(conversation, self.id, text, data=input, tty=tty, timeout=timeout)
+
+    def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
+        """What it wrote so far, line by line; with `follow` until it ends."""
+        return self._service.logs(self.id, follow=follow)
+
+    def kill(self, signal: int | str = "KILL") -> None:
+        """Send a signal to its first process."""
+        self._service.kill(self.id, signal)
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Ask it to end with its stop signal, kill it after `timeout` seconds; return when it has ended."""
+        self._service.stop(self.id, timeout=timeout)
+
+    def remove(self, force: bool = False) -> None:
+        """Delete it; `force` kills it first.
+
+        Raises:
+            StateConflict: It runs, and `force` is false.
+        """
+        if not self._removed:
+            self._service.remove(self.id, force=force)
+            self._removed = True
+
+    @property
+    def info(self) -> ContainerInfo:
+        """Its state now."""
+        return self._service.get(self.id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._end()
+        finally:
+            self._conversation.close()
+
+    def _end(self) -> None:
+        if self._removed or self._conversation.fd < 0:
+            return
+        try:
+            if self._conversation.ended is None:
+                self._kill_and_wait()
+            self.remove(force=True)
+        except FastboxError as error:
+            if error.http_status != 404:  # --rm has removed it already
+                raise
+
+    def _kill_and_wait(self) -> None:
+        try:
+            with Conversation(self._conversation.run, self._conversation.supervisor) as other:
+                other.ask({"op": "kill", "id": self.id, "signal": 9})
+        except (StateConflict, SupervisorGone):
+            pass
+        try:
+            self._conversation.wait(30.0)
+        except SupervisorGone:
+            self._service.heal(self.id)

@@ -1,0 +1,155 @@
+"""Making a container on disk and launching it: the two halves of every start, each undone when it fails."""
+
+from __future__ import annotations
+
+import os
+
+from fastbox.containers import files, heal
+from fastbox.errors import FastboxError, InvalidArgument
+from fastbox.runtime import process
+from fastbox.runtime.spec import Place, bundle
+from fastbox.store import names
+from fastbox.store.containers import ContainerRecord, ExitRecord, new_id
+from fastbox.support import paths, signals
+from fastbox.support.clock import now
+from fastbox.support.record import Record
+from fastbox.types import ImageConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from fastbox.containers.attachment import Streams
+    from fastbox.runtime.supervisor import Conversation
+    from fastbox.store.containers import ContainerStore, Held
+    from fastbox.store.root import Root
+    from fastbox.types import RunOptions
+
+
+def rootfs_image(options: RunOptions) -> ImageConfig:
+    """The stand-in for an image when a directory is the root."""
+    if options.image:
+        raise InvalidArgument("an image and a root directory exclude each other")
+    return ImageConfig(id="", labels={}, layers=(files.check_rootfs(options.rootfs),))
+
+
+def make(
+    root: Root, store: ContainerStore, options: RunOptions, image: ImageConfig, *, start: bool, session: str = ""
+) -> tuple[Held, ContainerRecord]:
+    """A new container, locked; all that can be refused is refused before anything is on disk.
+
+    Raises:
+        InvalidArgument: Options that contradict each other or are out of range.
+        NameInUse: Another container has the name.
+    """
+    wanted = names.check(options.name) if options.name else ""
+    container = new_id()
+    hostname = _hostname(options, container)
+    scratch, lower = _layers(root, store, options, image, container)
+    place = Place(
+        id=container, directory=store.directory(container), run=root.run, hostname=hostname, lower=lower, scratch=scratch,
+        root=root.skeleton, init=paths.libexec("fastbox-init"), seccomp_cache=root.path("cache", "seccomp"),
+    )  # fmt: skip
+    try:
+        config = bundle(options, image, place)
+        record = _record(options, image, container, start=start, session=session, scratch=scratch)
+        held, name = store.make(container, wanted)
+    except BaseException:
+        heal.remove_scratch(scratch, container)
+        raise
+    record = record.replace(name=name)
+    try:
+        files.put(held.directory + "/config.json", config)
+        files.write_network_files(held.directory, options, hostname)
+        if scratch:
+            files.make_scratch(scratch)
+        store.write(record)
+    except BaseException as error:
+        heal.discard(store, held, record)
+        held.close()
+        if isinstance(error, OSError) and not isinstance(error, FastboxError):
+            from fastbox.errors import os_error
+
+            raise os_error(error, "cannot make the container", held.directory) from error
+        raise
+    return held, record
+
+
+def _layers(
+    root: Root, store: ContainerStore, options: RunOptions, image: ImageConfig, container: str
+) -> tuple[str, tuple[str, ...]]:
+    """Where the writable layer is, and what lies below it.
+
+    overlayfs refuses layers that lie in one another. A root directory that holds the store (such as "/") is therefore
+    the only lower layer, and its writable one lies in memory; with any other, the container's own directory has it.
+    """
+    if options.rootfs and files.contains(image.layers[0], root.store):
+        return files.foreign_scratch(container, image.layers[0], root.run), image.layers
+    scratch = "" if options.read_only else store.directory(container)
+    return scratch, (*image.layers, root.skeleton)
+
+
+def _hostname(options: RunOptions, container: str) -> str:
+    name = options.hostname or (os.uname().nodename if options.network == "host" else container[:12])
+    for text, what in ((name, "host name"), (options.domainname, "domain name")):
+        if len(text) > 64 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in text):
+            raise InvalidArgument(f'invalid {what} "{text}"')
+    return name
+
+
+def _record(
+    options: RunOptions, image: ImageConfig, container: str, *, start: bool, session: str, scratch: str
+) -> ContainerRecord:
+    stop_signal = options.stop_signal or image.stop_signal or "SIGTERM"
+    if options.stop_signal:
+        signals.number(stop_signal)
+    outside = not scratch.endswith("/" + container)
+    return ContainerRecord(
+        id=container, name="", image=options.image or options.rootfs, image_id=image.id, created=now(), start=start,
+        remove=options.remove, argv=process.command(options, image), labels={**image.labels, **(options.labels or {})},
+        stop_signal=stop_signal, stop_timeout=options.stop_timeout, tty=options.tty, open_stdin=options.interactive,
+        options=plain(options), session=session, scratch=scratch if outside else "",
+    )  # fmt: skip
+
+
+def plain(options: RunOptions) -> dict[str, Any]:
+    """The options as JSON has them."""
+    values = options.as_dict()
+    for key in ("mounts", "ulimits"):
+        values[key] = [each.as_dict() if isinstance(each, Record) else each for each in values[key]]
+    return values
+
+
+def launch(
+    store: ContainerStore, held: Held, record: ContainerRecord, conversation: Conversation, streams: Streams, *,
+    rows: int = 0, columns: int = 0, tied: bool = False,
+) -> None:
+    """Tell the supervisor to start a locked container; after a failure it is gone (--rm, session) or has exited.
+
+    Raises:
+        LaunchError: With the stage, call and path that failed.
+    """
+    message: dict[str, object] = {"op": "launch", "id": held.id, "bundle": held.directory, "streams": streams.names}
+    if rows > 0 and columns > 0:
+        message |= {"rows": rows, "cols": columns}
+    if tied:
+        message["tied"] = True
+    trace = os.environ.get("FASTBOX_TRACE")
+    if trace:
+        message["trace"] = os.path.abspath(trace)
+    try:
+        conversation.ask(message, streams.theirs)
+    except FastboxError as error:
+        conversation.close()
+        streams.close()
+        fail(store, held, record, error)
+        raise
+    streams.sent()
+
+
+def fail(store: ContainerStore, held: Held, record: ContainerRecord, error: FastboxError) -> None:
+    """Record that a start failed, unless the supervisor did; a container that would be removed is."""
+    if record.remove or record.session:
+        heal.discard(store, held, record)
+    elif os.path.isdir(held.directory) and store.read_exit(held.id) is None:
+        store.write_exit(held.id, ExitRecord(code=error.exit_code, finished=now(), error=str(error)))

@@ -1,0 +1,162 @@
+"""Another process in a running container: its document, its pipes, its end."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from fastbox.containers.attachment import Streams
+from fastbox.errors import FastboxError, Timeout
+from fastbox.runtime.process import exec_document
+from fastbox.runtime.supervisor import Conversation, SupervisorGone
+from fastbox.support import json
+from fastbox.types import ExecResult
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+MAX_BUNDLE = 4 << 20
+_CHUNK = 65536
+_KILL_SECONDS = 10.0
+
+
+def read_bundle(directory: str) -> dict[str, Any]:
+    """The container's config.json."""
+    with open(directory + "/config.json", "rb") as file:
+        return json.loads_object(file.read(MAX_BUNDLE))
+
+
+def document(bundle: Mapping[str, Any], argv: Sequence[str], **wishes: Any) -> bytes:
+    """The exec document for a container with this bundle; `wishes` are those of `process.exec_document`."""
+    made = exec_document(bundle["process"], bundle["fastbox"], argv=argv, **wishes)
+    return json.dumps(made).encode("utf-8", "surrogateescape")
+
+
+def begin(
+    conversation: Conversation, container: str, text: bytes, streams: Streams, *, rows: int = 0, columns: int = 0,
+    detach: bool = False,
+) -> str:
+    """Start the process, return the exec's number.
+
+    Raises:
+        LaunchError: It can't be started; CommandNotFound, NotExecutable.
+        StateConflict: The container does not run.
+    """
+    message: dict[str, object] = {"op": "exec", "id": container, "streams": streams.names}
+    if rows > 0 and columns > 0:
+        message |= {"rows": rows, "cols": columns}
+    if detach:
+        message["detach"] = True
+    memory = os.memfd_create("exec", os.MFD_CLOEXEC)
+    try:
+        os.write(memory, text)
+        os.lseek(memory, 0, os.SEEK_SET)
+        answer = conversation.ask(message, (memory, *streams.theirs))
+    finally:
+        os.close(memory)
+        streams.sent()
+    return str(answer.get("exec", ""))
+
+
+def run(
+    conversation: Conversation, container: str, text: bytes, *, data: bytes | None, tty: bool, timeout: float | None,
+) -> ExecResult:
+    """Run it to its end and collect what it wrote.
+
+    Raises:
+        Timeout: It did not end in time; it was killed.
+    """
+    started = time.monotonic()
+    names = [] if data is None else ["stdin"]
+    streams = Streams([*names, "stdout"] if tty else [*names, "stdout", "stderr"])
+    try:
+        number = begin(conversation, container, text, streams)
+        collector = _Collector(conversation, streams, data or b"")
+        if not collector.collect(None if timeout is None else started + timeout):
+            _kill(conversation, container, number)
+            collector.collect(time.monotonic() + _KILL_SECONDS)
+            raise Timeout(f"the command did not end within {timeout:g} s", where=container[:12])
+        return ExecResult(
+            exit_code=conversation.wait(0).code, stdout=bytes(collector.output["stdout"]),
+            stderr=bytes(collector.output["stderr"]), duration=time.monotonic() - started,
+        )  # fmt: skip
+    finally:
+        streams.close()
+
+
+def _kill(conversation: Conversation, container: str, number: str) -> None:
+    with Conversation(conversation.run, conversation.supervisor) as other:
+        try:
+            other.ask({"op": "kill", "id": container, "exec": number, "signal": 9})
+        except (FastboxError, SupervisorGone):
+            pass  # it ended just now
+
+
+class _Collector:
+    """Feeds stdin and gathers output until the exit event, then what is left in the pipes: others may hold them open."""
+
+    def __init__(self, conversation: Conversation, streams: Streams, data: bytes) -> None:
+        self._conversation, self._streams = conversation, streams
+        self._input = memoryview(data)
+        self.output = {"stdout": bytearray(), "stderr": bytearray()}
+        self._poll = select.poll()
+        self._poll.register(conversation.fd, select.POLLIN)
+        self._names = {}
+        for name, fd in streams.ours.items():
+            os.set_blocking(fd, False)
+            self._names[fd] = name
+            self._poll.register(fd, select.POLLOUT if name == "stdin" else select.POLLIN)
+
+    def collect(self, deadline: float | None) -> bool:
+        """Until the exit event; False when the deadline came first."""
+        while True:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000
+            ready = self._poll.poll(left)
+            if not ready:
+                return False
+            ended = False
+            for fd, _ in ready:
+                if fd == self._conversation.fd:
+                    ended = True
+                elif self._names[fd] == "stdin":
+                    self._feed(fd)
+                else:
+                    self._gather(fd)
+            if ended:
+                self._conversation.wait(1.0)
+                self._drain()
+                return True
+
+    def _feed(self, fd: int) -> None:
+        try:
+            self._input = self._input[os.write(fd, self._input[:_CHUNK]) :] if self._input else self._input
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._input = self._input[:0]
+        if not self._input:
+            self._finish(fd)
+
+    def _gather(self, fd: int) -> bool:
+        """Read once; False when there is nothing more, now or ever."""
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        self.output[self._names[fd]] += data
+        if not data:
+            self._finish(fd)
+        return bool(data)
+
+    def _drain(self) -> None:
+        for name in ("stdout", "stderr"):
+            fd = self._streams.end(name)
+            while fd >= 0 and self._gather(fd):
+                pass
+
+    def _finish(self, fd: int) -> None:
+        self._poll.unregister(fd)
+        self._streams.drop(self._names.pop(fd))

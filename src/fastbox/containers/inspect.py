@@ -1,0 +1,165 @@
+"""One container as docker's `container inspect` object, from its record, its bundle and its state."""
+
+from __future__ import annotations
+
+from fastbox.runtime.spec import user_of
+from fastbox.types import ImageConfig, Mount, RunOptions, Ulimit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from fastbox.containers.heal import View
+    from fastbox.store.containers import ContainerRecord
+
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def options_of(record: ContainerRecord) -> RunOptions:
+    """The options as they were given.
+
+    Raises:
+        ValueError: The record does not hold them.
+    """
+    values: dict[str, Any] = dict(record.options)
+    try:
+        for key, kind in (("mounts", Mount), ("ulimits", Ulimit)):
+            values[key] = tuple(kind(**each) for each in values.get(key) or ())
+        known = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key in RunOptions._fields}
+        return RunOptions(**known)
+    except TypeError as error:
+        raise ValueError(f"the options are damaged: {error}") from error
+
+
+def describe(view: View, directory: str, bundle: Mapping[str, Any]) -> dict[str, object]:
+    """The whole object; `bundle` is {} when config.json can't be read."""
+    record = view.record
+    if record is None:
+        return {"Id": view.id, "State": state_of(view), "Name": "", "RestartCount": 0}
+    options = options_of(record)
+    return {
+        "Id": record.id,
+        "Created": record.created,
+        "Path": record.argv[0],
+        "Args": list(record.argv[1:]),
+        "State": state_of(view),
+        "Image": record.image_id,
+        "ResolvConfPath": directory + "/resolv.conf",
+        "HostnamePath": directory + "/hostname",
+        "HostsPath": directory + "/hosts",
+        "LogPath": directory + "/log" if options.log_driver == "json-file" else "",
+        "Name": "/" + record.name,
+        "RestartCount": 0,
+        "Driver": "overlayfs",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": bundle.get("process", {}).get("apparmorProfile", ""),
+        "ExecIDs": None,
+        "HostConfig": _host_config(options),
+        "GraphDriver": _graph_driver(bundle),
+        "Mounts": [_mount(mount) for mount in options.mounts if mount.kind == "bind"],
+        "Config": _config(record, options, bundle),
+        "NetworkSettings": _network(options, view),
+    }
+
+
+def state_of(view: View) -> dict[str, object]:
+    """`State`."""
+    end, running = view.exit, view.state == "running"
+    started = (view.live.started if view.live else "") or (end.started if end else "")
+    return {
+        "Status": view.state,
+        "Running": running,
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": bool(end and end.oom),
+        "Dead": view.state == "dead",
+        "Pid": view.live.pid if view.live and running else 0,
+        "ExitCode": end.code if end else 0,
+        "Error": view.error or (end.error if end else ""),
+        "StartedAt": started or NEVER,
+        "FinishedAt": (end.finished if end else "") or NEVER,
+    }
+
+
+def _config(record: ContainerRecord, options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, object]:
+    process = bundle.get("process", {})
+    user = user_of(options, ImageConfig(id="", labels={}, layers=(), user=bundle.get("fastbox", {}).get("user", "")))
+    return {
+        "Hostname": bundle.get("hostname", options.hostname),
+        "Domainname": options.domainname,
+        "User": "" if user == "0" and not options.user else user,
+        "AttachStdin": options.interactive and not options.detach,
+        "AttachStdout": not options.detach,
+        "AttachStderr": not options.detach,
+        "Tty": record.tty,
+        "OpenStdin": record.open_stdin,
+        "StdinOnce": options.interactive and not options.detach,
+        "Env": process.get("env", list(options.env)),
+        "Cmd": list(record.argv),
+        "Image": record.image,
+        "Volumes": None,
+        "WorkingDir": process.get("cwd", options.workdir),
+        "Entrypoint": list(options.entrypoint) if options.entrypoint is not None else None,
+        "Labels": dict(record.labels),
+        "StopSignal": record.stop_signal,
+        "StopTimeout": record.stop_timeout,
+    }
+
+
+def _host_config(options: RunOptions) -> dict[str, object]:
+    binds = [mount for mount in options.mounts if mount.kind == "bind"]
+    tmpfs = {mount.target: mount.options for mount in options.mounts if mount.kind == "tmpfs"}
+    return {
+        "Binds": [f"{m.source}:{m.target}" + (":ro" if m.read_only else "") for m in binds] or None,
+        "LogConfig": {"Type": options.log_driver, "Config": {}},
+        "NetworkMode": options.network,
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "AutoRemove": options.remove,
+        "CapAdd": list(options.cap_add) or None,
+        "CapDrop": list(options.cap_drop) or None,
+        "GroupAdd": list(options.group_add) or None,
+        "Privileged": options.privileged,
+        "ReadonlyRootfs": options.read_only,
+        "SecurityOpt": list(options.security_opt) or None,
+        "Tmpfs": tmpfs or None,
+        "ShmSize": options.shm_size,
+        "Sysctls": dict(options.sysctls or {}) or None,
+        "Init": options.init,
+        "Memory": options.memory or 0,
+        "MemorySwap": options.memory_swap or (options.memory or 0) * 2,
+        "MemoryReservation": options.memory_reservation or 0,
+        "NanoCpus": round((options.cpus or 0) * 1_000_000_000),
+        "CpuShares": options.cpu_shares or 0,
+        "CpuQuota": options.cpu_quota or 0,
+        "CpuPeriod": options.cpu_period or 0,
+        "CpusetCpus": options.cpuset_cpus,
+        "CpusetMems": options.cpuset_mems,
+        "PidsLimit": 4096 if options.pids_limit is None else options.pids_limit,
+        "Ulimits": [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in options.ulimits] or None,
+    }
+
+
+def _graph_driver(bundle: Mapping[str, Any]) -> dict[str, object]:
+    overlay = bundle.get("fastbox", {}).get("overlay", {})
+    data = {"LowerDir": ":".join(overlay.get("lower", ()))}
+    if "upper" in overlay:
+        data |= {"UpperDir": overlay["upper"], "WorkDir": overlay["work"]}
+    return {"Name": "overlayfs", "Data": data}
+
+
+def _mount(mount: Mount) -> dict[str, object]:
+    return {
+        "Type": mount.kind, "Source": mount.source, "Destination": mount.target, "Mode": mount.options,
+        "RW": not mount.read_only, "Propagation": mount.propagation,
+    }  # fmt: skip
+
+
+def _network(options: RunOptions, view: View) -> dict[str, object]:
+    key = f"/proc/{view.live.pid}/ns/net" if view.state == "running" and view.live else ""
+    return {
+        "SandboxKey": key, "Ports": {}, "IPAddress": "", "Gateway": "", "MacAddress": "",
+        "Networks": {options.network: {"IPAddress": "", "Gateway": "", "MacAddress": ""}},
+    }  # fmt: skip

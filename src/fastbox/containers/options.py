@@ -1,0 +1,121 @@
+"""Friendly keywords to `RunOptions`: "256m" to bytes, mappings to tuples. Docker's words, Python's types."""
+
+from __future__ import annotations
+
+from fastbox.errors import InvalidArgument
+from fastbox.types import Mount, RunOptions, Ulimit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import TypedDict
+
+    class RunKeywords(TypedDict, total=False):
+        """The keywords of `Engine.run`; `types.RunOptions` describes them."""
+
+        name: str
+        rootfs: str
+        hostname: str
+        domainname: str
+        env: Mapping[str, str] | Sequence[str]
+        user: str | None
+        group_add: Sequence[str]
+        workdir: str
+        entrypoint: Sequence[str] | None
+        interactive: bool
+        remove: bool
+        init: bool
+        read_only: bool
+        privileged: bool
+        cap_add: Sequence[str]
+        cap_drop: Sequence[str]
+        security_opt: Sequence[str]
+        mounts: Sequence[Mount]
+        tmpfs: Mapping[str, str] | Sequence[str]
+        shm_size: int | str
+        memory: int | str | None
+        memory_swap: int | str | None
+        memory_reservation: int | str | None
+        cpus: float | None
+        cpu_shares: int | None
+        cpu_quota: int | None
+        cpu_period: int | None
+        cpuset_cpus: str
+        cpuset_mems: str
+        pids_limit: int | None
+        ulimits: Mapping[str, int | tuple[int, int]] | Sequence[Ulimit]
+        sysctls: Mapping[str, str] | None
+        network: str
+        labels: Mapping[str, str] | None
+        stop_signal: str
+        stop_timeout: float
+        log_driver: str
+
+
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SIZES = ("shm_size", "memory", "memory_swap", "memory_reservation")
+_TUPLES = ("group_add", "cap_add", "cap_drop", "security_opt", "mounts", "entrypoint")
+
+
+def parse_size(size: int | str) -> int:
+    """Bytes of an int, or of "256m", "1.5g", "-1", "64 KiB"'s letters in either case.
+
+    Raises:
+        InvalidArgument: Not a size.
+    """
+    if isinstance(size, int):
+        return size
+    text = size.strip().lower()
+    number = text.rstrip("bkmgti ")
+    unit = text[len(number) :].strip().removesuffix("ib")
+    unit = unit if unit in _UNITS else unit.removesuffix("b")
+    try:
+        return int(float(number) * _UNITS[unit]) if "." in number else int(number) * _UNITS[unit]
+    except (ValueError, KeyError, OverflowError):
+        raise InvalidArgument(f'"{size}" is not a size', hint="write a number and b, k, m or g: 256m") from None
+
+
+def from_keywords(image: str, argv: Sequence[str], given: RunKeywords) -> RunOptions:
+    """The options that `Engine.run`'s arguments mean.
+
+    Raises:
+        TypeError: An unknown keyword, or a text where a list is wanted.
+        InvalidArgument: A value that can't be read.
+    """
+    values: dict[str, object] = dict(given)
+    for key in _SIZES:
+        if values.get(key) is not None:
+            values[key] = parse_size(values[key])  # type: ignore[arg-type]
+    for key in _TUPLES:
+        if values.get(key) is not None:
+            values[key] = _tuple(key, values[key])
+    values["env"] = _env(given.get("env") or ())
+    values["ulimits"] = _ulimits(given.get("ulimits") or ())
+    values["mounts"] = (*given.get("mounts", ()), *_tmpfs(values.pop("tmpfs", None) or ()))  # type: ignore[arg-type]
+    return RunOptions(image=image, argv=_tuple("argv", argv), **values)  # type: ignore[arg-type]
+
+
+def _tuple(name: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} is a list of texts, not one text")
+    return tuple(value)  # type: ignore[arg-type]
+
+
+def _env(env: Mapping[str, str] | Sequence[str]) -> tuple[str, ...]:
+    if hasattr(env, "items"):
+        return tuple(f"{name}={value}" for name, value in env.items())
+    return _tuple("env", env)
+
+
+def _ulimits(given: Mapping[str, int | tuple[int, int]] | Sequence[Ulimit]) -> tuple[Ulimit, ...]:
+    if not hasattr(given, "items"):
+        return tuple(given)
+    pairs = ((name, (v, v) if isinstance(v, int) else v) for name, v in given.items())
+    return tuple(Ulimit(name=name, soft=soft, hard=hard) for name, (soft, hard) in pairs)
+
+
+def _tmpfs(given: Mapping[str, str] | Sequence[str]) -> list[Mount]:
+    if isinstance(given, str):
+        raise TypeError("tmpfs is a list of texts, not one text")
+    pairs = given.items() if hasattr(given, "items") else (entry.partition(":")[::2] for entry in given)
+    return [Mount(kind="tmpfs", target=target, options=options) for target, options in pairs]

@@ -1,0 +1,406 @@
+"""All that can be done with containers, by reference: what the command line and the Engine call."""
+
+from __future__ import annotations
+
+from fastbox.containers import create, heal, logs
+from fastbox.containers import exec as execs
+from fastbox.containers.attachment import Attachment, Streams
+from fastbox.errors import ContainerNotFound, FastboxError, StateConflict, Timeout
+from fastbox.runtime import supervisor
+from fastbox.runtime.supervisor import Conversation, SupervisorGone
+from fastbox.store import names
+from fastbox.store.containers import ContainerStore, not_found
+from fastbox.support import signals
+from fastbox.types import ContainerInfo, ImageConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Protocol
+
+    from fastbox.containers.heal import View
+    from fastbox.runtime.supervisor import Session
+    from fastbox.store.containers import ContainerRecord, Held
+    from fastbox.store.root import Root
+    from fastbox.types import LogLine, RunOptions
+
+    class ImageResolver(Protocol):
+        """What containers need of images."""
+
+        def resolve(self, reference: str) -> ImageConfig:
+            """The image's config and layers, or ImageNotFound."""
+
+
+_STOP_GRACE = 2.0
+
+
+class Containers:
+    """The containers of one store."""
+
+    __slots__ = ("_images", "_root", "_run", "_store")
+
+    def __init__(self, root: Root, images: Callable[[], ImageResolver]) -> None:
+        self._root, self._run = root, root.run
+        self._images = images  # called when needed: a start from a directory imports nothing of images
+        self._store = ContainerStore(root)
+
+    # Making and starting
+
+    def create(self, options: RunOptions) -> str:
+        """Make a container and return its id; it is not started."""
+        held, record = self._make(options, start=False)
+        held.close()
+        return record.id
+
+    def start_detached(self, options: RunOptions) -> str:
+        """Make and start a container that outlives this process; return its id.
+
+        Raises:
+            LaunchError: It could not be started.
+        """
+        held, record = self._make(options, start=True)
+        with held:
+            self._launch(held, record, Streams([])).close()
+        return record.id
+
+    def start_attached(self, options: RunOptions, *, rows: int = 0, columns: int = 0) -> Attachment:
+        """Make and start a container whose streams we hold; it outlives this process all the same."""
+        held, record = self._make(options, start=True)
+        with held:
+            streams = _streams(options.interactive, options.tty, held, self._store, record)
+            conversation = self._launch(held, record, streams, rows=rows, columns=columns)
+        return Attachment(record.id, conversation, streams, terminal=options.tty)
+
+    def start_tied(self, options: RunOptions, session: Session) -> tuple[ContainerRecord, Conversation]:
+        """Make and start a container that ends with the session."""
+        for attempt in range(3):
+            with session.starting() as name:
+                try:
+                    return self._start_tied(options, name)
+                except SupervisorGone:
+                    session.forget(name)
+                    if attempt == 2:
+                        raise
+        raise AssertionError("unreachable")
+
+    def _start_tied(self, options: RunOptions, name: str) -> tuple[ContainerRecord, Conversation]:
+        conversation = Conversation(self._run, name)
+        try:
+            held, record = self._make(options, start=True, session=name)
+        except BaseException:
+            conversation.close()
+            raise
+        with held:
+            create.launch(self._store, held, record, conversation, Streams([]), tied=True)
+        return record, conversation
+
+    def start(self, reference: str) -> None:
+        """Start a created or exited container again, detached.
+
+        Raises:
+            StateConflict: It can't be started again: its writable layer was not kept.
+        """
+        container = self._store.find(reference)
+        if self._view(container).state == "running":
+            return
+        with self._lock(container) as held:
+            record = self._restartable(held)
+            if record is None:
+                return
+            self._store.write(record.replace(start=True))
+            self._store.clear_exit(container)
+            self._launch(held, record, Streams([])).close()
+
+    def _restartable(self, held: Held) -> ContainerRecord | None:
+        """The record, once nothing of its last run is left; None when it runs."""
+        container = held.id
+        view = heal.look(self._store, self._run, container, held)
+        if view is None:
+            raise not_found(container[:12])
+        if view.state == "running":
+            return None
+        if view.record is None:
+            raise StateConflict(f"container {container[:12]} is damaged: {view.error}", hint="remove it")
+        if view.record.session or view.record.options.get("volatile"):
+            raise StateConflict(f"container {container[:12]} can't be started again: its writable layer was not synced")
+        if view.live is not None:
+            supervisor.sync(self._run, view.live.supervisor)
+        return view.record
+
+    def _make(self, options: RunOptions, *, start: bool, session: str = "") -> tuple[Held, ContainerRecord]:
+        image = create.rootfs_image(options) if options.rootfs else self._images().resolve(options.image)
+        return create.make(self._root, self._store, options, image, start=start, session=session)
+
+    def _launch(
+        self, held: Held, record: ContainerRecord, streams: Streams, *, rows: int = 0, columns: int = 0
+    ) -> Conversation:
+        try:
+            conversation = Conversation(self._run, supervisor.spawn(self._run, tied=False))
+        except FastboxError as error:
+            streams.close()
+            create.fail(self._store, held, record, error)
+            raise
+        create.launch(self._store, held, record, conversation, streams, rows=rows, columns=columns)
+        return conversation
+
+    # In the foreground of one that runs
+
+    def attach(self, reference: str, *, interactive: bool = True) -> Attachment:
+        """The streams of a running container; `interactive` takes its stdin too, where it has one.
+
+        Raises:
+            StateConflict: It does not run.
+        """
+        view = self._running(reference)
+        record = view.record
+        assert record is not None
+        streams = Streams(_names(interactive and record.open_stdin, record.tty))
+        conversation = self._converse(view, streams)
+        try:
+            conversation.ask({"op": "attach", "id": view.id, "streams": streams.names}, streams.theirs)
+        except BaseException:
+            streams.close()
+            conversation.close()
+            raise
+        streams.sent()
+        return Attachment(view.id, conversation, streams, terminal=record.tty)
+
+    def exec_attached(
+        self, reference: str, argv: Sequence[str], *, env: Sequence[str] = (), user: str | None = None, workdir: str = "",
+        tty: bool = False, interactive: bool = False, privileged: bool = False, rows: int = 0, columns: int = 0,
+    ) -> Attachment:
+        """Start another process in a running container and hold its streams.
+
+        Raises:
+            StateConflict: The container does not run.
+            CommandNotFound: No such command in it.
+        """
+        view = self._running(reference)
+        text = self._document(view.id, argv, env=env, user=user, workdir=workdir, tty=tty, privileged=privileged)
+        streams = Streams(_names(interactive, tty))
+        conversation = self._converse(view, streams)
+        try:
+            number = execs.begin(conversation, view.id, text, streams, rows=rows, columns=columns)
+        except BaseException:
+            streams.close()
+            conversation.close()
+            raise
+        return Attachment(view.id, conversation, streams, terminal=tty, exec_id=number)
+
+    def exec_detached(
+        self, reference: str, argv: Sequence[str], *, env: Sequence[str] = (), user: str | None = None, workdir: str = "",
+        tty: bool = False, privileged: bool = False,
+    ) -> None:
+        """Start another process in a running container and leave it to itself."""
+        view = self._running(reference)
+        text = self._document(view.id, argv, env=env, user=user, workdir=workdir, tty=tty, privileged=privileged)
+        streams = Streams([])
+        with self._converse(view, streams) as conversation:
+            execs.begin(conversation, view.id, text, streams, detach=True)
+
+    def _document(self, container: str, argv: Sequence[str], **wishes: object) -> bytes:
+        return execs.document(execs.read_bundle(self.directory(container)), argv, **wishes)
+
+    def _running(self, reference: str) -> View:
+        view = self._view(self._store.find(reference))
+        if view.state != "running" or view.live is None:
+            raise StateConflict(
+                f"container {view.id[:12]} is not running", hint=f"start it with `fastbox start {reference}`"
+            )
+        return view
+
+    def _converse(self, view: View, streams: Streams | None = None) -> Conversation:
+        assert view.live is not None
+        try:
+            return Conversation(self._run, view.live.supervisor)
+        except SupervisorGone:
+            if streams is not None:
+                streams.close()
+            raise StateConflict(f"container {view.id[:12]} is not running") from None
+
+    # Looking
+
+    def list(self, *, all: bool = False) -> list[ContainerInfo]:
+        """The running ones, or all, newest first."""
+        heal.sweep(self._store, self._run)
+        views = (heal.look(self._store, self._run, container) for container in self._store.ids())
+        infos = [_info(view) for view in views if view is not None and (all or view.state == "running")]
+        return sorted(infos, key=lambda info: info.created, reverse=True)
+
+    def get(self, reference: str) -> ContainerInfo:
+        """One container by id, unique beginning of an id, or name."""
+        return _info(self._view(self._store.find(reference)))
+
+    def inspect(self, reference: str) -> dict[str, object]:
+        """One container as docker's inspect object."""
+        from fastbox.containers import inspect
+
+        view = self._view(self._store.find(reference))
+        try:
+            bundle = execs.read_bundle(self.directory(view.id))
+        except (OSError, ValueError):
+            bundle = {}
+        return inspect.describe(view, self.directory(view.id), bundle)
+
+    def logs(
+        self, reference: str, *, follow: bool = False, tail: int | None = None, since: str = "", until: str = ""
+    ) -> Iterator[LogLine]:
+        """What it wrote, line by line; with `follow` until it ends."""
+        container = self._store.find(reference)
+        path = self.directory(container) + "/log"
+        running = (lambda: self._is_running(container)) if follow else None
+        return logs.read(path, tail=tail, since=since, until=until, running=running)
+
+    def _is_running(self, container: str) -> bool:
+        view = heal.look(self._store, self._run, container)
+        return view is not None and view.state == "running"
+
+    def directory(self, container: str) -> str:
+        """Where a container's files are."""
+        return self._store.directory(container)
+
+    def heal(self, container: str) -> None:
+        """Repair what a killed supervisor left of a container."""
+        heal.heal(self._store, self._run, container)
+
+    def _view(self, container: str) -> View:
+        view = heal.look(self._store, self._run, container)
+        if view is None:
+            raise not_found(container[:12])
+        return view
+
+    def _lock(self, container: str) -> Held:
+        held = self._store.lock(container)
+        assert held is not None  # it waits
+        return held
+
+    # Ending
+
+    def stop(self, reference: str, *, timeout: float | None = None, signal: str | None = None) -> None:
+        """Ask it to end, kill it after `timeout` seconds (its own by default), return when it has ended.
+
+        Raises:
+            Timeout: Not even SIGKILL ended it (a process in uninterruptible sleep).
+        """
+        view = self._view(self._store.find(reference))
+        if view.state != "running" or view.record is None:
+            return
+        wait = view.record.stop_timeout if timeout is None else timeout
+        number = signals.number(signal or view.record.stop_signal or "TERM")
+        try:
+            with self._converse(view) as conversation:
+                conversation.ask({"op": "stop", "id": view.id, "signal": number, "timeout": wait})
+                conversation.wait(None if wait < 0 else wait + 10 * _STOP_GRACE)
+        except SupervisorGone:
+            self.heal(view.id)
+        except StateConflict:
+            pass  # it ended just now
+
+    def kill(self, reference: str, signal: int | str = "KILL") -> None:
+        """Send a signal to its first process.
+
+        Raises:
+            StateConflict: It does not run.
+        """
+        number = signals.number(signal)
+        view = self._running(reference)
+        with self._converse(view) as conversation:
+            conversation.ask({"op": "kill", "id": view.id, "signal": number})
+
+    def wait(self, reference: str) -> int:
+        """Wait for its end, return its exit code; 0 for one that was never started."""
+        container = self._store.find(reference)
+        view = self._view(container)
+        if view.state == "running":
+            try:
+                with self._converse(view) as conversation:
+                    conversation.ask({"op": "wait", "id": container})
+                    return conversation.wait().code
+            except (SupervisorGone, StateConflict):
+                self.heal(container)
+                view = self._view(container)
+        return view.exit.code if view.exit else 0
+
+    def remove(self, reference: str, *, force: bool = False) -> None:
+        """Delete a container; `force` kills it first.
+
+        Raises:
+            StateConflict: It runs, and `force` is false.
+        """
+        container = self._store.find(reference)
+        view = self._view(container)
+        if view.state == "running":
+            if not force:
+                raise StateConflict(
+                    f"container {container[:12]} is running", hint=f"stop it, or `fastbox rm -f {reference}`"
+                )
+            self._kill_and_wait(view)
+        held = self._store.lock(container, missing_ok=True)
+        if held is None:
+            return  # --rm was faster
+        with held:
+            self._remove_locked(held, heal.look(self._store, self._run, container, held))
+
+    def _remove_locked(self, held: Held, view: View | None) -> None:
+        if view is not None and view.state == "running":
+            raise StateConflict(f"container {held.id[:12]} was started again")
+        if view is not None and view.state == "dead":
+            from fastbox.runtime import state
+
+            state.end_processes(held.id, None)
+            state.remove_live(self._run, held.id)
+        heal.discard(self._store, held, view.record if view else None)
+
+    def _kill_and_wait(self, view: View) -> None:
+        try:
+            with self._converse(view) as conversation:
+                conversation.ask({"op": "stop", "id": view.id, "signal": 9, "timeout": 0})
+                conversation.wait(10 * _STOP_GRACE)
+        except SupervisorGone:
+            self.heal(view.id)
+        except StateConflict:
+            pass
+        except Timeout as error:
+            raise Timeout(f"container {view.id[:12]} can't be killed", hint="a process waits for a device") from error
+
+    def rename(self, reference: str, name: str) -> None:
+        """Give it another name.
+
+        Raises:
+            NameInUse: Another container has it.
+        """
+        wanted = names.check(name)
+        with self._lock(self._store.find(reference)) as held:
+            record = self._store.read(held.id)
+            if record is None:
+                raise ContainerNotFound(f'no such container "{reference}"')
+            if record.name != wanted:
+                self._store.rename(record, wanted)
+
+
+def _names(interactive: bool, tty: bool) -> list[str]:
+    return [*(["stdin"] if interactive else []), "stdout", *([] if tty else ["stderr"])]
+
+
+def _streams(interactive: bool, tty: bool, held: Held, store: ContainerStore, record: ContainerRecord) -> Streams:
+    try:
+        return Streams(_names(interactive, tty))
+    except OSError as error:
+        from fastbox.errors import os_error
+
+        failed = os_error(error, "cannot make pipes")
+        create.fail(store, held, record, failed)
+        raise failed from error
+
+
+def _info(view: View) -> ContainerInfo:
+    record, end = view.record, view.exit
+    started = (view.live.started if view.live else "") or (end.started if end else "")
+    return ContainerInfo(
+        id=view.id, name=record.name if record else "", image=record.image if record else "",
+        image_id=record.image_id if record else "", command=record.argv if record else (),
+        created=record.created if record else "", state=view.state,
+        pid=view.live.pid if view.live and view.state == "running" else 0, exit_code=end.code if end else 0,
+        oom_killed=bool(end and end.oom), error=view.error or (end.error if end else ""), started=started,
+        finished=end.finished if end else "", labels=record.labels if record else {},
+    )  # fmt: skip

@@ -1,0 +1,97 @@
+"""`import`: the tar of a root file system becomes an image of one layer."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from fastbox import _native
+from fastbox.errors import FastboxError, InvalidArgument, os_error
+from fastbox.images import documents
+from fastbox.images.archive import open_source
+from fastbox.images.changes import apply_changes
+from fastbox.images.load import packing_of, publish, stage_manifest
+from fastbox.images.reference import familiar, parse_tagged
+from fastbox.images.sweep import sweep
+from fastbox.store.content import Content, Descriptor, staged_path
+from fastbox.store.layers import Layer, Layers
+from fastbox.store.lease import Work, heal, hold
+from fastbox.store.refs import Ref, Refs
+from fastbox.support import clock, json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, BinaryIO
+
+    from fastbox.store.root import Root
+
+
+def import_tar(
+    root: Root, source: str | int | BinaryIO, reference: str, changes: Sequence[str], message: str
+) -> str:
+    """Import one root file system; see `Images.import_tar`."""
+    name = str(parse_tagged(reference)) if reference else ""
+    run = apply_changes({}, changes)
+    try:
+        heal(root)
+        with hold(root), Work(root) as work:
+            layer, packed = _stage_layer(root, work, source)
+            ref = _stage_image(root, work, layer, packed, _document(layer, run, message))
+            publish(root, work)
+            Refs(root).assign(ref.replace(reference=name or ref.reference), familiar=familiar)
+        sweep(root)
+    except FastboxError:
+        raise
+    except OSError as error:
+        raise os_error(error, "cannot import the archive", root.store) from error
+    return ref.config.digest
+
+
+def _stage_layer(root: Root, work: Work, source: str | int | BinaryIO) -> tuple[Layer, Descriptor]:
+    """One pass over the source keeps its bytes; a second, over what was kept, extracts them."""
+    kept = os.path.join(work.path, "import")
+    with open(kept, "xb", buffering=0) as out:
+        fd = open_source(source, work)
+        try:
+            if stat.S_ISDIR(os.fstat(fd).st_mode):
+                raise InvalidArgument("a directory: import takes a tar")
+            digest, size = _native.copy_digest(fd, out.fileno(), 1 << 62)
+        finally:
+            os.close(fd)
+    with open(kept, "rb", buffering=0) as file:
+        media_type = documents.OCI_LAYER + packing_of(file.read(4))
+        file.seek(0)
+        packed = Descriptor(media_type=media_type, digest="sha256:" + digest, size=size)
+        layer = Layers(root).stage_new(work, file.fileno(), packed)
+    os.rename(kept, staged_path(work, packed.digest))
+    return layer, packed
+
+
+def _stage_image(
+    root: Root, work: Work, layer: Layer, packed: Descriptor, document: dict[str, Any]
+) -> Ref:
+    content = Content(root)
+    config = content.stage(work, json.dumps_bytes(document), documents.OCI_CONFIG)
+    return Ref(
+        reference=config.digest,
+        manifest=stage_manifest(content, work, config, [packed]),
+        config=config,
+        chains=(layer.chain_id,),
+        size=layer.size,
+        created=document["created"],
+        time=clock.now(),
+    )
+
+
+def _document(layer: Layer, run: dict[str, Any], message: str) -> dict[str, Any]:
+    now = clock.now()
+    comment = message or "Imported from -"
+    return {
+        "created": now,
+        "architecture": documents.architecture(),
+        "os": "linux",
+        "config": run,
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+        "history": [{"created": now, "comment": comment}],
+    }

@@ -1,0 +1,359 @@
+"""`load`: bring the images of an archive (docker's format, or an OCI layout) into the store, all of
+them or none.
+
+First everything that the archive says is read and validated (`plan_oci`, `plan_docker`); then
+layers are verified and extracted into a work directory; then the file system is synced and renames
+make it all appear; names come last.
+"""
+
+from __future__ import annotations
+
+from fastbox import _native
+from fastbox.errors import (
+    DigestMismatch,
+    FastboxError,
+    InvalidSpec,
+    ResourceExhausted,
+    Unsupported,
+    os_error,
+)
+from fastbox.images import documents
+from fastbox.images.archive import Archive, blob_name, no_archive
+from fastbox.images.documents import Platform
+from fastbox.images.reference import familiar, parse, parse_tagged
+from fastbox.images.sweep import sweep
+from fastbox.store.content import Content, Descriptor, is_hex64
+from fastbox.store.layers import Layers, chain_ids
+from fastbox.store.lease import Work, heal, hold
+from fastbox.store.refs import Ref, Refs
+from fastbox.support import clock, json
+from fastbox.support.ids import short
+from fastbox.support.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, BinaryIO
+
+    from fastbox.images.documents import Config, IndexEntry
+    from fastbox.store.layers import Layer
+    from fastbox.store.root import Root
+
+MAX_IMAGES = 256
+MAX_DEPTH = 8
+_NAME = "io.containerd.image.name"
+_REF_NAME = "org.opencontainers.image.ref.name"
+
+
+class Source(Record):
+    """One layer of a plan: its member, and what the manifest says of it (if there is one)."""
+
+    member: str
+    packed: Descriptor | None
+
+
+class Plan(Record):
+    """One image that an archive holds, validated but not yet extracted."""
+
+    names: tuple[str, ...]  # normalised
+    config: Descriptor  # staged
+    created: str
+    diff_ids: tuple[str, ...]
+    layers: tuple[Source, ...]
+    manifest: Descriptor | None  # staged; None: to be made
+
+
+def load(
+    root: Root, source: str | int | BinaryIO, progress: Callable[[str], None] | None
+) -> list[str]:
+    """Load every image of an archive; see `Images.load`."""
+    try:
+        heal(root)
+        with hold(root), Work(root) as work:
+            with Archive(work, source) as archive:
+                loader = Loader(root, work, archive, progress or _silent)
+                plans = loader.plan()
+                refs = [loader.stage(plan) for plan in plans]
+            publish(root, work)
+            Refs(root).assign(*(ref for group in refs for ref in group), familiar=familiar)
+        sweep(root)
+    except FastboxError:
+        raise
+    except OSError as error:
+        raise os_error(error, "cannot load the archive", root.store) from error
+    return [_line(ref) for group in refs for ref in group]
+
+
+def publish(root: Root, work: Work) -> None:
+    """Make all that was staged durable, then visible; it counts once a name leads to it."""
+    _native.sync_file_system(work.fd)
+    Content(root).publish(work)
+    Layers(root).publish(work)
+
+
+class Loader:
+    """One archive on its way into the store."""
+
+    def __init__(
+        self, root: Root, work: Work, archive: Archive, progress: Callable[[str], None]
+    ) -> None:
+        self._work, self._archive, self._progress = work, archive, progress
+        self._content, self._layers = Content(root), Layers(root)
+        self._seen: set[str] = set()
+        self._descriptors = 0
+
+    def plan(self) -> list[Plan]:
+        """What the archive holds, validated.
+
+        Raises:
+            InvalidArgument: No image archive, or a name that the grammar refuses.
+            InvalidSpec: A document breaks its specification.
+            Unsupported: No image in it is for this machine.
+        """
+        if self._archive.has("index.json") and (plans := self._plan_oci()):
+            return plans
+        if self._archive.has("manifest.json"):
+            return self._plan_docker()
+        if self._archive.has("repositories"):
+            raise Unsupported(
+                "an archive of docker before 1.10",
+                hint="load it there and save it with a newer docker",
+            )
+        raise no_archive("the archive")
+
+    def stage(self, plan: Plan) -> list[Ref]:
+        """Verify and extract one image's layers; what its names will be."""
+        chains = chain_ids(plan.diff_ids)
+        staged = []
+        for number, (source, chain, diff_id) in enumerate(
+            zip(plan.layers, chains, plan.diff_ids, strict=True), 1
+        ):
+            self._progress(f"{short(plan.config.digest)}: layer {number} of {len(chains)}")
+            staged.append(self._stage_layer(source, chain, diff_id))
+        manifest = plan.manifest
+        if manifest is None:
+            packed = [layer for _, layer in staged]
+            manifest = stage_manifest(self._content, self._work, plan.config, packed)
+        return [
+            Ref(
+                reference=name,
+                manifest=manifest,
+                config=plan.config,
+                chains=chains,
+                size=sum(layer.size for layer, _ in staged),
+                created=plan.created,
+                time=clock.now(),
+            )
+            for name in plan.names or (plan.config.digest,)
+        ]
+
+    def _stage_layer(self, source: Source, chain: str, diff_id: str) -> tuple[Layer, Descriptor]:
+        path = self._archive.stage(source.member)
+        with open(path, "rb", buffering=0) as file:
+            layer = self._layers.stage(self._work, chain, diff_id, file.fileno(), source.packed)
+            file.seek(0)
+            packing = packing_of(file.read(4))
+        if (_named_blob(source.member) or layer.digest) != layer.digest:
+            raise DigestMismatch("the layer is not what its name says", where=source.member)
+        self._archive.keep(path, layer.digest)
+        packed = Descriptor(
+            media_type=documents.OCI_LAYER + packing, digest=layer.digest, size=layer.packed_size
+        )
+        return layer, packed
+
+    # docker's format: manifest.json names a configuration and layers by member.
+
+    def _plan_docker(self) -> list[Plan]:
+        data = self._archive.read("manifest.json", documents.MAX_MANIFEST)
+        images = documents.parse_json(data, "manifest.json")
+        if not isinstance(images, list) or not images:
+            raise InvalidSpec("manifest.json is not a list of images")
+        _check_count(len(images))
+        return [self._plan_docker_image(image) for image in images]
+
+    def _plan_docker_image(self, image: object) -> Plan:
+        if not isinstance(image, dict) or not isinstance(image.get("Config"), str):
+            raise InvalidSpec("manifest.json has an image without a Config")
+        names = tuple(str(parse_tagged(name)) for name in documents.strings(image, "RepoTags"))
+        members = documents.strings(image, "Layers")
+        documents.check_layer_count(len(members))
+        data = self._archive.read(image["Config"], documents.MAX_CONFIG)
+        config = self._content.stage(self._work, data, documents.OCI_CONFIG)
+        _check_name(image["Config"], config.digest)
+        found = _checked_config(data, len(members))
+        return Plan(
+            names=names,
+            config=config,
+            created=found.created,
+            diff_ids=found.diff_ids,
+            layers=tuple(Source(member=member, packed=None) for member in members),
+            manifest=None,
+        )
+
+    # OCI: index.json leads to manifests, by digest.
+
+    def _plan_oci(self) -> list[Plan]:
+        data = self._archive.read("index.json", documents.MAX_MANIFEST)
+        entries = documents.parse_index(data, documents.OCI_INDEX)
+        named = [(_names(entry), entry) for entry in entries]
+        groups: dict[tuple[str, ...], list[IndexEntry]] = {}
+        for number, (names, entry) in enumerate(named):
+            groups.setdefault(names or (f"#{number}",), []).append(entry)
+        _check_count(len(groups))
+        plans: list[Plan] = []
+        present: list[Platform] = []
+        for names, group in groups.items():
+            self._seen.clear()
+            found = self._choose(group, 1, present)
+            if found is not None:
+                known = () if names[0].startswith("#") else names
+                plans.append(self._plan_manifest(found, known))
+            elif not names[0].startswith("#"):
+                raise _no_platform(present, familiar(names[0]))
+        if entries and not plans:
+            raise _no_platform(present, "")
+        return plans
+
+    def _choose(
+        self, entries: list[IndexEntry], depth: int, present: list[Platform]
+    ) -> Descriptor | None:
+        """The first manifest for this machine below an index; others' platforms go to `present`."""
+        if depth > MAX_DEPTH:
+            raise ResourceExhausted(f"indexes nested deeper than {MAX_DEPTH}")
+        self._descriptors += len(entries)
+        if self._descriptors > documents.MAX_DESCRIPTORS:
+            raise ResourceExhausted(f"more than {documents.MAX_DESCRIPTORS} descriptors")
+        for entry in entries:
+            found = self._choose_entry(entry, depth, present)
+            if found is not None:
+                return found
+        return None
+
+    def _choose_entry(
+        self, entry: IndexEntry, depth: int, present: list[Platform]
+    ) -> Descriptor | None:
+        descriptor = entry.descriptor
+        if descriptor.digest in self._seen:
+            return None
+        self._seen.add(descriptor.digest)
+        if entry.platform is not None and not entry.platform.fits():
+            present.append(entry.platform)
+            return None
+        if descriptor.media_type in documents.INDEXES:
+            data = self._archive.read_blob(descriptor, documents.MAX_MANIFEST)
+            return self._choose(
+                documents.parse_index(data, descriptor.media_type), depth + 1, present
+            )
+        if descriptor.media_type not in documents.MANIFESTS:
+            raise InvalidSpec(
+                f"an entry of unknown type {descriptor.media_type[:100]!r}", where=descriptor.digest
+            )
+        return descriptor if entry.platform is not None else self._if_fits(descriptor, present)
+
+    def _if_fits(self, descriptor: Descriptor, present: list[Platform]) -> Descriptor | None:
+        """A manifest whose index names no platform: its configuration decides."""
+        data = self._archive.read_blob(descriptor, documents.MAX_MANIFEST)
+        manifest = documents.parse_manifest(data, descriptor.media_type)
+        config = self._archive.read_blob(manifest.config, documents.MAX_CONFIG)
+        platform = documents.parse_config(config).platform
+        if platform.fits() or not platform.architecture:
+            return descriptor
+        present.append(platform)
+        return None
+
+    def _plan_manifest(self, descriptor: Descriptor, names: tuple[str, ...]) -> Plan:
+        data = self._archive.read_blob(descriptor, documents.MAX_MANIFEST)
+        manifest = documents.parse_manifest(data, descriptor.media_type)
+        config = self._archive.read_blob(manifest.config, documents.MAX_CONFIG)
+        found = _checked_config(config, len(manifest.layers))
+        for layer in manifest.layers:
+            self._archive.check(blob_name(layer.digest))
+        self._content.stage(self._work, data, descriptor.media_type)
+        self._content.stage(self._work, config, manifest.config.media_type)
+        return Plan(
+            names=names,
+            config=manifest.config,
+            created=found.created,
+            diff_ids=found.diff_ids,
+            layers=tuple(Source(member=blob_name(d.digest), packed=d) for d in manifest.layers),
+            manifest=descriptor,
+        )
+
+
+def stage_manifest(
+    content: Content, work: Work, config: Descriptor, layers: list[Descriptor]
+) -> Descriptor:
+    """Make the manifest that an image came without: the same bytes for the same parts."""
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": documents.OCI_MANIFEST,
+        "config": config.as_json(),
+        "layers": [layer.as_json() for layer in layers],
+    }
+    return content.stage(work, json.dumps_bytes(document), documents.OCI_MANIFEST)
+
+
+def packing_of(start: bytes) -> str:
+    """The suffix of a layer's media type, told by the first bytes."""
+    if start[:2] == b"\x1f\x8b":
+        return "+gzip"
+    return "+zstd" if start == b"\x28\xb5\x2f\xfd" else ""
+
+
+def _checked_config(data: bytes, layers: int) -> Config:
+    config = documents.parse_config(data)
+    if len(config.diff_ids) != layers:
+        raise InvalidSpec(
+            f"{layers} layers, but the configuration has {len(config.diff_ids)} diff ids"
+        )
+    if config.platform.os not in ("", "linux"):
+        raise Unsupported(
+            f"an image for {config.platform}: this is linux/{documents.architecture()}"
+        )
+    return config
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_IMAGES:
+        raise ResourceExhausted(f"{count} images in one archive: at most {MAX_IMAGES}")
+
+
+def _named_blob(member: str) -> str:
+    """The digest that a member's own name promises, or ""."""
+    directory, _, name = member.rpartition("/")
+    return "sha256:" + name if directory == "blobs/sha256" and is_hex64(name) else ""
+
+
+def _check_name(member: str, digest: str) -> None:
+    promised = _named_blob(member) or "sha256:" + member.removesuffix(".json")
+    if is_hex64(promised[7:]) and promised != digest:
+        raise DigestMismatch("the configuration is not what its name says", where=member)
+
+
+def _names(entry: IndexEntry) -> tuple[str, ...]:
+    """The name that an entry's annotations give it; a bare word is a repository's."""
+    name = entry.annotations.get(_NAME) or entry.annotations.get(_REF_NAME) or ""
+    if not name:
+        return ()
+    found = parse(name).with_tag()
+    return (str(found.replace(digest="")),) if found.tag else ()
+
+
+def _no_platform(present: list[Platform], name: str) -> Unsupported:
+    listed = ", ".join(sorted({str(platform) for platform in present})) or "none"
+    return Unsupported(
+        f"no image for linux/{documents.architecture()} in the archive; present: {listed[:500]}",
+        where=name,
+    )
+
+
+def _line(ref: Ref) -> str:
+    return (
+        f"Loaded image: {familiar(ref.reference)}"
+        if ref.named
+        else f"Loaded image ID: {ref.reference}"
+    )
+
+
+def _silent(_line: str) -> None:
+    return

@@ -1,0 +1,307 @@
+"""Images: what the engine and the commands call. Finding an image for a start reads one record and
+one blob; all else is imported when used.
+"""
+
+from __future__ import annotations
+
+import os
+
+from fastbox.errors import Conflict, ImageNotFound, IntegrityError, InUse, InvalidReference
+from fastbox.images import documents
+from fastbox.images.reference import Reference, familiar, parse, parse_tagged
+from fastbox.store.content import Content, is_hex64
+from fastbox.store.layers import Layers
+from fastbox.store.refs import Refs
+from fastbox.support import clock
+from fastbox.support.ids import short
+from fastbox.types import ImageConfig, ImageInfo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import BinaryIO
+
+    from fastbox.images.documents import Config
+    from fastbox.store.refs import Ref
+    from fastbox.store.root import Root
+
+_HEX = "0123456789abcdef"
+_Lines = list[str]  # within the class, `list` is the method
+
+
+class Images:
+    """The images of one store."""
+
+    __slots__ = ("_content", "_layers", "_refs", "_root")
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._content, self._layers, self._refs = Content(root), Layers(root), Refs(root)
+
+    def load(
+        self,
+        source: str | int | BinaryIO,
+        *,
+        progress: Callable[[str], None] | None = None,
+    ) -> _Lines:
+        """Bring in the images of an archive: docker's, or an OCI layout; plain, gzip or zstd.
+
+        Args:
+            source: A path (of a directory too), a descriptor (a pipe will do) or a stream.
+            progress: Is given a line for each step.
+
+        Returns:
+            One line per name, as docker prints them.
+
+        Raises:
+            IntegrityError: Bytes that are not what they are said to be; nothing was changed.
+            InvalidArgument: Not an image archive, or a document or name in it breaks its rules.
+            DiskFull: No space; nothing was changed.
+        """
+        from fastbox.images.load import load
+
+        return load(self._root, source, progress)
+
+    def import_tar(
+        self,
+        source: str | int | BinaryIO,
+        reference: str = "",
+        *,
+        changes: Sequence[str] = (),
+        message: str = "",
+    ) -> str:
+        """Make an image of one layer from the tar of a root file system.
+
+        Args:
+            source: A path, a descriptor (a pipe will do) or a binary stream.
+            reference: The name to give, or "".
+            changes: Dockerfile instructions, such as "CMD echo hi".
+            message: The comment in its history.
+
+        Returns:
+            Its id.
+
+        Raises:
+            IntegrityError: The tar is damaged or reaches outside itself.
+            InvalidArgument: A change or the reference is malformed.
+        """
+        from fastbox.images.importer import import_tar
+
+        return import_tar(self._root, source, reference, changes, message)
+
+    def resolve(self, reference: str) -> ImageConfig:
+        """Find an image and say how to run it.
+
+        Args:
+            reference: name[:tag][@digest], an id, or the start of one that no other image shares.
+
+        Raises:
+            ImageNotFound: There is none.
+            InvalidReference: Neither a name nor an id, or the start of several.
+            IntegrityError: A part of it is missing or damaged.
+        """
+        ref = self._find(reference)
+        config = self._config(ref)
+        run = config.run
+        return ImageConfig(
+            id=ref.config.digest,
+            env=documents.strings(run, "Env"),
+            entrypoint=documents.strings(run, "Entrypoint"),
+            cmd=documents.strings(run, "Cmd"),
+            workdir=run.get("WorkingDir") or "",
+            user=run.get("User") or "",
+            stop_signal=run.get("StopSignal") or "",
+            labels=run.get("Labels") or {},
+            exposed_ports=tuple(run.get("ExposedPorts") or ()),
+            volumes=tuple(run.get("Volumes") or ()),
+            layers=self._trees(ref),
+        )
+
+    def list(self, pattern: str = "", *, all: bool = False) -> list[ImageInfo]:  # noqa: ARG002
+        """The images, one line per name, newest first.
+
+        Args:
+            pattern: A repository, `repository:tag`, or either with * ? [ ]; "" for every image.
+            all: Intermediate images too (this store has none).
+        """
+        from fastbox.images.listing import list_images
+
+        return list_images(self._refs.all()[0], pattern)
+
+    def inspect(self, reference: str) -> dict[str, object]:
+        """Docker's image object.
+
+        Raises:
+            ImageNotFound: There is none.
+        """
+        from fastbox.images.listing import describe
+
+        ref = self._find(reference)
+        return describe(ref, self._same(ref), self._config(ref), self._trees(ref))
+
+    def tag(self, source: str, target: str) -> None:
+        """Give an image one more name, taking it from whichever image had it.
+
+        Raises:
+            ImageNotFound: There is no source.
+            InvalidReference: The target breaks the grammar.
+        """
+        name = str(parse_tagged(target))
+        ref = self._find(source)
+        self._refs.assign(ref.replace(reference=name, time=clock.now()), familiar=familiar)
+
+    def remove(
+        self,
+        reference: str,
+        *,
+        force: bool = False,
+        in_use: Callable[[str], _Lines] | None = None,
+    ) -> _Lines:
+        """Take a name away, and with the last name the image.
+
+        What containers still need of it stays on disk until they are gone.
+
+        Args:
+            reference: A name takes that name away; an id takes the image away.
+            force: Even when containers use it, or an id has several names.
+            in_use: Ids of the containers that use an image, by its id.
+
+        Returns:
+            What was done, as docker prints it.
+
+        Raises:
+            ImageNotFound: There is none.
+            InUse: Containers use it.
+            Conflict: An id with several names.
+        """
+        damaged = self._drop_damaged(reference)
+        if damaged:
+            return damaged
+        ref, by_name = self._find_how(reference)
+        names = [other.reference for other in self._same(ref)]
+        if by_name and len(names) > 1:
+            self._refs.drop(ref.reference, familiar=familiar)
+            return [f"Untagged: {familiar(ref.reference)}"]
+        if not force:
+            _refuse(ref, names, reference, in_use)
+        self._refs.drop(*names, familiar=familiar)
+        lines = [f"Untagged: {familiar(name)}" for name in names if not name.startswith("sha256:")]
+        return lines + self._deleted(ref)
+
+    def sweep(self) -> None:
+        """Delete what neither an image nor a container needs.
+
+        Raises:
+            FastboxError: The kernel said no.
+        """
+        from fastbox.images.sweep import sweep
+
+        sweep(self._root)
+
+    def _deleted(self, ref: Ref) -> _Lines:
+        from fastbox.images.sweep import find_live, sweep
+
+        live = find_live(self._root)
+        sweep(self._root)
+        gone = [ref.config.digest]
+        if live is not None:
+            gone += [chain for chain in reversed(ref.chains) if chain not in live.chains]
+        return [f"Deleted: {digest}" for digest in gone]
+
+    def _drop_damaged(self, reference: str) -> _Lines:
+        """A name whose record can't be read can still be removed."""
+        try:
+            name = str(parse(reference).with_tag())
+            self._refs.get(name)
+        except InvalidReference:
+            return []
+        except IntegrityError:
+            self._refs.drop(name, familiar=familiar)
+            return [f"Untagged: {familiar(name)}"]
+        return []
+
+    def _find(self, reference: str) -> Ref:
+        return self._find_how(reference)[0]
+
+    def _find_how(self, reference: str) -> tuple[Ref, bool]:
+        """An image's record, and whether a name led to it (else an id)."""
+        hexadecimal = reference.removeprefix("sha256:")
+        if is_hex64(hexadecimal):
+            return self._find_id(reference, hexadecimal), False
+        try:
+            found = self._find_name(parse(reference))
+        except InvalidReference:
+            if hexadecimal == reference:
+                raise
+            found = None
+        if found is not None:
+            return found, True
+        if not hexadecimal or hexadecimal.strip(_HEX):
+            raise _missing(reference)
+        return self._find_id(reference, hexadecimal), False
+
+    def _find_name(self, name: Reference) -> Ref | None:
+        if not name.digest:
+            return self._refs.get(str(name.with_tag()))
+        for ref in self._refs.all()[0]:
+            same = ref.named and parse(ref.reference).name == name.name
+            if same and ref.manifest.digest == name.digest:
+                return ref
+        return None
+
+    def _find_id(self, reference: str, start: str) -> Ref:
+        found = {
+            ref.config.digest: ref
+            for ref in self._refs.all()[0]
+            if ref.config.digest.startswith("sha256:" + start)
+        }
+        if len(found) > 1:
+            raise InvalidReference(
+                f"{reference} is the start of {len(found)} images' ids", hint="give more digits"
+            )
+        if not found:
+            raise _missing(reference)
+        return next(iter(found.values()))
+
+    def _same(self, ref: Ref) -> _Refs:
+        return [r for r in self._refs.all()[0] if r.config.digest == ref.config.digest]
+
+    def _config(self, ref: Ref) -> Config:
+        return documents.parse_config(self._content.read(ref.config, documents.MAX_CONFIG))
+
+    def _trees(self, ref: Ref) -> tuple[str, ...]:
+        trees = tuple(self._layers.tree(chain) for chain in reversed(ref.chains))
+        for tree in trees:
+            if not os.path.isdir(tree):
+                raise IntegrityError(
+                    f"a layer of image {familiar(ref.reference)} is missing",
+                    where=os.path.dirname(tree),
+                    hint="load the image again",
+                )
+        return trees
+
+
+if TYPE_CHECKING:
+    _Refs = list[Ref]
+
+
+def _refuse(
+    ref: Ref, names: list[str], reference: str, in_use: Callable[[str], list[str]] | None
+) -> None:
+    users = in_use(ref.config.digest) if in_use is not None else []
+    if users:
+        listed = ", ".join(short(user) for user in users[:5])
+        raise InUse(
+            f"cannot remove image {reference}: containers use it: {listed}",
+            hint="remove the containers first, or force it",
+        )
+    if len(names) > 1:
+        listed = ", ".join(familiar(name) for name in names)
+        raise Conflict(
+            f"cannot remove image {reference}: it has several names: {listed}",
+            hint="remove them one by one, or force it",
+        )
+
+
+def _missing(reference: str) -> ImageNotFound:
+    return ImageNotFound(f"no such image: {reference}", hint="bring it in with: fastbox load")

@@ -1,0 +1,271 @@
+"""Talking to supervisors: one conversation per connection, and the session's pool of them.
+
+The protocol is in ARCHITECTURE.md. Waiting is done by `poll` in Python, so that a signal's handler runs at once.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import select
+import time
+
+from fastbox import _native
+from fastbox.errors import EngineUnavailable, FastboxError, StateConflict, Timeout, launch_error
+from fastbox.support import json, paths
+from fastbox.support.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Self
+
+PROGRAM = "fastbox-supervisor"
+_ANSWER_SECONDS = 120.0
+_ESRCH, _ENOENT = 3, 2
+
+
+class Exit(Record):
+    """The exit event: how a container or an exec ended."""
+
+    code: int
+    signal: int = 0
+    oom: bool = False
+
+
+class SupervisorGone(EngineUnavailable):
+    """The supervisor's conversation has ended: it was killed, or it had nothing left to do."""
+
+
+class Conversation:
+    """One connection to a supervisor: a request and its answer, then perhaps an exit event."""
+
+    __slots__ = ("_ended", "_reading", "fd", "run", "supervisor")
+
+    def __init__(self, run: str, supervisor: str) -> None:
+        try:
+            self.fd = _native.connect(run, supervisor)
+        except OSError as error:
+            raise SupervisorGone(f"the supervisor {supervisor} is gone") from error
+        self.run, self.supervisor = run, supervisor
+        self._ended: Exit | None = None
+        self._reading = _thread.allocate_lock()
+
+    def ask(self, message: Mapping[str, object], fds: Sequence[int] = ()) -> dict[str, Any]:
+        """Send a request, return the answer; the descriptors stay ours.
+
+        Raises:
+            LaunchError: A launch or exec failed.
+            StateConflict: The container or exec is not there (any more).
+            SupervisorGone: The connection ended.
+        """
+        try:
+            _native.send(self.fd, json.dumps_bytes(message), fds)
+        except OSError as error:
+            raise SupervisorGone(f"the supervisor {self.supervisor} is gone") from error
+        answer = self._receive(_ANSWER_SECONDS)
+        failed = answer.get("error")
+        if isinstance(failed, dict):
+            raise _error(failed, message)
+        return answer
+
+    def wait(self, timeout: float | None = None) -> Exit:
+        """The exit event; asked again it is the same. Any number of threads may wait.
+
+        Args:
+            timeout: Seconds, or None for ever.
+
+        Raises:
+            Timeout: It did not come in time.
+            SupervisorGone: The connection ended before it came.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not self._reading.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
+            raise Timeout(f"the process did not end within {timeout:g} s")
+        try:
+            if self._ended is None:
+                left = None if deadline is None else max(deadline - time.monotonic(), 0)
+                self._ended = as_exit(self._receive(left, what="the process did not end"))
+            return self._ended
+        finally:
+            self._reading.release()
+
+    @property
+    def ended(self) -> Exit | None:
+        """The exit event, if it was received."""
+        return self._ended
+
+    def _receive(self, timeout: float | None, what: str = "the supervisor did not answer") -> dict[str, Any]:
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        if not poll.poll(None if timeout is None else timeout * 1000):
+            raise Timeout(f"{what} within {timeout:g} s")
+        try:
+            data = _native.receive(self.fd, 0)
+        except OSError as error:
+            raise SupervisorGone(f"the supervisor {self.supervisor} is gone") from error
+        if not data:
+            raise SupervisorGone(f"the supervisor {self.supervisor} is gone")
+        return json.loads_object(data)
+
+    def close(self) -> None:
+        """End the conversation; what it was about goes on."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def as_exit(event: Mapping[str, object]) -> Exit:
+    """The exit event as a record."""
+    code, signal = event.get("code"), event.get("signal")
+    if event.get("event") != "exit" or not isinstance(code, int) or not isinstance(signal, int):
+        raise EngineUnavailable("the supervisor sent something else than an exit")
+    return Exit(code=code, signal=signal, oom=event.get("oom") is True)
+
+
+def _error(failed: dict[str, object], message: Mapping[str, object]) -> FastboxError:
+    operation, container = message["op"], str(message.get("id", ""))
+    errno = failed.get("code")
+    if operation == "launch":
+        return launch_error(failed, container)
+    if errno in (_ESRCH, _ENOENT) and failed.get("stage") == "request":
+        return StateConflict(f"container {container[:12]} is not running", hint="start it with `fastbox start`")
+    if operation == "exec":
+        return launch_error(failed, container)
+    why = failed.get("detail") or os.strerror(int(str(errno or 0))).lower()
+    return FastboxError(f"cannot {operation} container {container[:12]}: {why}")
+
+
+def spawn(run: str, *, tied: bool) -> str:
+    """Start a supervisor, return its name."""
+    program = paths.libexec(PROGRAM)
+    try:
+        return _native.spawn_supervisor(program, run, tied)[1]
+    except OSError as error:
+        why = getattr(error, "detail", "") or (error.strerror or str(error)).lower()
+        raise EngineUnavailable(f"cannot start a supervisor: {why}", where=getattr(error, "path", "")) from error
+
+
+class _Member:
+    __slots__ = ("busy", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name, self.busy = name, 0
+
+
+class Session:
+    """The supervisors of one engine session: made when a start needs one, at most one a CPU and four."""
+
+    __slots__ = ("_closed", "_limit", "_lock", "_members", "_run")
+
+    def __init__(self, run: str) -> None:
+        self._run = run
+        self._limit = min(os.cpu_count() or 1, 4)
+        self._lock = _thread.allocate_lock()
+        self._members: list[_Member] = []
+        self._closed = ""
+        _sessions.append(self)
+        _register_fork_handler()
+
+    def starting(self) -> _Use:
+        """The least busy supervisor, for the time of one start: `with session.starting() as name`."""
+        with self._lock:
+            if self._closed:
+                raise EngineUnavailable(self._closed)
+            member = min(self._members, key=lambda each: each.busy, default=None)
+            if member is None or (member.busy and len(self._members) < self._limit):
+                member = _Member(spawn(self._run, tied=True))
+                self._members.append(member)
+            member.busy += 1
+        return _Use(self, member)
+
+    def done(self, member: _Member) -> None:
+        """A start has ended."""
+        with self._lock:
+            member.busy -= 1
+
+    def forget(self, name: str) -> None:
+        """A supervisor died: the next start makes another."""
+        with self._lock:
+            self._members = [member for member in self._members if member.name != name]
+
+    def detach(self) -> None:
+        """In a forked child: the containers are the parent's."""
+        self._lock = _thread.allocate_lock()
+        self._members, self._closed = [], "this engine was opened before a fork; open one in the child"
+
+    def close(self) -> None:
+        """Kill and release what the session still runs, and wait until it is done."""
+        with self._lock:
+            self._closed = self._closed or "the engine is closed"
+            members, self._members = self._members, []
+        if self in _sessions:
+            _sessions.remove(self)
+        open_ones = [c for c in map(self._ask_to_close, members) if c]
+        for conversation in open_ones:
+            with conversation:
+                _wait_for_end(conversation)
+
+    def _ask_to_close(self, member: _Member) -> Conversation | None:
+        try:
+            conversation = Conversation(self._run, member.name)
+        except SupervisorGone:
+            return None
+        try:
+            conversation.ask({"op": "close"})
+        except FastboxError:
+            conversation.close()
+            return None
+        return conversation
+
+
+def _wait_for_end(conversation: Conversation) -> None:
+    try:
+        conversation._receive(30.0)
+    except (SupervisorGone, Timeout):
+        pass
+
+
+class _Use:
+    __slots__ = ("_member", "_session")
+
+    def __init__(self, session: Session, member: _Member) -> None:
+        self._session, self._member = session, member
+
+    def __enter__(self) -> str:
+        return self._member.name
+
+    def __exit__(self, *_: object) -> None:
+        self._session.done(self._member)
+
+
+_sessions: list[Session] = []
+_fork_handler: list[bool] = []
+
+
+def _register_fork_handler() -> None:
+    if not _fork_handler:
+        _fork_handler.append(True)
+        os.register_at_fork(after_in_child=_detach_all)
+
+
+def _detach_all() -> None:
+    for session in _sessions:
+        session.detach()
+    _sessions.clear()
+
+
+def sync(run: str, name: str) -> None:
+    """Wait until a supervisor has released all that has ended; one that is gone has."""
+    try:
+        with Conversation(run, name) as conversation:
+            conversation.ask({"op": "sync"})
+    except (SupervisorGone, Timeout):
+        pass
+

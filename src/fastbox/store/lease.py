@@ -1,0 +1,146 @@
+"""Who is at work in the store: locks that die with their holder, and what the dead have left
+behind.
+
+A `Work` is a directory below tmp/ on which its maker holds a flock; whatever in tmp/ nobody locks
+is garbage. A `Hold` keeps the sweeper away while content is there that no reference names yet.
+Locks are taken on directories, never on files that are replaced.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from fastbox import _native
+from fastbox.errors import os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+    from fastbox.store.root import Root
+
+_ANY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class Lock:
+    """A flock on a directory, for a `with` block; free when this process ends, however it ends."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, path: str, *, shared: bool = False) -> None:
+        self._fd = os.open(path, _DIRECTORY)
+        fcntl.flock(self._fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        os.close(self._fd)
+
+
+def hold(root: Root) -> Lock:
+    """Keep the sweeper away: for whoever adds content first and its reference last."""
+    return Lock(root.path("blobs"), shared=True)
+
+
+def try_sweep_lock(root: Root) -> int:
+    """The sweeper's own lock: a descriptor to close, or -1 when somebody is adding content."""
+    fd = os.open(root.path("blobs"), _DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return -1
+    return fd
+
+
+class Work:
+    """A private directory below tmp/, locked while in use, removed with all in it at block's end.
+
+    Attributes:
+        fd: The directory, open and locked.
+        path: Its absolute path.
+    """
+
+    __slots__ = ("_name", "_tmp", "fd", "path")
+
+    def __init__(self, root: Root) -> None:
+        self._tmp = root.path("tmp")
+        try:
+            self._name, self.fd = _locked_directory(self._tmp)
+        except OSError as error:
+            raise os_error(error, "cannot make a work directory", self._tmp) from error
+        self.path = os.path.join(self._tmp, self._name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        try:
+            _remove(self._tmp, self._name)
+        finally:
+            os.close(self.fd)
+
+    def directory(self, name: str) -> str:
+        """The path of a directory within, made when missing."""
+        path = os.path.join(self.path, name)
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        return path
+
+
+def _locked_directory(tmp: str) -> tuple[str, int]:
+    """Make and lock a directory; `heal` may take it in between, so look again under the lock."""
+    for _ in range(16):
+        name = os.urandom(8).hex()
+        path = os.path.join(tmp, name)
+        os.mkdir(path, 0o700)
+        try:
+            fd = os.open(path, _DIRECTORY)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            there = os.stat(path, follow_symlinks=False)
+        except FileNotFoundError:
+            os.close(fd)
+            continue
+        if there.st_ino == os.fstat(fd).st_ino:
+            return name, fd
+        os.close(fd)
+    raise OSError(11, "work directories vanish as they are made")
+
+
+def heal(root: Root) -> None:
+    """Remove what processes that are gone have left in tmp/.
+
+    Raises:
+        FastboxError: The kernel said no.
+    """
+    tmp = root.path("tmp")
+    for name in os.listdir(tmp):
+        try:
+            fd = os.open(os.path.join(tmp, name), _ANY)
+        except FileNotFoundError:
+            continue
+        except OSError:  # a link or a socket: nobody can hold a lock on it
+            _remove(tmp, name)
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(tmp, name)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(fd)
+
+
+def _remove(tmp: str, name: str) -> None:
+    fd = os.open(tmp, _DIRECTORY)
+    try:
+        _native.remove_tree(fd, name)
+    except OSError as error:
+        raise os_error(error, "cannot remove", os.path.join(tmp, name)) from error
+    finally:
+        os.close(fd)

@@ -1,0 +1,249 @@
+#include "inflate.h"
+
+#include <errno.h>
+#include <isa-l/igzip_lib.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "cleanup.h"
+
+/* Both fit the second-level cache together, so that unpacked bytes are hashed and written while
+ * still warm. */
+#define IN_SIZE ((size_t)256 << 10)
+#define OUT_SIZE ((size_t)256 << 10)
+#define ZSTD_WINDOW_LOG 27
+
+enum format { PLAIN, GZIP, ZSTD };
+
+struct fb_inflate {
+	int fd;
+	enum format format;
+	uint64_t packed, max_packed;
+	struct fb_digest digest;
+	size_t in_used, in_length; /* in[in_used..in_length] is not unpacked yet */
+	bool in_end;
+	bool open_member; /* a member or frame has begun and not ended */
+	struct inflate_state gzip;
+	ZSTD_DCtx *zstd;
+	uint8_t in[IN_SIZE], out[OUT_SIZE];
+};
+
+static int damaged(struct fb_error *err, int line, const char *call, const char *detail)
+{
+	return fb_fail_code(err, FB_STAGE_INFLATE, line, EBADMSG, call, NULL, detail);
+}
+
+/* Called with the buffer used up. `least` bytes or the end of the input. */
+static int fill(struct fb_inflate *f, size_t least, struct fb_error *err)
+{
+	f->in_used = f->in_length = 0;
+	while (f->in_length < least && !f->in_end) {
+		ssize_t got = read(f->fd, f->in + f->in_length, IN_SIZE - f->in_length);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return FB_FAIL(err, FB_STAGE_INFLATE, "read", NULL);
+		if (got == 0)
+			f->in_end = true;
+		if ((uint64_t)got > f->max_packed - f->packed)
+			return FB_FAIL_CODE(err, FB_STAGE_INFLATE, EFBIG, "read", NULL,
+					    "the packed stream is larger than the limit");
+		f->packed += (uint64_t)got;
+		f->in_length += (size_t)got;
+	}
+	return fb_digest_add(&f->digest, f->in, f->in_length, err);
+}
+
+static enum format sniff(const uint8_t *in, size_t length)
+{
+	if (length >= 2 && in[0] == 0x1f && in[1] == 0x8b)
+		return GZIP;
+	if (length >= 4 && memcmp(in, "\x28\xb5\x2f\xfd", 4) == 0)
+		return ZSTD;
+	if (length >= 4 && (in[0] & 0xf0) == 0x50 && memcmp(in + 1, "\x2a\x4d\x18", 3) == 0)
+		return ZSTD; /* a skippable frame first */
+	return PLAIN;
+}
+
+static int start(struct fb_inflate *f, struct fb_error *err)
+{
+	int r = fill(f, 4, err);
+
+	if (r < 0)
+		return r;
+	f->format = sniff(f->in, f->in_length);
+	if (f->format == GZIP)
+		isal_inflate_init(&f->gzip);
+	if (f->format != ZSTD)
+		return 0;
+	f->zstd = ZSTD_createDCtx();
+	if (!f->zstd ||
+	    ZSTD_isError(ZSTD_DCtx_setParameter(f->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG)))
+		return FB_FAIL_CODE(err, FB_STAGE_INFLATE, ENOMEM, "ZSTD_createDCtx", NULL, NULL);
+	return 0;
+}
+
+int fb_inflate_open(int fd, uint64_t max_packed, struct fb_inflate **ret_inflate,
+		    struct fb_error *err)
+{
+	struct fb_inflate *f = malloc(sizeof(*f));
+	int r;
+
+	if (!f)
+		return FB_FAIL_CODE(err, FB_STAGE_INFLATE, ENOMEM, "malloc", NULL, NULL);
+	memset(f, 0, offsetof(struct fb_inflate, in));
+	f->fd = fd;
+	f->max_packed = max_packed;
+	r = fb_digest_begin(&f->digest, err);
+	if (r == 0)
+		r = start(f, err);
+	if (r < 0) {
+		fb_inflate_close(f);
+		return r;
+	}
+	*ret_inflate = f;
+	return 0;
+}
+
+static const char *gzip_problem(int code)
+{
+	switch (code) {
+	case ISAL_INCORRECT_CHECKSUM:
+		return "the gzip checksum or length does not match";
+	case ISAL_INVALID_WRAPPER:
+	case ISAL_UNSUPPORTED_METHOD:
+		return "what follows is not a gzip member";
+	default:
+		return "the gzip data is damaged";
+	}
+}
+
+/* Between members: 1 when another begins, 0 at the end. */
+static int next_member(struct fb_inflate *f, struct fb_error *err)
+{
+	bool padding = false;
+
+	for (;;) {
+		int r;
+
+		for (; f->in_used < f->in_length && f->in[f->in_used] == 0; f->in_used++)
+			padding = true;
+		if (f->in_used < f->in_length)
+			break;
+		if (f->in_end)
+			return 0;
+		r = fill(f, 1, err);
+		if (r < 0)
+			return r;
+	}
+	if (padding)
+		return damaged(err, __LINE__, "gzip", "data after the padding of a gzip stream");
+	isal_inflate_reset(&f->gzip);
+	f->gzip.crc_flag = ISAL_GZIP;
+	f->open_member = true;
+	return 1;
+}
+
+static ssize_t next_gzip(struct fb_inflate *f, struct fb_error *err)
+{
+	struct inflate_state *state = &f->gzip;
+
+	for (;;) {
+		int r = f->open_member ? 1 : next_member(f, err);
+		size_t got;
+
+		if (r <= 0)
+			return r;
+		state->next_in = f->in + f->in_used;
+		state->avail_in = (uint32_t)(f->in_length - f->in_used);
+		state->next_out = f->out;
+		state->avail_out = OUT_SIZE;
+		r = isal_inflate(state);
+		if (r != ISAL_DECOMP_OK)
+			return damaged(err, __LINE__, "isal_inflate", gzip_problem(r));
+		f->in_used = f->in_length - state->avail_in;
+		got = OUT_SIZE - state->avail_out;
+		f->open_member = state->block_state != ISAL_BLOCK_FINISH;
+		if (got)
+			return (ssize_t)got;
+		if (!f->open_member || f->in_used < f->in_length)
+			continue;
+		if (f->in_end)
+			return damaged(err, __LINE__, "isal_inflate",
+				       "the gzip stream is cut short");
+		r = fill(f, 1, err);
+		if (r < 0)
+			return r;
+	}
+}
+
+static ssize_t next_zstd(struct fb_inflate *f, struct fb_error *err)
+{
+	for (;;) {
+		ZSTD_inBuffer in = {f->in, f->in_length, f->in_used};
+		ZSTD_outBuffer out = {f->out, OUT_SIZE, 0};
+		size_t left;
+		int r;
+
+		if (in.pos < in.size || f->open_member) {
+			left = ZSTD_decompressStream(f->zstd, &out, &in);
+			if (ZSTD_isError(left))
+				return damaged(err, __LINE__, "ZSTD_decompressStream",
+					       ZSTD_getErrorName(left));
+			f->open_member = left != 0;
+			f->in_used = in.pos;
+		}
+		if (out.pos)
+			return (ssize_t)out.pos;
+		if (f->in_used < f->in_length)
+			continue;
+		if (f->in_end && f->open_member)
+			return damaged(err, __LINE__, "ZSTD_decompressStream",
+				       "the zstd stream is cut short");
+		if (f->in_end)
+			return 0;
+		r = fill(f, 1, err);
+		if (r < 0)
+			return r;
+	}
+}
+
+ssize_t fb_inflate_next(struct fb_inflate *f, const uint8_t **ret_data, struct fb_error *err)
+{
+	ssize_t got;
+	int r;
+
+	if (f->format != PLAIN) {
+		got = f->format == GZIP ? next_gzip(f, err) : next_zstd(f, err);
+		*ret_data = f->out;
+		return got;
+	}
+	if (f->in_used == f->in_length && !f->in_end) {
+		r = fill(f, 1, err);
+		if (r < 0)
+			return r;
+	}
+	got = (ssize_t)(f->in_length - f->in_used);
+	*ret_data = f->in + f->in_used;
+	f->in_used = f->in_length;
+	return got;
+}
+
+int fb_inflate_packed(struct fb_inflate *f, uint8_t ret_digest[FB_DIGEST_SIZE], uint64_t *ret_size,
+		      struct fb_error *err)
+{
+	*ret_size = f->packed;
+	return fb_digest_end(&f->digest, ret_digest, err);
+}
+
+void fb_inflate_close(struct fb_inflate *f)
+{
+	if (!f)
+		return;
+	fb_digest_release(&f->digest);
+	ZSTD_freeDCtx(f->zstd);
+	free(f);
+}

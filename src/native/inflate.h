@@ -1,0 +1,31 @@
+/* The bytes of a stream that may be plain, gzip or zstd, told apart by its first bytes, with the
+ * digest of what was read.
+ *
+ * gzip: any number of members, CRC and length of each verified; zero bytes after the last one are
+ * padding (tape blocks, old uploads), anything else there is refused, as Go's reader and so docker
+ * refuses it. zstd: any number of frames, skippable ones included, with a window of at most 128
+ * MiB, which is what the format's own tool accepts unasked.
+ */
+#ifndef FB_INFLATE_H
+#define FB_INFLATE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "digest.h"
+#include "error.h"
+
+struct fb_inflate;
+
+/* `fd` stays the caller's. More than `max_packed` bytes of input are EFBIG. */
+int fb_inflate_open(int fd, uint64_t max_packed, struct fb_inflate **ret_inflate,
+		    struct fb_error *err);
+/* The next piece, valid until the next call. 0: the end, reached only after the whole input was
+ * read and every check passed. */
+ssize_t fb_inflate_next(struct fb_inflate *inflate, const uint8_t **ret_data, struct fb_error *err);
+/* After the end: size and sha256 of the input. */
+int fb_inflate_packed(struct fb_inflate *inflate, uint8_t ret_digest[FB_DIGEST_SIZE],
+		      uint64_t *ret_size, struct fb_error *err);
+void fb_inflate_close(struct fb_inflate *inflate);
+
+#endif

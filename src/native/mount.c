@@ -1,0 +1,305 @@
+/* Mounts, each onto a target that is held by a descriptor from the moment it was found in the root to the moment it is covered
+ * (CVE-2021-30465: a name looked up twice is two places).
+ */
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "child.h"
+#include "cleanup.h"
+#include "inroot.h"
+
+struct fb_fd_path fb_fd_path(int fd)
+{
+	struct fb_fd_path path = {"/proc/self/fd/"};
+	char *at = path.text + strlen(path.text);
+	int scale = 1;
+
+	while (fd / scale > 9)
+		scale *= 10;
+	for (; scale; scale /= 10)
+		*at++ = (char)('0' + fd / scale % 10);
+	return path;
+}
+
+bool fb_mount_refused(int error)
+{
+	return error == -ENOSYS || error == -EPERM;
+}
+
+int fb_mount_attach(int mount_fd, int target)
+{
+	if (move_mount(mount_fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return -errno;
+	return 0;
+}
+
+int fb_mount_clone(int fd, bool recursive)
+{
+	int mount_fd = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
+						 (recursive ? AT_RECURSIVE : 0));
+
+	return mount_fd < 0 ? -errno : mount_fd;
+}
+
+/* A remount replaces all flags, so those that are there have to be given again. */
+static unsigned long present_flags(int fd)
+{
+	struct statfs fs;
+	unsigned long flags;
+
+	if (fstatfs(fd, &fs) < 0)
+		return 0;
+	flags = (unsigned long)fs.f_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME);
+	return fs.f_flags & 4096 /* ST_RELATIME */ ? flags | MS_RELATIME : flags;
+}
+
+static unsigned long classic_flags(uint64_t set)
+{
+	unsigned long flags = 0;
+
+	flags |= set & MOUNT_ATTR_RDONLY ? MS_RDONLY : 0;
+	flags |= set & MOUNT_ATTR_NOSUID ? MS_NOSUID : 0;
+	flags |= set & MOUNT_ATTR_NODEV ? MS_NODEV : 0;
+	flags |= set & MOUNT_ATTR_NOEXEC ? MS_NOEXEC : 0;
+	flags |= set & MOUNT_ATTR_NOATIME ? MS_NOATIME : 0;
+	flags |= set & MOUNT_ATTR_NODIRATIME ? MS_NODIRATIME : 0;
+	return flags;
+}
+
+static int change_classic(int fd, bool tree, uint64_t set, uint64_t clear, unsigned long propagation)
+{
+	struct fb_fd_path path = fb_fd_path(fd);
+	unsigned long flags = (present_flags(fd) & ~classic_flags(clear)) | classic_flags(set);
+
+	/* mount(2) can't reach below the top: better no mount than a writable one that was to be read-only. */
+	if (tree && (set | clear))
+		return -EOPNOTSUPP;
+	if ((set | clear) && mount(NULL, path.text, NULL, MS_REMOUNT | MS_BIND | flags, NULL) < 0)
+		return -errno;
+	if (propagation && mount(NULL, path.text, NULL, propagation | (tree ? MS_REC : 0), NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+/* An attached mount can be changed by both; a detached one by mount_setattr only (5.12). */
+int fb_mount_change(int fd, bool tree, uint64_t set, uint64_t clear, unsigned long propagation)
+{
+	struct mount_attr attr = {.attr_set = set, .attr_clr = clear, .propagation = propagation};
+	int r;
+
+	if (mount_setattr(fd, "", AT_EMPTY_PATH | (tree ? AT_RECURSIVE : 0), &attr, sizeof(attr)) == 0)
+		return 0;
+	r = -errno;
+	if (fb_mount_refused(r))
+		return change_classic(fd, tree, set, clear, propagation);
+	return r;
+}
+
+/* What the plan says of a mount, in at most two calls. */
+static int apply(const struct fb_mount_plan *mount, int fd, uint64_t set, uint64_t clear)
+{
+	bool tree = mount->propagation & MS_REC;
+	unsigned long propagation = mount->propagation & ~(unsigned long)MS_REC;
+	bool below = mount->tree_set || mount->tree_clear || (tree && propagation);
+	int r = 0;
+
+	if (set || clear || (propagation && !tree))
+		r = fb_mount_change(fd, false, set, clear, tree ? 0 : propagation);
+	if (r == 0 && below)
+		r = fb_mount_change(fd, true, mount->tree_set, mount->tree_clear, tree ? propagation : 0);
+	return r;
+}
+
+/* The target, held; it is made when missing. */
+static int open_target(struct fb_child *child, const struct fb_op *op, enum fb_make make)
+{
+	const struct fb_mount_plan *mount = op->mount;
+	int fd = fb_inroot_make(child->root, mount->target, make, mount->plain);
+	struct statfs fs;
+
+	if (fd == -ELOOP && mount->plain)
+		return FB_CHILD_FAIL_CODE(child, op, ELOOP, "openat2",
+					  "the image has a symbolic link where a system mount belongs");
+	if (fd == -EROFS)
+		return FB_CHILD_FAIL_CODE(child, op, EROFS, "mkdirat",
+					  "the mount point is missing and the root is read-only");
+	if (fd < 0)
+		return FB_CHILD_FAIL_CODE(child, op, -fd, "openat2", NULL);
+	/* An image's link may lead any other destination into /proc, where a cover would undo a mask. */
+	if (!mount->over_proc && strcmp(mount->target, "proc") != 0 && fstatfs(fd, &fs) == 0 &&
+	    fs.f_type == PROC_SUPER_MAGIC) {
+		close(fd);
+		return FB_CHILD_FAIL_CODE(child, op, EPERM, "fstatfs", "leads into /proc");
+	}
+	return fd;
+}
+
+/* The kernel's own sentence about a refused option, when it has one: "e tmpfs: Bad value for 'size'". */
+static int fail_with_log(struct fb_child *child, const struct fb_op *op, int fs, const char *call)
+{
+	int code = errno;
+	char text[128];
+	ssize_t length = read(fs, text, sizeof(text) - 1);
+
+	text[length > 0 ? length : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return FB_CHILD_FAIL_CODE(child, op, code, call, length > 2 ? text + 2 : NULL);
+}
+
+static int mount_classic(struct fb_child *child, const struct fb_op *op, int target)
+{
+	const struct fb_mount_plan *plan = op->mount;
+	struct fb_fd_path path = fb_fd_path(target);
+	fb_auto_close int covered = -1;
+	int r;
+
+	if (mount(plan->source, path.text, plan->type, plan->flags, plan->data) < 0)
+		return FB_CHILD_FAIL(child, op, "mount");
+	if (!plan->propagation)
+		return 0;
+	covered = fb_inroot_open(child->root, plan->target, O_PATH, plan->plain);
+	r = covered < 0 ? covered : apply(plan, covered, 0, 0);
+	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "mount", "propagation") : 0;
+}
+
+/* A new file system, configured and detached (5.2). -ENOSYS: use mount(2). */
+static int make_detached(struct fb_child *child, const struct fb_op *op, int *ret_fd)
+{
+	const struct fb_mount_plan *mount = op->mount;
+	fb_auto_close int fs = fsopen(mount->type, FSOPEN_CLOEXEC);
+	int fd;
+
+	if (fs < 0)
+		return fb_mount_refused(-errno) ? -ENOSYS : FB_CHILD_FAIL(child, op, "fsopen");
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", mount->source, 0) < 0)
+		return fail_with_log(child, op, fs, "fsconfig(source)");
+	for (size_t i = 0; i < mount->setting_count; i++) {
+		const struct fb_setting *setting = &mount->settings[i];
+
+		if (fsconfig(fs, setting->value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, setting->key,
+			     setting->value, 0) < 0)
+			return fail_with_log(child, op, fs, "fsconfig");
+	}
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return fail_with_log(child, op, fs, "fsconfig(CREATE)");
+	fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)mount->set);
+	if (fd < 0)
+		return FB_CHILD_FAIL(child, op, "fsmount");
+	*ret_fd = fd;
+	return 0;
+}
+
+int fb_op_mount(struct fb_child *child, const struct fb_op *op)
+{
+	const struct fb_mount_plan *mount = op->mount;
+	fb_auto_close int target = open_target(child, op, FB_MAKE_DIRECTORY);
+	fb_auto_close int fd = -1;
+	int r;
+
+	if (target < 0)
+		return target;
+	r = mount->classic ? -ENOSYS : make_detached(child, op, &fd);
+	if (r == -ENOSYS)
+		return mount_classic(child, op, target);
+	if (r < 0)
+		return r;
+	r = fb_mount_attach(fd, target);
+	if (r == 0)
+		r = apply(mount, fd, 0, 0);
+	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "move_mount", NULL) : 0;
+}
+
+int fb_op_open_source(struct fb_child *child, const struct fb_op *op)
+{
+	struct fb_mount_plan *mount = op->mount;
+	struct stat st;
+
+	mount->fd = open_tree(AT_FDCWD, mount->source,
+			      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (mount->recursive ? AT_RECURSIVE : 0));
+	mount->cloned = mount->fd >= 0;
+	if (mount->fd < 0 && fb_mount_refused(-errno))
+		mount->fd = open(mount->source, O_PATH | O_CLOEXEC);
+	if (mount->fd < 0 || fstat(mount->fd, &st) < 0)
+		return FB_FAIL(&child->result->error, op->stage, "open_tree", mount->source);
+	mount->directory = S_ISDIR(st.st_mode);
+	return 0;
+}
+
+/* Without open_tree. The new mount is found again by name, so it is compared with the source before its flags are trusted to it:
+ * somebody with a shared volume could have swapped the way there, and "ro" would land elsewhere. */
+static int bind_classic(struct fb_child *child, const struct fb_op *op, int target)
+{
+	const struct fb_mount_plan *plan = op->mount;
+	struct fb_fd_path from = fb_fd_path(plan->fd), to = fb_fd_path(target);
+	struct stat source, found;
+	fb_auto_close int fd = -1;
+	int r;
+
+	if (mount(from.text, to.text, NULL, MS_BIND | (plan->recursive ? MS_REC : 0), NULL) < 0)
+		return FB_CHILD_FAIL(child, op, "mount(MS_BIND)");
+	fd = fb_inroot_open(child->root, plan->target, O_PATH, plan->plain);
+	if (fd < 0)
+		return FB_CHILD_FAIL_CODE(child, op, -fd, "openat2", NULL);
+	if (fstat(plan->fd, &source) < 0 || fstat(fd, &found) < 0 || source.st_dev != found.st_dev ||
+	    source.st_ino != found.st_ino)
+		return FB_CHILD_FAIL_CODE(child, op, EAGAIN, "fstat", "the mount's path changed meanwhile");
+	r = apply(plan, fd, plan->set, plan->clear);
+	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "mount(MS_REMOUNT)", NULL) : 0;
+}
+
+int fb_op_bind(struct fb_child *child, const struct fb_op *op)
+{
+	struct fb_mount_plan *mount = op->mount;
+	fb_auto_close int target = open_target(child, op, mount->directory ? FB_MAKE_DIRECTORY : FB_MAKE_FILE);
+	fb_auto_close int fd = mount->fd;
+	bool early = true;
+	int r;
+
+	if (target < 0)
+		return target;
+	if (!mount->cloned) {
+		r = bind_classic(child, op, target);
+		mount->fd = -1;
+		return r;
+	}
+	mount->fd = -1;
+	/* While it is detached nobody sees it writable. Before 5.12 only an attached mount can be changed. */
+	r = apply(mount, fd, mount->set, mount->clear);
+	if (r < 0) {
+		early = false;
+		if (r == -EOPNOTSUPP)
+			return FB_CHILD_FAIL_CODE(child, op, -r, "mount_setattr",
+						  "recursive flags need Linux 5.12");
+	}
+	r = fb_mount_attach(fd, target);
+	if (r == 0 && !early)
+		r = apply(mount, fd, mount->set, mount->clear);
+	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "move_mount", NULL) : 0;
+}
+
+int fb_op_remount(struct fb_child *child, const struct fb_op *op)
+{
+	const struct fb_mount_plan *mount_plan = op->mount;
+	fb_auto_close int fd = fb_inroot_open(child->root, mount_plan->target, O_PATH, mount_plan->plain);
+	struct fb_fd_path path = fb_fd_path(fd < 0 ? 0 : fd);
+	int r = fd < 0 ? fd : 0;
+
+	if (r == 0 && *mount_plan->data &&
+	    mount(NULL, path.text, NULL, MS_REMOUNT | mount_plan->flags, mount_plan->data) < 0)
+		r = -errno;
+	if (r == 0)
+		r = apply(mount_plan, fd, mount_plan->set, mount_plan->clear);
+	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "mount(MS_REMOUNT)", NULL) : 0;
+}
+
+int fb_op_seal(struct fb_child *child, const struct fb_op *op)
+{
+	fb_auto_close int fd = fb_inroot_open(child->root, op->mount->target, O_PATH, op->mount->plain);
+	int r = fd < 0 ? fd : fb_mount_change(fd, false, MOUNT_ATTR_RDONLY, 0, 0);
+
+	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "mount_setattr", NULL) : 0;
+}

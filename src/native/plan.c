@@ -1,0 +1,352 @@
+#include "plan.h"
+
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+
+#include "cleanup.h"
+
+int fb_plan_no_memory(struct fb_error *err)
+{
+	return FB_FAIL_CODE(err, FB_STAGE_PLAN, ENOMEM, "malloc", "", NULL);
+}
+
+/* NULL only without memory. Old arrays stay in the arena: the sum is at most twice the last. */
+struct fb_op *fb_plan_add(struct fb_plan *plan, enum fb_op_type type, enum fb_stage stage)
+{
+	struct fb_op *op;
+
+	if (plan->count == plan->room) {
+		size_t room = plan->room ? 2 * plan->room : 64;
+		struct fb_op *ops = fb_arena_alloc(&plan->arena, room * sizeof(*ops));
+
+		if (!ops)
+			return NULL;
+		if (plan->count)
+			memcpy(ops, plan->ops, plan->count * sizeof(*ops));
+		plan->ops = ops;
+		plan->room = room;
+	}
+	op = &plan->ops[plan->count++];
+	op->type = type;
+	op->stage = stage;
+	op->number = -1;
+	return op;
+}
+
+const char *fb_plan_target(struct fb_plan *plan, const char *path)
+{
+	char *clean = fb_arena_alloc(&plan->arena, strlen(path) + 1), *to = clean;
+
+	while (clean && *path) {
+		size_t length = strcspn(path, "/");
+
+		if (length == 2 && path[0] == '.' && path[1] == '.')
+			return NULL;
+		if (length && !(length == 1 && path[0] == '.')) {
+			if (to != clean)
+				*to++ = '/';
+			memcpy(to, path, length);
+			to += length;
+		}
+		path += length + (path[length] == '/');
+	}
+	return clean;
+}
+
+/* A plain operation; `text` may be NULL. */
+static int add(struct fb_plan *plan, enum fb_op_type type, enum fb_stage stage, const char *path,
+	       const char *text, uint64_t flags, struct fb_error *err)
+{
+	struct fb_op *op = fb_plan_add(plan, type, stage);
+
+	if (!op)
+		return fb_plan_no_memory(err);
+	op->path = path;
+	op->text = text;
+	op->flags = flags;
+	return 0;
+}
+
+static int keep_fd(struct fb_plan *plan, int fd)
+{
+	plan->fds[plan->fd_count++] = fd;
+	return fd;
+}
+
+/* The type is asked of the descriptor, never taken from the name: only nsfs answers NS_GET_NSTYPE. */
+static int open_namespace(struct fb_plan *plan, const struct fb_namespace *ns, struct fb_error *err)
+{
+	fb_auto_close int fd = open(ns->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return FB_FAIL(err, FB_STAGE_JOIN, "open", ns->path);
+	if (ioctl(fd, NS_GET_NSTYPE) != (int)ns->type)
+		return FB_FAIL_CODE(err, FB_STAGE_JOIN, EINVAL, "ioctl(NS_GET_NSTYPE)", ns->path,
+				    "is not a namespace of this type");
+	return keep_fd(plan, fb_steal_fd(&fd));
+}
+
+static int join_path(struct fb_plan *plan, const struct fb_namespace *ns, struct fb_error *err)
+{
+	struct fb_op *op;
+	int fd;
+
+	if (ns->type == CLONE_NEWNS || ns->type == CLONE_NEWUSER || ns->type == CLONE_NEWTIME)
+		return FB_FAIL_CODE(err, FB_STAGE_PLAN, EOPNOTSUPP, "setns", ns->path,
+				    "a mount, user or time namespace can't be joined by path");
+	if ((fd = open_namespace(plan, ns, err)) < 0)
+		return fd;
+	if (ns->type == CLONE_NEWPID) {
+		plan->pid_namespace = fd;
+		return 0;
+	}
+	if (!(op = fb_plan_add(plan, FB_OP_JOIN_NAMESPACE, FB_STAGE_JOIN)))
+		return fb_plan_no_memory(err);
+	op->number = fd;
+	op->flags = ns->type;
+	op->path = ns->path;
+	return 0;
+}
+
+static int plan_namespaces(struct fb_plan *plan, struct fb_error *err)
+{
+	const struct fb_spec *spec = plan->spec;
+	int r;
+
+	for (size_t i = 0; i < spec->namespace_count; i++) {
+		if (!spec->namespaces[i].path)
+			plan->namespaces |= spec->namespaces[i].type;
+		else if ((r = join_path(plan, &spec->namespaces[i], err)) < 0)
+			return r;
+	}
+	if (!(plan->namespaces & CLONE_NEWNS))
+		return FB_FAIL_CODE(err, FB_STAGE_PLAN, EINVAL, "config", ".linux.namespaces",
+				    "a container needs a mount namespace of its own");
+	if (!(plan->namespaces & CLONE_NEWUTS) && (spec->hostname || spec->domainname))
+		return FB_FAIL_CODE(err, FB_STAGE_PLAN, EINVAL, "config", ".hostname",
+				    "needs a UTS namespace of its own");
+	plan->map_ids = plan->namespaces & CLONE_NEWUSER;
+	if (plan->map_ids && spec->engine.lower.count)
+		return FB_FAIL_CODE(err, FB_STAGE_PLAN, EOPNOTSUPP, "config", ".fastbox.overlay",
+				    "overlay in a user namespace needs id-mapped layers, not supported yet");
+	/* Memory is shared with a child only inside a new pid namespace: in any other, somebody may look into /proc/PID/mem of it
+	 * and would see the caller. A new time namespace is entered by fork only. */
+	plan->own_memory = plan->map_ids || !(plan->namespaces & CLONE_NEWPID) ||
+			   plan->namespaces & CLONE_NEWTIME;
+	return 0;
+}
+
+/* v2 takes the directory in clone3. On v1 the namespace is made after the joins, else the process would see its own path from
+ * outside; a clone without clone3 (clone.c) turns v2 into the same. */
+static int plan_cgroups(struct fb_plan *plan, struct fb_error *err)
+{
+	const struct fb_cgroup *group = plan->request->cgroup;
+
+	if (!group)
+		return 0;
+	for (int i = 0; i < group->procs_count; i++)
+		plan->procs[plan->procs_count++] = group->procs[i];
+	if (plan->procs_count && plan->namespaces & CLONE_NEWCGROUP) {
+		plan->namespaces &= ~(uint64_t)CLONE_NEWCGROUP;
+		plan->late_cgroup_namespace = true;
+	}
+	return add(plan, FB_OP_JOIN_CGROUPS, FB_STAGE_CGROUP, NULL, NULL, 0, err);
+}
+
+/* /proc/self of the host: before the root changes, and before ids do (the files belong to the id that we have now). */
+static int plan_self(struct fb_plan *plan, struct fb_error *err)
+{
+	const struct fb_process_spec *process = plan->process;
+	char *text;
+	int r = 0;
+
+	if (process->has_oom_score_adj) {
+		text = fb_arena_printf(&plan->arena, "%d", process->oom_score_adj);
+		if (!text)
+			return fb_plan_no_memory(err);
+		r = add(plan, FB_OP_WRITE_SELF, FB_STAGE_CREDS, "/proc/self/oom_score_adj", text, 1, err);
+	}
+	if (r == 0 && process->apparmor && *process->apparmor) {
+		text = fb_arena_printf(&plan->arena, "exec %s", process->apparmor);
+		r = text ? add(plan, FB_OP_WRITE_SELF, FB_STAGE_CREDS, "/proc/self/attr/apparmor/exec",
+			       text, 0, err) :
+			   fb_plan_no_memory(err);
+	}
+	if (r == 0 && process->selinux && *process->selinux)
+		r = add(plan, FB_OP_WRITE_SELF, FB_STAGE_CREDS, "/proc/self/attr/exec", process->selinux,
+			0, err);
+	return r;
+}
+
+static const char *const ipc_sysctls[] = {"kernel.msgmax",	   "kernel.msgmnb", "kernel.msgmni",
+					  "kernel.sem",		   "kernel.shmall", "kernel.shmmax",
+					  "kernel.shmmni",	   "kernel.shm_rmid_forced",
+					  "kernel.msg_next_id", "kernel.sem_next_id",
+					  "kernel.shm_next_id"};
+
+/* Only what belongs to a namespace that the container does not share with the host. */
+static bool sysctl_is_own(const struct fb_plan *plan, const char *key)
+{
+	uint64_t own = 0;
+
+	for (size_t i = 0; i < plan->spec->namespace_count; i++)
+		own |= plan->spec->namespaces[i].type;
+	if (strncmp(key, "net.", 4) == 0)
+		return own & CLONE_NEWNET;
+	if (strncmp(key, "fs.mqueue.", 10) == 0)
+		return own & CLONE_NEWIPC;
+	if (strcmp(key, "kernel.domainname") == 0 || strcmp(key, "kernel.hostname") == 0)
+		return own & CLONE_NEWUTS;
+	for (size_t i = 0; i < sizeof(ipc_sysctls) / sizeof(*ipc_sysctls); i++)
+		if (strcmp(key, ipc_sysctls[i]) == 0)
+			return own & CLONE_NEWIPC;
+	return false;
+}
+
+static int plan_sysctls(struct fb_plan *plan, struct fb_error *err)
+{
+	const struct fb_strv *pairs = &plan->spec->sysctl;
+
+	for (size_t i = 0; i + 1 < pairs->count; i += 2) {
+		const char *key = pairs->items[i];
+		char *path;
+		int r;
+
+		if (!sysctl_is_own(plan, key) || strstr(key, ".."))
+			return FB_FAIL_CODE(err, FB_STAGE_SYSCTL, EINVAL, "config", key,
+					    "is not a setting of the container's own namespaces");
+		path = fb_arena_printf(&plan->arena, "proc/sys/%s", key);
+		if (!path)
+			return fb_plan_no_memory(err);
+		/* As sysctl(8): dots part names, and a slash stands for a dot inside one (eth0/100). */
+		for (char *at = path + strlen("proc/sys/"); *at; at++)
+			*at = *at == '.' ? '/' : *at == '/' ? '.' : *at;
+		r = add(plan, FB_OP_SYSCTL, FB_STAGE_SYSCTL, path, pairs->items[i + 1], 0, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int plan_paths(struct fb_plan *plan, const struct fb_strv *paths, enum fb_op_type type,
+		      struct fb_error *err)
+{
+	for (size_t i = 0; i < paths->count; i++) {
+		const char *target = fb_plan_target(plan, paths->items[i]);
+
+		if (!target || !*target)
+			return FB_FAIL_CODE(err, FB_STAGE_MASK, EINVAL, "config", paths->items[i],
+					    "can't be masked or read-only");
+		if (add(plan, type, FB_STAGE_MASK, target, NULL, 0, err) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* After pivot_root: what needs the finished tree, and what must be the last to write to it. */
+static int plan_finish_root(struct fb_plan *plan, struct fb_error *err)
+{
+	const struct fb_spec *spec = plan->spec;
+	int r = add(plan, FB_OP_PIVOT, FB_STAGE_PIVOT, NULL, NULL, 0, err);
+
+	if (r == 0 && spec->rootfs_propagation)
+		r = add(plan, FB_OP_ROOT_PROPAGATION, FB_STAGE_PIVOT, NULL, NULL,
+			spec->rootfs_propagation, err);
+	if (r == 0 && spec->hostname)
+		r = add(plan, FB_OP_HOSTNAME, FB_STAGE_HOSTNAME, NULL, spec->hostname, 0, err);
+	if (r == 0 && spec->domainname)
+		r = add(plan, FB_OP_DOMAINNAME, FB_STAGE_HOSTNAME, NULL, spec->domainname, 0, err);
+	/* Settings are written before /proc/sys turns read-only. */
+	if (r == 0)
+		r = plan_sysctls(plan, err);
+	if (r == 0)
+		r = plan_paths(plan, &spec->readonly_paths, FB_OP_READONLY_PATH, err);
+	if (r == 0)
+		r = plan_paths(plan, &spec->masked_paths, FB_OP_MASK_PATH, err);
+	if (r == 0 && spec->root_readonly && !(spec->engine.lower.count && !spec->engine.upper))
+		r = add(plan, FB_OP_ROOT_READONLY, FB_STAGE_ROOTFS, NULL, NULL, 0, err);
+	return r;
+}
+
+static int plan_container(struct fb_plan *plan, struct fb_error *err)
+{
+	int r = plan_namespaces(plan, err);
+
+	if (r == 0)
+		r = plan_self(plan, err);
+	if (r == 0)
+		r = plan_cgroups(plan, err);
+	/* The mappings are waited for with the caller's ids still on: sources and root may lie below directories of mode 0700. */
+	if (r == 0 && plan->map_ids)
+		r = add(plan, FB_OP_AWAIT_PARENT, FB_STAGE_USERNS, NULL, NULL, 0, err);
+	if (r == 0)
+		r = add(plan, FB_OP_NEW_SESSION, FB_STAGE_CLONE, NULL, NULL, 0, err);
+	if (r == 0 && plan->namespaces & CLONE_NEWNET)
+		r = add(plan, FB_OP_LOOPBACK, FB_STAGE_NETWORK, NULL, NULL, 0, err);
+	if (r == 0)
+		r = fb_plan_mounts(plan, err);
+	return r < 0 ? r : plan_finish_root(plan, err);
+}
+
+/* exec: the container's own spec says which namespaces it has; all are entered by one setns of its pidfd (5.8). */
+static int plan_joining(struct fb_plan *plan, struct fb_error *err)
+{
+	uint64_t types = 0;
+	int r;
+
+	for (size_t i = 0; i < plan->spec->namespace_count; i++)
+		types |= plan->spec->namespaces[i].type;
+	plan->own_memory = true;
+	if (types & CLONE_NEWPID)
+		plan->pid_namespace = plan->request->target_pidfd;
+	r = plan_self(plan, err);
+	if (r == 0)
+		r = plan_cgroups(plan, err);
+	if (r == 0)
+		r = add(plan, FB_OP_JOIN_TARGET, FB_STAGE_JOIN, NULL, NULL,
+			types & ~(uint64_t)CLONE_NEWPID, err);
+	if (r == 0 && types & CLONE_NEWUSER)
+		r = add(plan, FB_OP_BECOME_ROOT, FB_STAGE_USERNS, NULL, NULL, 0, err);
+	if (r == 0)
+		r = add(plan, FB_OP_NEW_SESSION, FB_STAGE_CLONE, NULL, NULL, 0, err);
+	if (r == 0)
+		r = add(plan, FB_OP_ROOT_JOINED, FB_STAGE_JOIN, NULL, NULL, 0, err);
+	if (r == 0 && plan->process->terminal)
+		r = add(plan, FB_OP_CONSOLE, FB_STAGE_CONSOLE, NULL, NULL, 0, err);
+	return r;
+}
+
+int fb_plan_build(const struct fb_launch_request *request, struct fb_plan *ret_plan, struct fb_error *err)
+{
+	struct fb_plan plan = {.request = request, .spec = request->spec, .pid_namespace = -1};
+	struct rlimit files;
+	int r;
+
+	plan.process = request->process ? request->process : &request->spec->process;
+	plan.fd_limit = getrlimit(RLIMIT_NOFILE, &files) == 0 ? (unsigned)files.rlim_cur : 1024;
+	r = request->process ? plan_joining(&plan, err) : plan_container(&plan, err);
+	if (r == 0)
+		r = fb_plan_process(&plan, err);
+	if (r < 0) {
+		fb_plan_free(&plan);
+		return r;
+	}
+	*ret_plan = plan;
+	return 0;
+}
+
+void fb_plan_free(struct fb_plan *plan)
+{
+	for (size_t i = 0; i < plan->fd_count; i++)
+		close(plan->fds[i]);
+	if (plan->passwd)
+		munmap(plan->passwd, 2 * (FB_PASSWD_MAX_BYTES + 1));
+	fb_arena_free(&plan->arena);
+	memset(plan, 0, sizeof(*plan));
+}

@@ -1,0 +1,140 @@
+/* What will be done between clone and exec: decided, complete and in memory before the clone.
+ *
+ * The order of the operations is the order of the plan; the child (child.h) interprets them one after the other, allocates
+ * nothing and decides nothing that the kernel's answers do not force.
+ */
+#ifndef FB_PLAN_H
+#define FB_PLAN_H
+
+#include "creds.h"
+#include "launch.h"
+#include "seccomp.h"
+
+#define FB_INIT_PATH "/sbin/docker-init"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
+
+enum fb_op_type {
+	FB_OP_WRITE_SELF, /* text into /proc/self/<path> of the host's procfs */
+	FB_OP_JOIN_CGROUPS,
+	FB_OP_JOIN_NAMESPACE, /* number: descriptor, flags: type */
+	FB_OP_JOIN_TARGET,    /* flags: types of the container that exec enters */
+	FB_OP_AWAIT_PARENT, /* the id mappings are written by then */
+	FB_OP_BECOME_ROOT,  /* id 0 of the user namespace */
+	FB_OP_NEW_SESSION,
+	FB_OP_LOOPBACK,
+	FB_OP_HOST_PROPAGATION, /* of every inherited mount: flags */
+	FB_OP_OPEN_SOURCE,	/* of a bind mount */
+	FB_OP_ROOT_OVERLAY,
+	FB_OP_ROOT_BIND,
+	FB_OP_ROOT_JOINED, /* exec: where the target's mount namespace put us */
+	FB_OP_MOUNT,
+	FB_OP_BIND,
+	FB_OP_REMOUNT,
+	FB_OP_SEAL, /* a mount made earlier becomes read-only */
+	FB_OP_NODE,
+	FB_OP_SYMLINK, /* text at path */
+	FB_OP_CONSOLE, /* flags: 1 when it also becomes /dev/console */
+	FB_OP_MAKE_DIRECTORY,
+	FB_OP_PIVOT,
+	FB_OP_ROOT_PROPAGATION,
+	FB_OP_HOSTNAME,
+	FB_OP_DOMAINNAME,
+	FB_OP_SYSCTL,
+	FB_OP_MASK_PATH,
+	FB_OP_READONLY_PATH,
+	FB_OP_ROOT_READONLY,
+	FB_OP_RESOLVE_USER,
+	FB_OP_RLIMITS,
+	FB_OP_STDIO,
+	FB_OP_CWD,
+	FB_OP_BOUNDING,
+	FB_OP_IDS,
+	FB_OP_FILTER, /* flags: 1 when privilege is what allows it, not no_new_privs */
+	FB_OP_CAPABILITIES,
+	FB_OP_NO_NEW_PRIVS,
+	FB_OP_UMASK,
+	FB_OP_CLOSE,
+	FB_OP_EXEC,
+	FB_OP_COUNT
+};
+
+struct fb_setting { /* of a file system; no value: a flag */
+	const char *key, *value;
+};
+
+struct fb_mount_plan {
+	const char *target; /* below the root, no leading slash, no ".." */
+	const char *type, *source;
+	struct fb_setting *settings;
+	size_t setting_count;
+	const char *data;		/* the settings as mount(2) wants them */
+	uint64_t set, clear;		/* MOUNT_ATTR_* of this mount */
+	uint64_t tree_set, tree_clear;	/* and of all below it (rro ...) */
+	unsigned long flags;		/* the same for mount(2): MS_* */
+	unsigned long propagation;	/* MS_*, 0: as the root's */
+	bool bind, remount, recursive;
+	bool plain;	/* no symbolic link on the way: /proc, /sys, /dev */
+	bool over_proc; /* one of the few files of /proc that may be covered */
+	bool classic;	/* a setting is longer than fsconfig takes */
+	bool cloned;	/* by the child: `fd` is a detached mount, else a path descriptor */
+	bool directory;
+	int fd;
+};
+
+struct fb_op {
+	enum fb_op_type type;
+	enum fb_stage stage;
+	const char *path, *text;
+	uint64_t flags;
+	int number;
+	struct fb_mount_plan *mount;
+	const struct fb_device *device;
+};
+
+struct fb_plan {
+	struct fb_arena arena;
+	struct fb_op *ops;
+	size_t count, room;
+	const struct fb_launch_request *request;
+	const struct fb_spec *spec;
+	const struct fb_process_spec *process;
+	uint64_t namespaces;  /* new ones */
+	bool own_memory;      /* clone without CLONE_VM */
+	bool late_cgroup_namespace; /* after the joins */
+	bool map_ids;	      /* the parent writes uid_map and gid_map */
+	int pid_namespace;    /* entered by the parent for its child; -1 */
+	int fds[24];	      /* opened for the plan, closed with it */
+	size_t fd_count;
+	int procs[FB_CGROUP_MAX + 1]; /* cgroup.procs to write "0" to */
+	size_t procs_count;
+	char **argv, **envp, **candidates;
+	size_t env_count;
+	bool home_missing;
+	char home[264]; /* "HOME=...", the slot after the last variable */
+	struct fb_user_request user;
+	char *passwd, *group; /* FB_PASSWD_MAX_BYTES + 1 each, untouched pages cost nothing; NULL: not needed */
+	struct fb_capabilities caps;
+	bool keep_caps;
+	struct fb_rlimit *rlimits;
+	size_t rlimit_count;
+	struct fb_seccomp_program filter;
+	const char *overlay_data; /* options after the layers */
+	unsigned fd_limit;
+};
+
+/* Everything that can be known before the clone. On failure nothing is left. */
+int fb_plan_build(const struct fb_launch_request *request, struct fb_plan *ret_plan, struct fb_error *err);
+void fb_plan_free(struct fb_plan *plan);
+
+/* Between the files of the plan. */
+struct fb_op *fb_plan_add(struct fb_plan *plan, enum fb_op_type type, enum fb_stage stage);
+int fb_plan_no_memory(struct fb_error *err);
+int fb_plan_mounts(struct fb_plan *plan, struct fb_error *err);
+int fb_plan_process(struct fb_plan *plan, struct fb_error *err);
+/* "/a//b/./c" -> "a/b/c"; NULL for one with ".." or without memory. */
+const char *fb_plan_target(struct fb_plan *plan, const char *path);
+
+#endif

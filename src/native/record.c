@@ -1,0 +1,155 @@
+#include "record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cleanup.h"
+#include "io.h"
+#include "quote.h"
+
+bool fb_record_id_valid(const char *id)
+{
+	size_t length = strlen(id);
+
+	return length >= 1 && length <= 64 && id[0] != '.' &&
+	       strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") ==
+		       length;
+}
+
+void fb_record_boot_id(char to[40])
+{
+	fb_auto_close int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : fb_read_all(fd, to, 36);
+
+	to[n > 0 ? n : 0] = '\0';
+}
+
+uint64_t fb_record_start_time(pid_t pid)
+{
+	char path[32], text[1024], *at;
+	fb_auto_close int fd = -1;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : fb_read_all(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	/* The command's name is field 2, in parentheses, and may hold anything: count from the last one. */
+	at = strrchr(text, ')');
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at, NULL, 10) : 0;
+}
+
+static FILE *text_open(char **text, size_t *length, struct fb_error *err)
+{
+	FILE *out = open_memstream(text, length);
+
+	if (!out)
+		FB_FAIL(err, FB_STAGE_RECORD, "open_memstream", NULL);
+	return out;
+}
+
+static void put_string(FILE *out, const char *key, const char *value)
+{
+	size_t length = strlen(value);
+	char *quoted = malloc(length * FB_QUOTE_WORST + 1);
+
+	if (quoted)
+		fprintf(out, "\"%s\":\"%.*s\"", key, (int)fb_quote(quoted, value, length), quoted);
+	free(quoted);
+}
+
+static void put_live(FILE *out, const struct fb_live *live)
+{
+	char started[FB_TIME_SIZE];
+
+	fb_time_format(&live->started, started);
+	fprintf(out, "{\"schema\":1,\"id\":\"%s\",\"pid\":%d,\"start_time\":%llu,\"boot_id\":\"%s\",",
+		live->id, (int)live->pid, (unsigned long long)live->start_time, live->boot_id);
+	fprintf(out, "\"supervisor\":\"%s\",\"started\":\"%s\",\"remove\":%s,\"cgroups\":[",
+		live->supervisor, started, live->remove ? "true" : "false");
+	for (int i = 0; live->cgroup && i < live->cgroup->path_count; i++)
+		fprintf(out, "%s\"%s\"", i ? "," : "", live->cgroup->paths[i]);
+	fputs("],", out);
+	put_string(out, "directory", live->directory);
+	fputs("}\n", out);
+}
+
+int fb_record_live(const struct fb_live *live, struct fb_error *err)
+{
+	fb_auto_free char *text = NULL;
+	char path[PATH_MAX];
+	size_t length = 0;
+	FILE *out;
+	int r;
+
+	snprintf(path, sizeof(path), "%s/containers/%s", live->run, live->id);
+	out = text_open(&text, &length, err);
+	if (!out)
+		return -ENOMEM;
+	put_live(out, live);
+	if (fclose(out) != 0)
+		return FB_FAIL_CODE(err, FB_STAGE_RECORD, ENOMEM, "fclose", path, NULL);
+	r = fb_write_file(AT_FDCWD, path, text, length, 0);
+	return r < 0 ? FB_FAIL_CODE(err, FB_STAGE_RECORD, -r, "write", path, "the live state") : 0;
+}
+
+void fb_record_live_remove(const char *run, const char *id)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/containers/%s", run, id);
+	(void)unlink(path);
+}
+
+int fb_record_exit(const char *directory, const struct fb_exit *end, struct fb_error *err)
+{
+	char started[FB_TIME_SIZE], finished[FB_TIME_SIZE], error[2048], text[2560], path[PATH_MAX];
+	int r;
+
+	fb_time_format(&end->started, started);
+	fb_time_format(&end->finished, finished);
+	fb_quote_string(error, sizeof(error), end->error ? end->error : "");
+	snprintf(text, sizeof(text),
+		 "{\"schema\":1,\"code\":%d,\"signal\":%d,\"oom\":%s,\"started\":\"%s\","
+		 "\"finished\":\"%s\",\"error\":\"%s\"}\n",
+		 end->code, end->signal, end->oom ? "true" : "false", started, finished, error);
+	snprintf(path, sizeof(path), "%s/exit", directory);
+	r = fb_write_file(AT_FDCWD, path, text, strlen(text), 0);
+	return r < 0 ? FB_FAIL_CODE(err, FB_STAGE_RECORD, -r, "write", path, "the exit record") : 0;
+}
+
+int fb_record_trash(const char *directory, const char *name, struct fb_error *err)
+{
+	const char *slash = strrchr(directory, '/'), *id = slash ? slash + 1 : "";
+	char path[PATH_MAX], target[PATH_MAX], expected[PATH_MAX];
+	size_t root;
+	ssize_t n;
+
+	/* <root>/containers/<id> and nothing else is ever renamed away. */
+	if (!slash || !fb_record_id_valid(id) || slash - directory < 12 ||
+	    strncmp(slash - 11, "/containers", 11) != 0)
+		return FB_FAIL_CODE(err, FB_STAGE_RECORD, EINVAL, "rename", directory,
+				    "not a container's directory");
+	root = (size_t)(slash - directory) - 11;
+	snprintf(path, sizeof(path), "%.*s/tmp/rm-%s", (int)root, directory, id);
+	if (rename(directory, path) < 0)
+		return FB_FAIL(err, FB_STAGE_RECORD, "rename", directory);
+	/* The link dangles now, which means free: another may have taken the name since, and its link is not ours to remove. */
+	if (!name || !fb_record_id_valid(name))
+		return 0;
+	snprintf(path, sizeof(path), "%.*s/names/%s", (int)root, directory, name);
+	snprintf(expected, sizeof(expected), "../containers/%s", id);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n > 0 && (target[n] = '\0', strcmp(target, expected) == 0))
+		(void)unlink(path);
+	return 0;
+}

@@ -1,0 +1,43 @@
+/* What the supervisor writes about a container: its live state, its exit, and the rename that removes it. */
+#ifndef FB_RECORD_H
+#define FB_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "cgroup.h"
+#include "error.h"
+
+struct fb_live {
+	const char *run, *id, *supervisor, *boot_id, *directory; /* directory: the container's */
+	pid_t pid;						   /* 0: about to be cloned */
+	uint64_t start_time;
+	struct timespec started;
+	bool remove;
+	const struct fb_cgroup *cgroup; /* NULL: none */
+};
+
+struct fb_exit {
+	int code, signal;
+	bool oom;
+	struct timespec started, finished;
+	const char *error; /* "" when it did start */
+};
+
+/* Publish <run>/containers/<id>. Written twice: before the clone with pid 0, so that whoever heals after a killed supervisor finds the
+ * cgroups of a process that may exist, and after it with the pid. */
+int fb_record_live(const struct fb_live *live, struct fb_error *err);
+void fb_record_live_remove(const char *run, const char *id);
+/* <directory>/exit, by rename, not yet synced. */
+int fb_record_exit(const char *directory, const struct fb_exit *end, struct fb_error *err);
+/* Rename <root>/containers/<id> to <root>/tmp/rm-<id> and free its name ("" or NULL: none). */
+int fb_record_trash(const char *directory, const char *name, struct fb_error *err);
+/* Field 22 of /proc/PID/stat; 0 when there is no such process. */
+uint64_t fb_record_start_time(pid_t pid);
+void fb_record_boot_id(char to[40]);
+/* Letters, digits, '_', '-' and '.', not first, at most 64: an id never leaves its directory. */
+bool fb_record_id_valid(const char *id);
+
+#endif

@@ -1,0 +1,49 @@
+/* A message of the protocol (ARCHITECTURE.md, "The supervisor's protocol"): parsed, checked, answered. */
+#ifndef FB_REQUEST_H
+#define FB_REQUEST_H
+
+#include <stdbool.h>
+
+#include "control.h"
+#include "supervise.h"
+
+struct json_object;
+
+enum fb_operation {
+	FB_OP_LAUNCH,
+	FB_OP_EXEC,
+	FB_OP_ATTACH,
+	FB_OP_RESIZE,
+	FB_OP_KILL,
+	FB_OP_STOP,
+	FB_OP_WAIT,
+	FB_OP_SYNC,
+	FB_OP_CLOSE,
+	FB_OP_COUNT
+};
+
+struct fb_request {
+	enum fb_operation operation;
+	struct json_object *root; /* owns every text below */
+	const char *op, *id, *exec, *bundle, *trace;
+	int rows, columns, signal;
+	double timeout;
+	bool tied, detach;
+	unsigned present; /* which members there were */
+	int streams[3];	  /* descriptors, -1: not sent */
+	int stream_count;
+	int document; /* exec: the process document */
+};
+
+int fb_request_parse(const char *text, size_t length, int *fds, size_t fd_count, struct fb_request *ret_request,
+		     struct fb_error *err);
+/* Closes the descriptors nobody took (who takes one sets it to -1). */
+void fb_request_free(struct fb_request *request);
+
+/* Read one message of a conversation and answer it. */
+void fb_request_ready(struct fb_supervisor *sup, struct fb_source *source, uint32_t events);
+void fb_request_send_exit(struct fb_supervisor *sup, struct fb_conversation *conversation, const struct fb_task *task);
+/* Answer those who sync, when nothing is left to release. */
+void fb_request_answer_sync(struct fb_supervisor *sup);
+
+#endif

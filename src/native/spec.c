@@ -1,0 +1,315 @@
+#include "spec.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "io.h"
+#include "spec_json.h"
+
+/* The specification lets a bind's source be relative to the bundle. */
+static int absolute_source(const struct fb_node *item, struct fb_mount_spec *mount)
+{
+	bool bind = mount->type && strcmp(mount->type, "bind") == 0;
+
+	for (size_t i = 0; i < mount->options.count; i++)
+		bind = bind || strcmp(mount->options.items[i], "bind") == 0 ||
+		       strcmp(mount->options.items[i], "rbind") == 0;
+	if (!bind || (mount->source && *mount->source == '/'))
+		return 0;
+	if (!mount->source || !*mount->source)
+		return fb_member_fail(item, "source", "is missing");
+	mount->source = fb_arena_printf(item->in->arena, "%s/%s", item->in->bundle, mount->source);
+	return mount->source ? 0 : fb_member_fail(item, "source", "does not fit in memory");
+}
+
+static int read_mount(const struct fb_node *item, struct fb_mount_spec *mount)
+{
+	struct fb_node mappings;
+	size_t count;
+	int r;
+
+	if ((r = fb_json_string(item, "destination", &mount->destination)) < 0)
+		return r;
+	if (r == 0 || mount->destination[0] != '/')
+		return fb_member_fail(item, "destination", "must be an absolute path");
+	if ((r = fb_json_string(item, "type", &mount->type)) < 0 ||
+	    (r = fb_json_string(item, "source", &mount->source)) < 0 ||
+	    (r = fb_json_strv(item, "options", &mount->options)) < 0 ||
+	    (r = fb_json_array(item, "uidMappings", SIZE_MAX, &mappings, &count)) < 0)
+		return r;
+	if (r > 0 && count)
+		return fb_node_fail(&mappings, "of a mount are not supported");
+	return absolute_source(item, mount);
+}
+
+static int read_mounts(const struct fb_node *top, struct fb_spec *spec)
+{
+	struct fb_node array, item;
+	size_t count;
+	int r = fb_json_array(top, "mounts", 4096, &array, &count);
+
+	if (r <= 0)
+		return r;
+	spec->mounts = fb_node_alloc(&array, count + 1, sizeof(*spec->mounts));
+	if (!spec->mounts)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		if ((r = fb_json_item(&array, i, &item)) < 0 ||
+		    (r = read_mount(&item, &spec->mounts[i])) < 0)
+			return r;
+	spec->mount_count = count;
+	return 0;
+}
+
+static int absolute_string(const struct fb_node *node, const char *key, const char **ret_text)
+{
+	int r = fb_json_string(node, key, ret_text);
+
+	return r > 0 && **ret_text != '/' ? fb_member_fail(node, key, "must be an absolute path") : r;
+}
+
+static int read_overlay(const struct fb_node *node, struct fb_engine_spec *engine)
+{
+	struct fb_node overlay;
+	int r = fb_json_object(node, "overlay", &overlay);
+
+	if (r <= 0)
+		return r;
+	if ((r = fb_json_strv(&overlay, "lower", &engine->lower)) < 0 ||
+	    (r = absolute_string(&overlay, "upper", &engine->upper)) < 0 ||
+	    (r = absolute_string(&overlay, "work", &engine->work)) < 0 ||
+	    (r = fb_json_bool(&overlay, "volatile", &engine->overlay_volatile)) < 0)
+		return r;
+	if (!engine->lower.count || engine->lower.count > 500)
+		return fb_member_fail(&overlay, "lower", "must name 1 to 500 directories");
+	for (size_t i = 0; i < engine->lower.count; i++)
+		if (engine->lower.items[i][0] != '/')
+			return fb_member_fail(&overlay, "lower", "holds a path that is not absolute");
+	if (!engine->upper != !engine->work)
+		return fb_member_fail(&overlay, "work", "and upper go together");
+	return 0;
+}
+
+static int read_log(const struct fb_node *node, struct fb_engine_spec *engine)
+{
+	struct fb_node log;
+	uint32_t files = 1;
+	int r = fb_json_object(node, "log", &log);
+
+	if (r <= 0)
+		return r;
+	if ((r = absolute_string(&log, "path", &engine->log_path)) <= 0)
+		return r < 0 ? r : fb_member_fail(&log, "path", "is missing");
+	if ((r = fb_json_uint(&log, "max_size", INT64_MAX, &engine->log_max_size)) < 0 ||
+	    (r = fb_json_u32(&log, "max_file", 1000, &files)) < 0)
+		return r;
+	if (!files)
+		return fb_member_fail(&log, "max_file", "must be above zero");
+	engine->log_max_file = files;
+	return 0;
+}
+
+/* The id becomes part of paths and of kernel names. */
+static bool valid_id(const char *id)
+{
+	size_t length = strlen(id);
+
+	for (size_t i = 0; i < length; i++)
+		if (!isalnum((unsigned char)id[i]) && (i == 0 || !strchr("_.-", id[i])))
+			return false;
+	return length > 0 && length <= 128;
+}
+
+static int read_engine(const struct fb_node *top, struct fb_spec *spec)
+{
+	static const struct fb_word stdin_modes[] = {
+		{"none", FB_STDIN_NONE}, {"once", FB_STDIN_ONCE}, {"open", FB_STDIN_OPEN}, {0}};
+	struct fb_engine_spec *engine = &spec->engine;
+	uint64_t mode = FB_STDIN_NONE;
+	struct fb_node node;
+	int r = fb_json_object(top, "fastbox", &node);
+
+	if (r <= 0)
+		return r;
+	if ((r = fb_json_string(&node, "id", &engine->id)) < 0)
+		return r;
+	if (r > 0 && !valid_id(engine->id))
+		return fb_member_fail(&node, "id", "must be letters, digits, dots, dashes, underscores");
+	if ((r = absolute_string(&node, "directory", &engine->directory)) < 0 ||
+	    (r = absolute_string(&node, "run", &engine->run)) < 0 ||
+	    (r = read_overlay(&node, engine)) < 0 || (r = read_log(&node, engine)) < 0 ||
+	    (r = fb_json_string(&node, "user", &spec->process.user)) < 0 ||
+	    (r = fb_json_strv(&node, "groups", &spec->process.group_add)) < 0 ||
+	    (r = absolute_string(&node, "init", &engine->init)) < 0 ||
+	    (r = fb_json_word(&node, "stdin", stdin_modes, "must be none, once or open", &mode)) < 0 ||
+	    (r = fb_json_bool(&node, "remove", &engine->remove)) < 0 ||
+	    (r = absolute_string(&node, "seccomp_cache", &engine->seccomp_cache)) < 0)
+		return r;
+	engine->stdin_mode = (enum fb_stdin_mode)mode;
+	return 0;
+}
+
+static int check_version(const struct fb_node *top)
+{
+	const char *version;
+	int r = fb_json_string(top, "ociVersion", &version);
+
+	if (r <= 0)
+		return r < 0 ? r : fb_member_fail(top, "ociVersion", "is missing");
+	if (strncmp(version, "1.", 2) != 0 || !isdigit((unsigned char)version[2]))
+		return fb_member_fail(top, "ociVersion", "must be 1.x");
+	return 0;
+}
+
+static int read_root(const struct fb_node *top, struct fb_spec *spec)
+{
+	struct fb_node node;
+	const char *path = NULL;
+	int r = fb_json_object(top, "root", &node);
+
+	if (r < 0)
+		return r;
+	if (r > 0 && ((r = fb_json_string(&node, "path", &path)) < 0 ||
+		      (r = fb_json_bool(&node, "readonly", &spec->root_readonly)) < 0))
+		return r;
+	if (!path || !*path)
+		return spec->engine.lower.count ? 0 : fb_member_fail(top, "root", "must have a path");
+	spec->root_path = *path == '/' ? path :
+			  fb_arena_printf(&spec->arena, "%s/%s", top->in->bundle, path);
+	return spec->root_path ? 0 : fb_member_fail(top, "root", "does not fit in memory");
+}
+
+/* A hook that is not run is a promise broken in silence. */
+static int refuse_hooks(const struct fb_node *top)
+{
+	struct fb_node hooks;
+	int r = fb_json_object(top, "hooks", &hooks);
+
+	if (r <= 0)
+		return r;
+	json_object_object_foreach(hooks.json, name, list)
+	{
+		if (json_object_is_type(list, json_type_array) && json_object_array_length(list))
+			return fb_member_fail(&hooks, name, "hooks are not supported");
+	}
+	return 0;
+}
+
+static int read_spec(const struct fb_node *top, struct fb_spec *spec)
+{
+	struct fb_node node;
+	int r;
+
+	if ((r = check_version(top)) < 0 || (r = refuse_hooks(top)) < 0)
+		return r;
+	if ((r = fb_json_object(top, "process", &node)) <= 0)
+		return r < 0 ? r : fb_member_fail(top, "process", "is missing");
+	if ((r = fb_spec_read_process(&node, &spec->process)) < 0 || (r = read_engine(top, spec)) < 0 ||
+	    (r = read_root(top, spec)) < 0 || (r = read_mounts(top, spec)) < 0 ||
+	    (r = fb_json_string(top, "hostname", &spec->hostname)) < 0 ||
+	    (r = fb_json_string(top, "domainname", &spec->domainname)) < 0)
+		return r;
+	if ((r = fb_json_object(top, "linux", &node)) <= 0)
+		return r;
+	return fb_spec_read_linux(&node, spec);
+}
+
+static void put_json(struct json_object **json)
+{
+	json_object_put(*json);
+}
+
+static int parse_text(const char *text, size_t length, struct json_object **ret_json, struct fb_error *err)
+{
+	struct json_tokener *tokener;
+	struct json_object *json;
+	enum json_tokener_error why;
+
+	if (length > FB_SPEC_MAX_BYTES)
+		return FB_FAIL_CODE(err, FB_STAGE_SPEC, EFBIG, "config", "", "is larger than 4 MiB");
+	tokener = json_tokener_new_ex(FB_SPEC_MAX_DEPTH);
+	if (!tokener)
+		return FB_FAIL_CODE(err, FB_STAGE_SPEC, ENOMEM, "malloc", "", NULL);
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	json = json_tokener_parse_ex(tokener, text, (int)length);
+	why = json_tokener_get_error(tokener);
+	json_tokener_free(tokener);
+	if (why != json_tokener_success || !json_object_is_type(json, json_type_object)) {
+		json_object_put(json);
+		return FB_FAIL_CODE(err, FB_STAGE_SPEC, EINVAL, "config", "",
+				    why == json_tokener_success	 ? "must be a JSON object" :
+				    why == json_tokener_continue ? "the JSON ends too early" :
+								   json_tokener_error_desc(why));
+	}
+	*ret_json = json;
+	return 0;
+}
+
+int fb_spec_parse(const char *text, size_t length, const char *bundle, struct fb_spec *ret_spec,
+		  struct fb_error *err)
+{
+	__attribute__((cleanup(put_json))) struct json_object *json = NULL;
+	struct fb_spec spec = {0};
+	struct fb_reader reader = {.arena = &spec.arena, .bundle = bundle, .err = err};
+	struct fb_node top = {.in = &reader};
+	int r = parse_text(text, length, &json, err);
+
+	if (r < 0)
+		return r;
+	top.json = json;
+	r = read_spec(&top, &spec);
+	if (r < 0) {
+		fb_spec_free(&spec);
+		return r;
+	}
+	*ret_spec = spec;
+	return 0;
+}
+
+int fb_spec_load(const char *bundle, struct fb_spec *ret_spec, struct fb_error *err)
+{
+	fb_auto_free char *text = NULL;
+	char path[4096];
+	ssize_t length;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/config.json", bundle) >= sizeof(path))
+		return FB_FAIL_CODE(err, FB_STAGE_SPEC, ENAMETOOLONG, "open", bundle, NULL);
+	length = fb_read_file(AT_FDCWD, path, FB_SPEC_MAX_BYTES, &text);
+	if (length < 0)
+		return FB_FAIL_CODE(err, FB_STAGE_SPEC, (int)-length, "open", path,
+				    length == -EINVAL ? "is not a regular file" : NULL);
+	return fb_spec_parse(text, (size_t)length, bundle, ret_spec, err);
+}
+
+int fb_spec_parse_exec(const char *text, size_t length, struct fb_arena *arena,
+		       struct fb_process_spec *ret_process, bool *ret_privileged, struct fb_error *err)
+{
+	__attribute__((cleanup(put_json))) struct json_object *json = NULL;
+	struct fb_reader reader = {.arena = arena, .bundle = "", .err = err};
+	struct fb_node top = {.in = &reader}, node;
+	struct fb_process_spec process;
+	bool privileged = false;
+	int r = parse_text(text, length, &json, err);
+
+	if (r < 0)
+		return r;
+	top.json = json;
+	if ((r = fb_json_object(&top, "process", &node)) <= 0)
+		return r < 0 ? r : fb_member_fail(&top, "process", "is missing");
+	if ((r = fb_spec_read_process(&node, &process)) < 0 ||
+	    (r = fb_json_string(&top, "user", &process.user)) < 0 ||
+	    (r = fb_json_strv(&top, "groups", &process.group_add)) < 0 ||
+	    (r = fb_json_bool(&top, "privileged", &privileged)) < 0)
+		return r;
+	*ret_process = process;
+	*ret_privileged = privileged;
+	return 0;
+}
+
+void fb_spec_free(struct fb_spec *spec)
+{
+	fb_arena_free(&spec->arena);
+	memset(spec, 0, sizeof(*spec));
+}

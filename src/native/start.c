@@ -1,0 +1,354 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "launch.h"
+#include "record.h"
+#include "streams.h"
+#include "task.h"
+
+#define FAIL(code, path, detail) FB_FAIL_CODE(err, FB_STAGE_REQUEST, (code), "request", (path), (detail))
+
+struct stdio {
+	int child[3]; /* what the new process gets; closed here once it has them */
+	int ours[3];  /* the other ends of those that are pipes of ours */
+};
+
+static void close_stdio(struct stdio *stdio)
+{
+	for (int i = 0; i < 3; i++) {
+		fb_cleanup_fd(&stdio->child[i]);
+		fb_cleanup_fd(&stdio->ours[i]);
+	}
+}
+
+static int make_pipe(int *read_end, int *write_end, struct fb_error *err)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return FB_FAIL(err, FB_STAGE_STDIO, "pipe2", NULL);
+	*read_end = ends[0];
+	*write_end = ends[1];
+	return 0;
+}
+
+/* Output always goes through pipes of ours: a client may attach later, and its own descriptors are never in a container. */
+static int prepare_stdio(const struct fb_spec *spec, struct fb_request *request, struct stdio *stdio,
+			 struct fb_error *err)
+{
+	enum fb_stdin_mode mode = spec->engine.stdin_mode;
+	int r = 0;
+
+	if (spec->process.terminal)
+		return 0;
+	if (request->streams[0] >= 0 && mode == FB_STDIN_NONE)
+		return FAIL(EINVAL, request->id, "its stdin is not open");
+	if (mode == FB_STDIN_ONCE) {
+		stdio->child[0] = request->streams[0];
+		request->streams[0] = -1;
+	} else if (mode == FB_STDIN_OPEN) {
+		r = make_pipe(&stdio->child[0], &stdio->ours[0], err);
+	}
+	for (int i = 1; i < 3 && r == 0; i++)
+		r = make_pipe(&stdio->ours[i], &stdio->child[i], err);
+	return r;
+}
+
+/* The limit was raised for this process alone: who states none gets what there was before. */
+static int keep_file_limit(const struct fb_supervisor *sup, struct fb_arena *arena, struct fb_process_spec *process,
+			   struct fb_error *err)
+{
+	struct fb_rlimit *limits;
+
+	for (size_t i = 0; i < process->rlimit_count; i++)
+		if (process->rlimits[i].resource == RLIMIT_NOFILE)
+			return 0;
+	limits = fb_arena_alloc(arena, (process->rlimit_count + 1) * sizeof(*limits));
+	if (!limits)
+		return FB_FAIL_CODE(err, FB_STAGE_SPEC, ENOMEM, "malloc", NULL, NULL);
+	if (process->rlimit_count)
+		memcpy(limits, process->rlimits, process->rlimit_count * sizeof(*limits));
+	limits[process->rlimit_count++] =
+		(struct fb_rlimit){RLIMIT_NOFILE, sup->files.rlim_cur, sup->files.rlim_max};
+	process->rlimits = limits;
+	return 0;
+}
+
+static void set_size(struct fb_process_spec *process, const struct fb_request *request)
+{
+	if (request->rows)
+		process->rows = (unsigned short)request->rows;
+	if (request->columns)
+		process->columns = (unsigned short)request->columns;
+}
+
+/* Take over what fb_launch made. From here on the process exists, so nothing may fail any more. */
+static void adopt(struct fb_supervisor *sup, struct fb_task *task, const struct fb_launched *launched,
+		  struct stdio *stdio)
+{
+	task->pid = launched->pid;
+	task->pidfd.fd = launched->pidfd;
+	task->terminal = launched->console >= 0;
+	if (task->terminal) {
+		task->stdin_to = fcntl(launched->console, F_DUPFD_CLOEXEC, 6);
+		(void)fb_output_start(sup, &task->output[0], launched->console);
+	} else {
+		task->stdin_to = fb_steal_fd(&stdio->ours[0]);
+		for (int i = 0; i < 2; i++)
+			if (stdio->ours[i + 1] >= 0)
+				(void)fb_output_start(sup, &task->output[i], fb_steal_fd(&stdio->ours[i + 1]));
+	}
+	close_stdio(stdio);
+	(void)fb_source_watch(sup, &task->pidfd, EPOLLIN);
+}
+
+static int write_live(struct fb_supervisor *sup, const struct fb_container *container, pid_t pid,
+		      struct fb_error *err)
+{
+	struct fb_live live = {.run = sup->run, .id = container->id, .supervisor = sup->name,
+			       .boot_id = sup->boot_id, .directory = container->directory, .pid = pid,
+			       .start_time = pid ? fb_record_start_time(pid) : 0, .started = container->started,
+			       .remove = container->remove,
+			       .cgroup = container->grouped ? &container->cgroup : NULL};
+
+	return fb_record_live(&live, err);
+}
+
+static bool has_own_pids(const struct fb_spec *spec)
+{
+	for (size_t i = 0; i < spec->namespace_count; i++)
+		if (spec->namespaces[i].type == CLONE_NEWPID && !spec->namespaces[i].path)
+			return true;
+	return false;
+}
+
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+/* Everything the container holds outside itself, before its process exists. */
+static int prepare(struct fb_supervisor *sup, struct fb_container *container, struct fb_spec *spec,
+		   struct fb_request *request, struct stdio *stdio, struct fb_error *err)
+{
+	const struct fb_engine_spec *engine = &spec->engine;
+	int r;
+
+	if (!engine->directory || (engine->id && strcmp(engine->id, container->id) != 0))
+		return FAIL(EINVAL, container->bundle, "the bundle is not this container's");
+	free(container->directory);
+	container->directory = strdup(engine->directory);
+	container->name = copy(engine->name);
+	container->remove = engine->remove;
+	container->own_pids = has_own_pids(spec);
+	if (!container->directory)
+		return FAIL(ENOMEM, container->bundle, NULL);
+	r = prepare_stdio(spec, request, stdio, err);
+	if (r == 0)
+		r = keep_file_limit(sup, &spec->arena, &spec->process, err);
+	if (r == 0 && engine->log_path)
+		r = fb_log_open(&container->log, engine->log_path, engine->log_max_size, engine->log_max_file,
+				sup->log_buffer, err);
+	if (r == 0 && spec->cgroups_path) {
+		r = fb_cgroup_create(spec->cgroups_path, &spec->resources, &container->cgroup, err);
+		container->grouped = r == 0;
+	}
+	if (r < 0)
+		return r;
+	clock_gettime(CLOCK_REALTIME, &container->started);
+	r = write_live(sup, container, 0, err);
+	container->live = r == 0;
+	return r;
+}
+
+static int start(struct fb_supervisor *sup, struct fb_container *container, struct fb_spec *spec,
+		 struct fb_request *request, int *ret_exit, struct fb_error *err)
+{
+	struct stdio stdio = {{-1, -1, -1}, {-1, -1, -1}};
+	struct fb_launch_request what = {.spec = spec, .target_pidfd = -1};
+	struct fb_launched launched;
+	int r;
+
+	set_size(&spec->process, request);
+	r = prepare(sup, container, spec, request, &stdio, err);
+	if (r == 0) {
+		memcpy(what.stdio, stdio.child, sizeof(what.stdio));
+		what.cgroup = container->grouped ? &container->cgroup : NULL;
+		r = fb_launch(&what, &launched, err);
+		if (r < 0)
+			*ret_exit = fb_launch_exit_code(err);
+	}
+	if (r < 0) {
+		close_stdio(&stdio);
+		return r;
+	}
+	adopt(sup, &container->task, &launched, &stdio);
+	/* A live state with pid 0 is there already: when this write fails, the cgroups it names still find the process. */
+	(void)write_live(sup, container, launched.pid, NULL);
+	if (request->trace)
+		(void)fb_trace_write(request->trace, container->id, &launched.clocks, NULL);
+	return 0;
+}
+
+/* Until a spec says where the directory is, the bundle is taken for it when it is named like the container. */
+static struct fb_container *new_container(struct fb_supervisor *sup, const struct fb_request *request)
+{
+	struct fb_container *container = calloc(1, sizeof(*container));
+	const char *slash = strrchr(request->bundle, '/');
+
+	if (!container)
+		return NULL;
+	snprintf(container->id, sizeof(container->id), "%s", request->id);
+	container->log.fd = -1;
+	container->bundle = strdup(request->bundle);
+	if (strcmp(slash + 1, request->id) == 0)
+		container->directory = strdup(request->bundle);
+	fb_task_init(&container->task, container, 0);
+	container->next = sup->containers;
+	sup->containers = container;
+	return container;
+}
+
+/* The live state is the last thing that goes: while it is there, the last life of this container is not over. */
+static int check_gone(struct fb_supervisor *sup, const char *id, struct fb_error *err)
+{
+	char path[PATH_MAX];
+
+	if (fb_container_find(sup, id))
+		return FAIL(EEXIST, id, "it is running");
+	snprintf(path, sizeof(path), "%s/containers/%s", sup->run, id);
+	if (access(path, F_OK) < 0)
+		return 0;
+	fb_release_answers(&sup->releaser, true);
+	return access(path, F_OK) < 0 ? 0 : FAIL(EBUSY, path, "the live state of another run is there");
+}
+
+int fb_task_launch(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
+		   struct fb_task **ret_task, int *ret_exit, struct fb_error *err)
+{
+	struct fb_container *container;
+	struct fb_spec spec = {0};
+	int r = check_gone(sup, request->id, err);
+
+	sup->launched = true;
+	if (r < 0)
+		return r;
+	container = new_container(sup, request);
+	if (!container)
+		return FAIL(ENOMEM, request->id, NULL);
+	r = fb_spec_load(container->bundle, &spec, err);
+	if (r == 0) {
+		r = start(sup, container, &spec, request, ret_exit, err);
+		fb_spec_free(&spec);
+	}
+	if (r < 0) {
+		fb_container_failed(sup, container, *ret_exit, err);
+		return r;
+	}
+	*ret_task = &container->task;
+	/* A stream that cannot be attached is not worth a running container's life: its client reads an end of file. */
+	(void)fb_task_attach(sup, &container->task, request, conversation, NULL);
+	return 0;
+}
+
+/* The document is read from its beginning, wherever the client's writing left the offset. */
+static int read_document(int fd, struct fb_arena *arena, const char **ret_text, size_t *ret_length,
+			 struct fb_error *err)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+	char *text;
+
+	if (size < 0 || (size_t)size > FB_SPEC_MAX_BYTES)
+		return FAIL(size < 0 ? EINVAL : EFBIG, "exec", "the process document");
+	text = fb_arena_alloc(arena, (size_t)size + 1);
+	if (!text)
+		return FAIL(ENOMEM, "exec", NULL);
+	for (off_t got = 0; got < size;) {
+		ssize_t n = pread(fd, text + got, (size_t)(size - got), got);
+
+		if (n <= 0)
+			return FAIL(EIO, "exec", "the process document");
+		got += n;
+	}
+	*ret_text = text;
+	*ret_length = (size_t)size;
+	return 0;
+}
+
+static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb_spec *spec,
+		      struct fb_request *request, int *ret_exit, struct fb_error *err)
+{
+	struct fb_container *container = task->container;
+	struct fb_process_spec process = {0};
+	struct fb_launch_request what = {.spec = spec, .process = &process,
+					 .cgroup = container->grouped ? &container->cgroup : NULL,
+					 .target_pidfd = container->task.pidfd.fd};
+	struct stdio stdio = {{-1, -1, -1}, {-1, -1, -1}};
+	struct fb_launched launched;
+	const char *text = NULL;
+	size_t length = 0;
+	int r = read_document(request->document, &spec->arena, &text, &length, err);
+
+	if (r == 0)
+		r = fb_spec_parse_exec(text, length, &spec->arena, &process, &what.privileged, err);
+	if (r == 0)
+		r = keep_file_limit(sup, &spec->arena, &process, err);
+	if (r < 0)
+		return r;
+	set_size(&process, request);
+	/* Without a terminal the client's pipes are the process's own: made for it, and nothing of the client's is behind them. */
+	if (!process.terminal)
+		for (int i = 0; i < 3; i++)
+			stdio.child[i] = fb_steal_fd(&request->streams[i]);
+	memcpy(what.stdio, stdio.child, sizeof(what.stdio));
+	r = fb_launch(&what, &launched, err);
+	if (r < 0) {
+		*ret_exit = fb_launch_exit_code(err);
+		close_stdio(&stdio);
+		return r;
+	}
+	adopt(sup, task, &launched, &stdio);
+	return 0;
+}
+
+int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
+		 struct fb_task **ret_task, int *ret_exit, struct fb_error *err)
+{
+	struct fb_container *container = fb_container_find(sup, request->id);
+	struct fb_spec spec = {0};
+	struct fb_task *task;
+	int r;
+
+	if (!container || container->task.reaped)
+		return FAIL(ENOENT, request->id, "no such container here, or it has ended");
+	if (request->detach && request->stream_count)
+		return FAIL(EINVAL, request->id, "detached, but with streams");
+	task = calloc(1, sizeof(*task));
+	if (!task)
+		return FAIL(ENOMEM, request->id, NULL);
+	fb_task_init(task, container, ++sup->execs);
+	/* The plain text on disk is parsed again for each exec: kept as data it would be the largest thing in this process. */
+	r = fb_spec_load(container->bundle, &spec, err);
+	if (r == 0) {
+		r = start_exec(sup, task, &spec, request, ret_exit, err);
+		fb_spec_free(&spec);
+	}
+	if (r < 0) {
+		free(task);
+		return r;
+	}
+	task->next = container->execs;
+	container->execs = task;
+	*ret_task = task;
+	if (task->terminal)
+		(void)fb_task_attach(sup, task, request, conversation, NULL);
+	return 0;
+}

@@ -1,0 +1,126 @@
+/* The supervisor: one thread, one epoll, the parent of every process of its containers.
+ *
+ * Words: a *container* is what was launched; a *task* is one process we cloned (the container's own or an exec's); a *conversation* is a
+ * client's connection, which has at most one task as its *subject*, whose exit it is told. A *tap* carries output to a conversation's
+ * pipe, an *input* carries a conversation's pipe to a task.
+ */
+#ifndef FB_SUPERVISE_H
+#define FB_SUPERVISE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "cgroup.h"
+#include "error.h"
+#include "log.h"
+#include "release.h"
+#include "spec.h"
+
+#define FB_READ_SIZE ((size_t)65536)
+#define FB_TAP_MAX ((size_t)1 << 20) /* what a client that does not read may cost */
+
+#define FB_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+struct fb_supervisor;
+
+/* What epoll watches. Registered with no event, it still reports errors and hang-ups. */
+struct fb_source {
+	int fd; /* -1: none */
+	bool registered;
+	uint32_t events;
+	void (*ready)(struct fb_supervisor *sup, struct fb_source *source, uint32_t events);
+};
+
+struct fb_tap {
+	struct fb_source to;
+	struct fb_conversation *conversation;
+	struct fb_output *output; /* NULL: the output has ended, and what is pending is all there is */
+	struct fb_tap *next;	  /* of the same output */
+	char *data;
+	size_t start, end, size;
+};
+
+struct fb_output { /* one of a task's pipes or its pty */
+	struct fb_source from;
+	int stream; /* 1 or 2 */
+	size_t left; /* how much is still read once the task is reaped */
+	struct fb_task *task;
+	struct fb_tap *taps;
+};
+
+struct fb_input {
+	struct fb_source from, to; /* only one of them is watched: `to` while it is full */
+	struct fb_conversation *conversation;
+	size_t start, end;
+	char data[4096];
+};
+
+struct fb_task {
+	struct fb_task *next; /* execs of one container */
+	struct fb_container *container;
+	unsigned exec; /* its number; 0: the container's own process */
+	pid_t pid;
+	struct fb_source pidfd, timer; /* timer: when to kill; once reaped, when to stop draining */
+	bool terminal, reaped, finished;
+	int stdin_to; /* where inputs go: our end of the stdin pipe, or the pty; -1: none */
+	struct fb_output output[2];
+	int code, signal;
+};
+
+struct fb_container {
+	struct fb_container *next;
+	char id[65];
+	char *bundle, *directory, *name;
+	bool remove, own_pids, grouped, live, trashed; /* live: its live state is on disk */
+	struct fb_task task;
+	struct fb_task *execs;
+	struct fb_cgroup cgroup;
+	struct fb_log log;
+	struct timespec started;
+	bool oom;
+};
+
+struct fb_conversation {
+	struct fb_source source;
+	struct fb_conversation *next;
+	struct fb_task *subject;
+	bool syncing; /* waits until nothing is left to release */
+	struct fb_tap *taps[2];
+	struct fb_input *input;
+};
+
+struct fb_supervisor {
+	int epoll, directory; /* directory: <run>/supervisors/<name>, locked */
+	const char *run, *name;
+	bool tied, launched, closing;
+	struct fb_source listener, owner, signals, lonely;
+	struct fb_container *containers;
+	struct fb_conversation *conversations;
+	struct fb_releaser releaser;
+	struct fb_source released;
+	struct rlimit files;
+	unsigned execs;
+	char boot_id[40];
+	char message[65536 + 1];
+	char scratch[65536];
+	char log_buffer[FB_LOG_BUFFER];
+};
+
+/* Serve until there is nothing left to do. `directory`, `listener` and `owner` (-1: not tied) are taken over. */
+int fb_supervise(struct fb_supervisor *sup, int directory, int listener, int owner, struct fb_error *err);
+
+int fb_source_watch(struct fb_supervisor *sup, struct fb_source *source, uint32_t events);
+void fb_source_unwatch(struct fb_supervisor *sup, struct fb_source *source);
+void fb_source_close(struct fb_supervisor *sup, struct fb_source *source);
+/* Arm the timer (made on first use) for once in `seconds`; 0 or less disarms it. */
+int fb_source_timer(struct fb_supervisor *sup, struct fb_source *timer, double seconds);
+
+void fb_conversation_close(struct fb_supervisor *sup, struct fb_conversation *conversation);
+/* A client that does not take its messages is dropped: false, and it is gone. */
+bool fb_conversation_send(struct fb_supervisor *sup, struct fb_conversation *conversation, const char *text,
+			  size_t length);
+
+#endif

@@ -1,0 +1,213 @@
+/* log.c, quote.c and record.c without a supervisor. */
+#undef NDEBUG
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "io.h"
+#include "log.h"
+#include "record.h"
+
+static char buffer[FB_LOG_BUFFER], directory[] = "/tmp/fastbox-test-log-XXXXXX", path[128];
+
+static char *slurp(const char *name)
+{
+	char *text = NULL;
+
+	assert(fb_read_file(AT_FDCWD, name, (size_t)64 << 20, &text) >= 0);
+	return text;
+}
+
+static void open_fresh(struct fb_log *log, uint64_t max_size, unsigned max_file)
+{
+	unlink(path);
+	assert(fb_log_open(log, path, max_size, max_file, buffer, NULL) == 0);
+}
+
+/* The text of line `number` without its time. */
+static char *line_text(const char *text, int number)
+{
+	static char out[FB_LOG_BUFFER];
+	const char *end;
+
+	while (number--)
+		text = strchr(text, '\n') + 1;
+	end = strstr(text, ",\"time\":\"");
+	assert(end && end - text < (long)sizeof(out));
+	memcpy(out, text, (size_t)(end - text));
+	out[end - text] = '\0';
+	return out;
+}
+
+static void test_lines(void)
+{
+	struct fb_log log;
+	char *text;
+
+	open_fresh(&log, 0, 1);
+	fb_log_write(&log, 1, "one\ntw", 6);
+	fb_log_write(&log, 2, "err\n", 4);
+	fb_log_write(&log, 1, "o\n\n<a>&\"\\\t\x01\xff\xe2\x80\xa8\xc3\xa9\n", 18);
+	fb_log_write(&log, 1, "end", 3);
+	fb_log_close(&log);
+	text = slurp(path);
+	assert(strcmp(line_text(text, 0), "{\"log\":\"one\\n\",\"stream\":\"stdout\"") == 0);
+	assert(strcmp(line_text(text, 1), "{\"log\":\"err\\n\",\"stream\":\"stderr\"") == 0);
+	assert(strcmp(line_text(text, 2), "{\"log\":\"two\\n\",\"stream\":\"stdout\"") == 0);
+	assert(strcmp(line_text(text, 3), "{\"log\":\"\\n\",\"stream\":\"stdout\"") == 0);
+	assert(strcmp(line_text(text, 4),
+		      "{\"log\":\"\\u003ca\\u003e\\u0026\\\"\\\\\\t\\u0001\\ufffd\\u2028\xc3\xa9\\n\","
+		      "\"stream\":\"stdout\"") == 0);
+	assert(strcmp(line_text(text, 5), "{\"log\":\"end\",\"stream\":\"stdout\"") == 0);
+	assert(strstr(text, "Z\"}\n"));
+	free(text);
+}
+
+/* Long lines are cut at 16 KiB, never inside a character; all bytes come out again. */
+static void test_long(void)
+{
+	static char data[40000];
+	struct fb_log log;
+	size_t total = 0;
+	char *text;
+
+	memset(data, 'x', sizeof(data));
+	memcpy(data + FB_LOG_LINE - 1, "\xe2\x82\xac", 3);
+	data[sizeof(data) - 1] = '\n';
+	open_fresh(&log, 0, 1);
+	fb_log_write(&log, 1, data, sizeof(data));
+	fb_log_close(&log);
+	text = slurp(path);
+	assert(!strstr(text, "ufffd") && strstr(text, "\xe2\x82\xac"));
+	for (int i = 0; i < 3; i++)
+		total += strlen(line_text(text, i)) - strlen("{\"log\":\"\",\"stream\":\"stdout\"");
+	assert(total == sizeof(data) + 1);
+	assert(strlen(line_text(text, 0)) == FB_LOG_LINE - 1 + strlen("{\"log\":\"\",\"stream\":\"stdout\""));
+	free(text);
+	/* The worst case of encoding fits the buffer. */
+	memset(data, 1, sizeof(data));
+	open_fresh(&log, 0, 1);
+	fb_log_write(&log, 2, data, sizeof(data));
+	fb_log_close(&log);
+}
+
+static void test_rotation(void)
+{
+	char name[160], expected[40], line[40];
+	struct fb_log log;
+	int first = -1, next = 0;
+	struct stat st;
+
+	open_fresh(&log, 1024, 3);
+	for (int i = 0; i < 1000; i++) {
+		int n = snprintf(line, sizeof(line), "line %d\n", i);
+
+		fb_log_write(&log, 1, line, (size_t)n);
+	}
+	fb_log_close(&log);
+	for (int file = 2; file >= 0; file--) {
+		char *text, *at;
+
+		snprintf(name, sizeof(name), file ? "%s.%d" : "%s", path, file);
+		assert(stat(name, &st) == 0 && st.st_size <= 1024 && st.st_size > 0);
+		text = slurp(name);
+		for (at = text; *at; at = strchr(at, '\n') + 1) {
+			if (first < 0)
+				first = next = atoi(strstr(at, "line ") + 5);
+			snprintf(expected, sizeof(expected), "{\"log\":\"line %d\\n\"", next++);
+			assert(strncmp(at, expected, strlen(expected)) == 0);
+		}
+		free(text);
+		unlink(name);
+	}
+	assert(next == 1000 && first > 900);
+	snprintf(name, sizeof(name), "%s.3", path);
+	assert(access(name, F_OK) < 0);
+}
+
+/* A full disk (here: the file size limit) drops whole lines; a torn end gets its newline. */
+static void test_full(void)
+{
+	struct rlimit limit = {300, RLIM_INFINITY}, old;
+	struct fb_log log;
+	char *text;
+
+	getrlimit(RLIMIT_FSIZE, &old);
+	limit.rlim_max = old.rlim_max;
+	signal(SIGXFSZ, SIG_IGN);
+	open_fresh(&log, 0, 1);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	for (int i = 0; i < 10; i++)
+		fb_log_write(&log, 1, "0123456789\n", 11);
+	setrlimit(RLIMIT_FSIZE, &old);
+	fb_log_write(&log, 1, "last\n", 5);
+	fb_log_close(&log);
+	text = slurp(path);
+	for (char *at = text; *at; at = strchr(at, '\n') + 1)
+		assert(strncmp(at, "{\"log\":\"", 8) == 0 && strchr(at, '\n'));
+	assert(strstr(text, "last"));
+	free(text);
+
+	assert(truncate(path, 20) == 0);
+	assert(fb_log_open(&log, path, 0, 1, buffer, NULL) == 0);
+	fb_log_write(&log, 1, "after\n", 6);
+	fb_log_close(&log);
+	text = slurp(path);
+	assert(strncmp(text + 20, "\n{\"log\":\"after", 14) == 0);
+	free(text);
+}
+
+static void test_time(void)
+{
+	struct timespec t = {.tv_sec = 951782399, .tv_nsec = 5};
+	char out[FB_TIME_SIZE];
+
+	fb_time_format(&t, out);
+	assert(strcmp(out, "2000-02-28T23:59:59.000000005Z") == 0);
+	t.tv_sec++;
+	fb_time_format(&t, out);
+	assert(strncmp(out, "2000-02-29T00:00:00", 19) == 0);
+	t.tv_sec = 4102444799;
+	fb_time_format(&t, out);
+	assert(strncmp(out, "2099-12-31T23:59:59", 19) == 0);
+}
+
+static void test_record(void)
+{
+	struct fb_exit end = {.code = 127, .error = "no \"such\" file"};
+	char name[256], *text;
+
+	assert(fb_record_start_time(getpid()) > 0 && fb_record_start_time(0x3fffff) == 0);
+	assert(fb_record_id_valid("abc.1_-") && !fb_record_id_valid("..") && !fb_record_id_valid("a/b") &&
+	       !fb_record_id_valid(""));
+	assert(fb_record_exit(directory, &end, NULL) == 0);
+	snprintf(name, sizeof(name), "%s/exit", directory);
+	text = slurp(name);
+	assert(strstr(text, "\"code\":127") && strstr(text, "no \\\"such\\\" file"));
+	free(text);
+	assert(fb_record_trash(directory, NULL, NULL) < 0); /* not below containers */
+	unlink(name);
+}
+
+int main(void)
+{
+	assert(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/log", directory);
+	test_lines();
+	test_long();
+	test_rotation();
+	test_full();
+	test_time();
+	test_record();
+	unlink(path);
+	assert(rmdir(directory) == 0);
+	puts("log: ok");
+	return 0;
+}
