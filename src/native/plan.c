@@ -249,12 +249,22 @@ static int plan_paths(struct fb_plan *plan, const struct fb_strv *paths, enum fb
 	return 0;
 }
 
-/* After pivot_root: what needs the finished tree, and what must be the last to write to it. */
+/* What needs the finished tree. The pivot comes last of all mounts: mount(2), where it has to stand in for the new calls, names
+ * its targets through the host's procfs. Settings are written before /proc/sys turns read-only. */
 static int plan_finish_root(struct fb_plan *plan, struct fb_error *err)
 {
 	const struct fb_spec *spec = plan->spec;
-	int r = add(plan, FB_OP_PIVOT, FB_STAGE_PIVOT, NULL, NULL, 0, err);
+	int r = plan_sysctls(plan, err);
 
+	if (r == 0)
+		r = plan_paths(plan, &spec->readonly_paths, FB_OP_READONLY_PATH, err);
+	if (r == 0)
+		r = plan_paths(plan, &spec->masked_paths, FB_OP_MASK_PATH, err);
+	/* Without an upper the root is read-only as it is. */
+	if (r == 0 && spec->root_readonly && !(spec->engine.lower.count && !spec->engine.upper))
+		r = add(plan, FB_OP_ROOT_READONLY, FB_STAGE_ROOTFS, NULL, NULL, 0, err);
+	if (r == 0)
+		r = add(plan, FB_OP_PIVOT, FB_STAGE_PIVOT, NULL, NULL, 0, err);
 	if (r == 0 && spec->rootfs_propagation)
 		r = add(plan, FB_OP_ROOT_PROPAGATION, FB_STAGE_PIVOT, NULL, NULL,
 			spec->rootfs_propagation, err);
@@ -262,15 +272,6 @@ static int plan_finish_root(struct fb_plan *plan, struct fb_error *err)
 		r = add(plan, FB_OP_HOSTNAME, FB_STAGE_HOSTNAME, NULL, spec->hostname, 0, err);
 	if (r == 0 && spec->domainname)
 		r = add(plan, FB_OP_DOMAINNAME, FB_STAGE_HOSTNAME, NULL, spec->domainname, 0, err);
-	/* Settings are written before /proc/sys turns read-only. */
-	if (r == 0)
-		r = plan_sysctls(plan, err);
-	if (r == 0)
-		r = plan_paths(plan, &spec->readonly_paths, FB_OP_READONLY_PATH, err);
-	if (r == 0)
-		r = plan_paths(plan, &spec->masked_paths, FB_OP_MASK_PATH, err);
-	if (r == 0 && spec->root_readonly && !(spec->engine.lower.count && !spec->engine.upper))
-		r = add(plan, FB_OP_ROOT_READONLY, FB_STAGE_ROOTFS, NULL, NULL, 0, err);
 	return r;
 }
 

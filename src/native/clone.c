@@ -1,0 +1,379 @@
+/* Two forms of one clone.
+ *
+ * In the caller's memory (CLONE_VM|CLONE_VFORK, on a stack of its own): a new container without user namespace. Nothing is copied, the
+ * caller sleeps until exec, and the result is simply there.
+ * With memory of its own: whenever the parent has something to do meanwhile (id mappings), or the child lands where somebody could look
+ * at it through /proc/PID/mem (exec, a shared pid namespace). A socketpair tells the parent when exec closed it.
+ */
+#include "clone.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "child.h"
+#include "cleanup.h"
+#include "io.h"
+#include "sys.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
+
+#define STACK_SIZE ((size_t)192 * 1024)
+#define GUARD_SIZE ((size_t)64 * 1024)
+
+struct start {
+	struct fb_child child;
+	int parent_socket; /* closed by a child that has descriptors of its own copy and waits on the other end */
+	char *region;	   /* guard, stack, result: shared, so that both forms report the same way */
+	int sockets[2];
+};
+
+/* clone3 on a new stack: it returns in the child with an empty stack, which no C function can survive. */
+#if defined(__x86_64__)
+__asm__(".pushsection .text\n"
+	".type fb_clone3_on_stack, @function\n"
+	"fb_clone3_on_stack:\n"
+	"	.cfi_startproc\n"
+	"	mov %rdx, %r8\n" /* the call destroys rcx and r11 */
+	"	mov %rcx, %r9\n"
+	"	mov $435, %eax\n"
+	"	syscall\n"
+	"	test %rax, %rax\n"
+	"	jz 1f\n"
+	"	ret\n"
+	"1:	.cfi_undefined rip\n"
+	"	xor %ebp, %ebp\n"
+	"	mov %r9, %rdi\n"
+	"	call *%r8\n"
+	"	mov %eax, %edi\n"
+	"	mov $60, %eax\n"
+	"	syscall\n"
+	"	hlt\n"
+	"	.cfi_endproc\n"
+	".size fb_clone3_on_stack, . - fb_clone3_on_stack\n"
+	".popsection\n");
+#define HAVE_CLONE3_STACK 1
+#elif defined(__aarch64__)
+__asm__(".pushsection .text\n"
+	".type fb_clone3_on_stack, %function\n"
+	"fb_clone3_on_stack:\n"
+	"	.cfi_startproc\n"
+	"	mov x9, x2\n"
+	"	mov x10, x3\n"
+	"	mov x8, #435\n"
+	"	svc #0\n"
+	"	cbz x0, 1f\n"
+	"	ret\n"
+	"1:	.cfi_undefined x30\n"
+	"	mov x29, #0\n"
+	"	mov x0, x10\n"
+	"	blr x9\n"
+	"	mov x8, #93\n"
+	"	svc #0\n"
+	"	brk #0\n"
+	"	.cfi_endproc\n"
+	".size fb_clone3_on_stack, . - fb_clone3_on_stack\n"
+	".popsection\n");
+#define HAVE_CLONE3_STACK 1
+#else
+#define HAVE_CLONE3_STACK 0
+#endif
+
+#if HAVE_CLONE3_STACK
+/* The pid, 0 never, or -errno. */
+long fb_clone3_on_stack(struct clone_args *args, size_t size, int (*function)(void *), void *argument);
+#endif
+
+static int child_main(void *argument)
+{
+	struct start *start = argument;
+
+	if (start->child.plan->own_memory && start->parent_socket >= 0)
+		close(start->parent_socket);
+	fb_child_run(&start->child);
+	_exit(125);
+}
+
+static long clone_new(struct start *start, struct clone_args *args)
+{
+	const struct fb_plan *plan = start->child.plan;
+	long pid;
+
+	if (plan->own_memory) {
+		pid = fb_clone3(args);
+		if (pid == 0)
+			_exit(child_main(start));
+		return pid < 0 ? -errno : pid;
+	}
+#if HAVE_CLONE3_STACK
+	args->flags |= CLONE_VM | CLONE_VFORK;
+	args->stack = (uint64_t)(uintptr_t)(start->region + GUARD_SIZE);
+	args->stack_size = STACK_SIZE;
+	return fb_clone3_on_stack(args, sizeof(*args), child_main, start);
+#else
+	return -ENOSYS;
+#endif
+}
+
+/* Before 5.5, or where clone3 is filtered: the group is then joined by the child, as on v1. */
+static long clone_old(struct start *start, int *pidfd, struct fb_error *err)
+{
+	struct fb_plan *plan = start->child.plan;
+	const struct fb_cgroup *group = plan->request->cgroup;
+	int flags = SIGCHLD | CLONE_PIDFD, fd;
+	long pid;
+
+	if (group && group->into >= 0) {
+		fd = openat(group->into, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+		if (fd < 0)
+			return FB_FAIL(err, FB_STAGE_CGROUP, "open", "cgroup.procs");
+		plan->fds[plan->fd_count++] = fd;
+		plan->procs[plan->procs_count++] = fd;
+		plan->late_cgroup_namespace = plan->namespaces & CLONE_NEWCGROUP;
+		plan->namespaces &= ~(uint64_t)CLONE_NEWCGROUP;
+	}
+	flags |= (int)(plan->namespaces & ~(uint64_t)CLONE_NEWTIME);
+	if (!plan->own_memory)
+		flags |= CLONE_VM | CLONE_VFORK;
+	pid = clone(child_main, start->region + GUARD_SIZE + STACK_SIZE, flags, start, pidfd, NULL, NULL);
+	return pid < 0 ? FB_FAIL(err, FB_STAGE_CLONE, "clone", NULL) : pid;
+}
+
+static int start_child(struct start *start, struct fb_launched *launched, struct fb_error *err)
+{
+	const struct fb_plan *plan = start->child.plan;
+	const struct fb_cgroup *group = plan->request->cgroup;
+	struct clone_args args = {
+		.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | (plan->namespaces & ~(uint64_t)CLONE_NEWTIME),
+		.pidfd = (uint64_t)(uintptr_t)&launched->pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	long pid;
+
+	if (group && group->into >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)group->into;
+	}
+	pid = clone_new(start, &args);
+	if (pid == -ENOSYS || pid == -EPERM || pid == -E2BIG)
+		pid = clone_old(start, &launched->pidfd, err);
+	else if (pid < 0)
+		return FB_FAIL_CODE(err, FB_STAGE_CLONE, (int)-pid, "clone3", "", NULL);
+	if (pid < 0)
+		return (int)pid;
+	launched->pid = (pid_t)pid;
+	return 0;
+}
+
+/* The next child's pid or time namespace is the caller's to choose; the caller itself stays where it is. */
+struct borrowed {
+	int pid, time;
+};
+
+static int borrow_namespaces(const struct fb_plan *plan, struct borrowed *back, struct fb_error *err)
+{
+	const char *offsets = plan->spec->timens_offsets;
+	fb_auto_close int fd = -1;
+
+	if (plan->pid_namespace >= 0) {
+		back->pid = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+		if (back->pid < 0)
+			return FB_FAIL(err, FB_STAGE_JOIN, "open", "/proc/self/ns/pid");
+		if (setns(plan->pid_namespace, CLONE_NEWPID) < 0)
+			return FB_FAIL_CODE(err, FB_STAGE_JOIN, errno, "setns", "",
+					    errno == ESRCH ? "the container is not running" : NULL);
+	}
+	if (!(plan->namespaces & CLONE_NEWTIME))
+		return 0;
+	back->time = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
+	if (back->time < 0)
+		return FB_FAIL(err, FB_STAGE_JOIN, "open", "/proc/self/ns/time");
+	if (unshare(CLONE_NEWTIME) < 0)
+		return FB_FAIL(err, FB_STAGE_CLONE, "unshare(CLONE_NEWTIME)", NULL);
+	if (!offsets)
+		return 0;
+	fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, offsets, strlen(offsets)) != (ssize_t)strlen(offsets))
+		return FB_FAIL(err, FB_STAGE_CLONE, "write", "/proc/self/timens_offsets");
+	return 0;
+}
+
+static int return_namespaces(struct borrowed *back, struct fb_error *err)
+{
+	int r = 0;
+
+	/* Not to get back would put the next container into this one's namespace. */
+	if (back->pid >= 0 && setns(back->pid, CLONE_NEWPID) < 0)
+		r = FB_FAIL(err, FB_STAGE_CLONE, "setns", "/proc/self/ns/pid");
+	if (back->time >= 0 && setns(back->time, CLONE_NEWTIME) < 0)
+		r = FB_FAIL(err, FB_STAGE_CLONE, "setns", "/proc/self/ns/time");
+	fb_cleanup_fd(&back->pid);
+	fb_cleanup_fd(&back->time);
+	return r;
+}
+
+static int write_mapping(struct fb_plan *plan, pid_t pid, const char *name, const struct fb_mapping *mappings,
+			 size_t count, struct fb_error *err)
+{
+	size_t room = count * 36 + 1, length = 0;
+	char *text = fb_arena_alloc(&plan->arena, room);
+	char path[64];
+	fb_auto_close int fd = -1;
+
+	if (!text)
+		return fb_plan_no_memory(err);
+	for (size_t i = 0; i < count; i++)
+		length += (size_t)snprintf(text + length, room - length, "%u %u %u\n", mappings[i].container,
+					   mappings[i].host, mappings[i].size);
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	/* One write: the kernel takes the whole map at once or not at all. */
+	if (fd < 0 || write(fd, text, length) != (ssize_t)length)
+		return FB_FAIL(err, FB_STAGE_USERNS, fd < 0 ? "open" : "write", path);
+	return 0;
+}
+
+static int map_ids(struct fb_plan *plan, pid_t pid, int socket_fd, struct fb_error *err)
+{
+	const struct fb_spec *spec = plan->spec;
+	int r = write_mapping(plan, pid, "uid_map", spec->uid_mappings, spec->uid_mapping_count, err);
+
+	if (r == 0)
+		r = write_mapping(plan, pid, "gid_map", spec->gid_mappings, spec->gid_mapping_count, err);
+	if (r == 0 && fb_write_all(socket_fd, "m", 1) < 0)
+		r = FB_FAIL(err, FB_STAGE_USERNS, "write", "socketpair");
+	return r;
+}
+
+/* Until the child's end is closed, by exec or by its death; the pty may come along. Without waiting: only what is there already. */
+static void await_end(int socket_fd, int flags, int *console)
+{
+	for (;;) {
+		char byte, control[CMSG_SPACE(sizeof(int))];
+		struct iovec data = {&byte, 1};
+		struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
+					 .msg_controllen = sizeof(control)};
+		ssize_t n = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC | flags);
+		struct cmsghdr *header;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		header = CMSG_FIRSTHDR(&message);
+		if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+			fb_cleanup_fd(console);
+			memcpy(console, CMSG_DATA(header), sizeof(int));
+		}
+	}
+}
+
+static void end_child(struct fb_launched *launched)
+{
+	siginfo_t info;
+
+	if (launched->pid > 0) {
+		fb_pidfd_send_signal(launched->pidfd, SIGKILL);
+		while (waitid(P_PID, (id_t)launched->pid, &info, WEXITED) < 0 && errno == EINTR)
+			;
+	}
+	fb_cleanup_fd(&launched->pidfd);
+	fb_cleanup_fd(&launched->console);
+}
+
+static int open_start(struct fb_plan *plan, struct start *start, struct fb_error *err)
+{
+	bool talk = plan->own_memory || plan->process->terminal;
+	size_t size = GUARD_SIZE + STACK_SIZE + sizeof(struct fb_child_result);
+
+	start->region = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (start->region == MAP_FAILED)
+		return FB_FAIL(err, FB_STAGE_CLONE, "mmap", NULL);
+	if (mprotect(start->region, GUARD_SIZE, PROT_NONE) < 0)
+		return FB_FAIL(err, FB_STAGE_CLONE, "mprotect", NULL);
+	start->child = (struct fb_child){.plan = plan, .socket = -1, .root = -1, .null = -1, .empty = -1, .console = -1};
+	start->child.result = (void *)(start->region + GUARD_SIZE + STACK_SIZE);
+	if (talk && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, start->sockets) < 0)
+		return FB_FAIL(err, FB_STAGE_CLONE, "socketpair", NULL);
+	start->parent_socket = start->sockets[0];
+	start->child.socket = start->sockets[1];
+	return 0;
+}
+
+static void close_start(struct start *start)
+{
+	size_t size = GUARD_SIZE + STACK_SIZE + sizeof(struct fb_child_result);
+
+	if (start->region != MAP_FAILED) {
+		/* The child left its frames by exec, without taking their red zones back. */
+		ASAN_UNPOISON_MEMORY_REGION(start->region, size);
+		munmap(start->region, size);
+	}
+	fb_cleanup_fd(&start->sockets[0]);
+	fb_cleanup_fd(&start->sockets[1]);
+}
+
+/* Everything between the blocking of signals and their return. */
+static int run(struct start *start, struct fb_launched *launched, struct fb_error *err)
+{
+	struct fb_plan *plan = start->child.plan;
+	const struct fb_child_result *result = start->child.result;
+	struct borrowed back = {-1, -1};
+	int r = borrow_namespaces(plan, &back, err), back_r;
+
+	if (r == 0)
+		r = start_child(start, launched, err);
+	back_r = return_namespaces(&back, r == 0 ? err : NULL);
+	fb_cleanup_fd(&start->sockets[1]);
+	if (r == 0 && plan->map_ids)
+		r = map_ids(plan, launched->pid, start->sockets[0], err);
+	if (r == 0 && start->sockets[0] >= 0)
+		await_end(start->sockets[0], 0, &launched->console);
+	if (r == 0)
+		r = back_r;
+	if (r < 0)
+		return r;
+	if (result->error.code) {
+		*err = result->error;
+		return -result->error.code;
+	}
+	if (!result->executing)
+		return FB_FAIL_CODE(err, FB_STAGE_CLONE, EINTR, "clone", "", "the starting process was killed");
+	return 0;
+}
+
+int fb_clone(struct fb_plan *plan, struct fb_launched *ret_launched, struct fb_error *err)
+{
+	struct fb_launched launched = {.pid = -1, .pidfd = -1, .console = -1};
+	struct start start = {.region = MAP_FAILED, .sockets = {-1, -1}};
+	sigset_t all, before;
+	int r = open_start(plan, &start, err);
+
+	if (r == 0) {
+		start.child.result->clocks.begin = ret_launched->clocks.begin;
+		start.child.result->clocks.at[FB_STAGE_PLAN] = ret_launched->clocks.at[FB_STAGE_PLAN];
+		/* A handler that ran in the child would run on the caller's memory. */
+		sigfillset(&all);
+		sigprocmask(SIG_SETMASK, &all, &before);
+		r = run(&start, &launched, err);
+		if (r < 0)
+			end_child(&launched);
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	}
+	if (r == 0) {
+		launched.clocks = start.child.result->clocks;
+		launched.rlimit_clamped = start.child.result->rlimit_clamped;
+		*ret_launched = launched;
+	}
+	close_start(&start);
+	return r;
+}
