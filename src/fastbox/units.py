@@ -1,4 +1,4 @@
-"""Numbers as people write them: sizes, durations, instants, CPUs, ulimits, modes, signals. Strict,
+"""Numbers as people write them: sizes, durations, instants, CPUs, ulimits, modes. Strict,
 with explicit ranges.
 
 Everything raises ValueError with a fragment that says why; the caller knows which flag it was.
@@ -107,38 +107,6 @@ def octal_mode(text: str) -> int:
     value = int(text, 8)
     if value > 0o7777:
         raise ValueError("above 7777")
-    return value
-
-
-def signal_number(text: str) -> int:
-    """A signal by number or name: "9", "KILL", "sigterm", "RTMIN+3", "SIGRTMAX-1"."""
-    import _signal  # type: ignore[import-not-found]  # `signal` itself imports enum
-
-    if text.isascii() and text.isdigit():
-        return integer(text, 1, 64)
-    name = text.upper().removeprefix("SIG")
-    for base, sign in (("RTMIN", 1), ("RTMAX", -1)):
-        if name.startswith(base):
-            start = _signal.SIGRTMIN if sign == 1 else _signal.SIGRTMAX
-            return _realtime(start, sign, name.removeprefix(base))
-    value = getattr(_signal, f"SIG{name}", None) if name.isalnum() and name.isascii() else None
-    if not isinstance(value, int) or not 1 <= value <= 64:
-        raise ValueError("no such signal")
-    return int(value)
-
-
-def _realtime(start: int, sign: int, offset: str) -> int:
-    """34 and 64 are the kernel's own first and last: what a container's C library keeps for itself
-    is its own affair.
-    """
-    steps = 0
-    if offset:
-        if offset[0] != ("+" if sign == 1 else "-"):
-            raise ValueError("no such signal")
-        steps = integer(offset[1:], 0, 30)
-    value = start + sign * steps
-    if not 34 <= value <= 64:
-        raise ValueError("no such signal")
     return value
 
 

@@ -65,7 +65,6 @@ def test_every_count_of_bytes_is_a_size(value: int) -> None:
         units.cpus,
         units.ulimit,
         units.octal_mode,
-        units.signal_number,
         units.instant,
     ],
 )
@@ -139,45 +138,6 @@ def test_modes(text: str, value: int) -> None:
 def test_refuses_what_is_not_a_mode(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         units.octal_mode(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("9", 9),
-        ("KILL", 9),
-        ("SIGKILL", 9),
-        ("sigterm", 15),
-        ("RTMIN", 34),
-        ("SIGRTMIN+3", 37),
-        ("RTMAX-1", 63),
-        ("RTMAX", 64),
-    ],
-)
-def test_signals(text: str, value: int) -> None:
-    assert units.signal_number(text) == value
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "0",
-        "65",
-        "-9",
-        "SIG",
-        "FOO",
-        "_DFL",
-        "SIG_IGN",
-        "RTMIN+31",
-        "RTMIN-1",
-        "RTMAX+1",
-        "RTMIN3",
-    ],
-)
-def test_refuses_what_is_not_a_signal(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
-        units.signal_number(text)
 
 
 @given(st.datetimes(min_value=datetime.datetime(1970, 1, 1), timezones=st.timezones()))

@@ -11,9 +11,8 @@ from fastbox.errors import EngineUnavailable, InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fastbox.engine import Attachment
-
     from fastbox.cli.parser import Arguments
+    from fastbox.containers.attachment import Attachment
 
 
 def check_terminal(*, tty: bool, stdin: bool) -> None:

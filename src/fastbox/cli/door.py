@@ -8,7 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from fastbox.engine import Containers, Engine, Images
+    from fastbox.containers.service import Containers
+    from fastbox.engine import Engine
+    from fastbox.images.service import Images
 
 
 class Door:

@@ -119,9 +119,9 @@ def _unknown(word: str, group: str, known: Sequence[str] | dict[str, str]) -> Us
 
 def _about(flag: str, out: Output) -> int:
     if flag in ("-v", "--version"):
-        from fastbox.cli.commands.version import VERSION
+        from fastbox import __version__
 
-        out.line(f"fastbox version {VERSION}")
+        out.line(f"fastbox version {__version__}")
         return 0
     if flag in ("-h", "--help"):
         from fastbox.cli.usage import program_help

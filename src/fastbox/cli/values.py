@@ -51,9 +51,9 @@ def signal(args: Arguments, flag: str) -> str:
     given.
     """
     if args.given(flag):
-        from fastbox import units
+        from fastbox.support import signals
 
-        read(args, flag, units.signal_number, "TERM")
+        read(args, flag, signals.number, "TERM")
     return args.text(flag)
 
 

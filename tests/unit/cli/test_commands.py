@@ -199,7 +199,7 @@ def test_logs(shell) -> None:
     assert shell.containers.calls[1] == (
         "logs",
         ("a",),
-        {"follow": True, "tail": 5, "timestamps": True},
+        {"follow": True, "tail": 5, "since": "", "until": ""},
     )
     assert shell.err == "2026-01-02T03:04:06.000000000Z two\n"
     assert (

@@ -152,7 +152,7 @@ def test_tmpfs() -> None:
         ),
         (["--pids-limit", "x", "i"], 'invalid value "x" for --pids-limit: not a whole number'),
         (["--ulimit", "x", "i"], 'invalid value "x" for --ulimit: '),
-        (["--stop-signal", "x", "i"], 'invalid value "x" for --stop-signal: no such signal'),
+        (["--stop-signal", "x", "i"], 'invalid value "x" for --stop-signal: unknown signal "x"'),
         (["--stop-timeout", "1.5", "i"], 'invalid value "1.5" for --stop-timeout: '),
         (["--sysctl", "x", "i"], 'invalid value "x" for --sysctl: not name=value'),
         (["-e", "=x", "i"], 'invalid value "=x" for --env: it has no name'),

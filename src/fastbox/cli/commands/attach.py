@@ -21,6 +21,7 @@ def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
         Option("detach-keys", "", TEXT, "the keys that detach a terminal (default ctrl-p,ctrl-q)"),
+        Option("no-stdin", "", SWITCH, "leave its stdin alone"),
         Option("sig-proxy", "", SWITCH, "pass signals on to the process (default true)"),
     )
 
@@ -28,4 +29,5 @@ def options() -> tuple[Option, ...]:
 def execute(engine: Door, args: Arguments, out: Output) -> int:  # noqa: ARG001
     """Stay with the container; its exit code, or 0 when the user detached."""
     attached.check_keys(args)
-    return attached.carry(engine.containers.attach(args.operands[0]), args)
+    interactive = not args.switch("no-stdin")
+    return attached.carry(engine.containers.attach(args.operands[0], interactive=interactive), args)

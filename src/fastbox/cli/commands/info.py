@@ -38,13 +38,13 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
 def _collect(engine: Door) -> dict[str, object]:
     import os
 
-    from fastbox.cli.commands.version import VERSION
+    from fastbox import __version__
     from fastbox.support import paths
 
     states = [info.state for info in engine.containers.list(all=True)]
     system = os.uname()
     return {
-        "Version": VERSION,
+        "Version": __version__,
         "Containers": len(states),
         "ContainersRunning": states.count("running"),
         "Images": len({info.id for info in engine.images.list(all=True)}),

@@ -33,26 +33,29 @@ def options() -> tuple[Option, ...]:
 
 def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Print the lines, each to the stream it was written to."""
-    first, last = _moment(args, "since"), _moment(args, "until")
     follow, stamps = args.switch("follow"), args.switch("timestamps")
-    tail = _tail(args)
-    for line in engine.containers.logs(
-        args.operands[0], follow=follow, tail=tail, timestamps=stamps
-    ):
-        if last and line.time > last:
-            break
-        if line.time < first:
-            continue
-        stamp = f"{line.time} " if stamps else ""
-        text = stamp + line.text + ("" if line.partial else "\n")
-        if line.stream == "stderr":
-            out.flush()
-            out.raw(text, error=True)
-        elif follow:
-            out.raw(text)
-        else:
-            out.text(text)
+    lines = engine.containers.logs(
+        args.operands[0],
+        follow=follow,
+        tail=_tail(args),
+        since=_moment(args, "since"),
+        until=_moment(args, "until"),
+    )
+    for line in lines:
+        text = line.text if line.partial else line.text + "\n"
+        show(out, f"{line.time} {text}" if stamps else text, line.stream, at_once=follow)
     return 0
+
+
+def show(out: Output, text: str, stream: str, *, at_once: bool) -> None:
+    """Write to the stream that the container wrote to, in the order in which it did."""
+    if stream == "stderr":
+        out.flush()
+        out.raw(text, error=True)
+    elif at_once:
+        out.raw(text)
+    else:
+        out.text(text)
 
 
 def _tail(args: Arguments) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastbox.cli import attached
 from fastbox.cli.parser import SWITCH, TEXT, Option, UsageError
 from fastbox.cli.report import each
+from fastbox.errors import StateConflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,21 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     attached.check_keys(args)
     name = args.operands[0]
     engine.containers.start(name)
-    return attached.carry(engine.containers.attach(name), args)
+    try:
+        attachment = engine.containers.attach(name, interactive=args.switch("interactive"))
+    except StateConflict:
+        return _over_already(engine, name, out)
+    return attached.carry(attachment, args)
+
+
+def _over_already(engine: Door, name: str, out: Output) -> int:
+    """It ended before anybody could attach: what it wrote is in its log."""
+    from fastbox.cli.commands.logs import show
+
+    info = engine.containers.get(name)
+    for line in engine.containers.logs(name, since=info.started):
+        show(out, line.text if line.partial else line.text + "\n", line.stream, at_once=False)
+    return info.exit_code
 
 
 def _start(engine: Door, name: str) -> str:

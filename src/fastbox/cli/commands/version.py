@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastbox import __version__
 from fastbox.cli.parser import TEXT, Option
 
 TYPE_CHECKING = False
@@ -14,7 +15,6 @@ NAME = "version"
 USAGE = "[OPTIONS]"
 SUMMARY = "show the version"
 OPERANDS = (0, 0)
-VERSION = "0.1.0"
 
 
 def options() -> tuple[Option, ...]:
@@ -29,7 +29,7 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:  # noqa: ARG001
 
     system = os.uname()
     found = {
-        "Version": VERSION,
+        "Version": __version__,
         "Python": ".".join(map(str, sys.version_info[:3])),
         "Kernel": system.release,
         "OS/Arch": f"linux/{system.machine}",
