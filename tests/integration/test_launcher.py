@@ -64,13 +64,13 @@ class Found:
         self.words = [bytes.fromhex(word) for word in words]
 
 
-def call(program: pathlib.Path, *words: str | bytes, **options) -> Found:  # noqa: ANN003
+def call(program: pathlib.Path, *words: str | bytes, **options) -> Found:
     done = subprocess.run([str(program), *words], capture_output=True, text=True, **options)
     assert done.returncode == 0, done.stderr
     return Found(done.stdout)
 
 
-def fails(program: pathlib.Path, **options) -> str:  # noqa: ANN003
+def fails(program: pathlib.Path, **options) -> str:
     done = subprocess.run([str(program)], capture_output=True, text=True, **options)
     assert done.returncode == 125
     assert done.stdout == ""
@@ -211,7 +211,7 @@ class Asked:
         counted = self.root / "asked"
         return len(counted.read_text().splitlines()) if counted.exists() else 0
 
-    def call(self, **options) -> Found:  # noqa: ANN003
+    def call(self, **options) -> Found:
         ids = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         return call(self.program, env=self.env, **ids, **options)
 
@@ -348,7 +348,8 @@ def test_root_believes_only_its_own_directory(asked: Asked) -> None:
         ["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, env=env
     )
     lines = done.stdout.splitlines()
-    assert [Found(line).package for line in lines[:2]] == [str(asked.package)] * 2
+    packages = [Found(line).package for line in lines[:2]]
+    assert packages == [str(asked.package)] * 2
     assert lines[2:] == ["700 0", "600 0"]
     assert asked.asked() == 2
 

@@ -87,8 +87,8 @@ def container():
             **{
                 "id": "0123456789abcdef" * 4, "name": "happy", "image": "busybox:latest",
                 "image_id": "sha256:" + "ab" * 32, "command": ("sh", "-c", "echo hi; sleep 1000"),
-                "created": "2026-01-02T03:04:05.5Z", "state": "running", "started": "2026-01-02T03:04:06Z",
-                "labels": {"b": "2", "a": "1"},
+                "created": "2026-01-02T03:04:05.5Z", "state": "running",
+                "started": "2026-01-02T03:04:06Z", "labels": {"b": "2", "a": "1"},
             } | changes
         )  # fmt: skip
 

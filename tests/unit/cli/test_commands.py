@@ -7,6 +7,7 @@ import json
 import pytest
 
 from fastbox.cli.commands import logs
+from fastbox.errors import StateConflict
 from fastbox.types import LogLine
 
 ID = "0123456789abcdef" * 4
@@ -166,8 +167,8 @@ def test_exec(shell, ended) -> None:
     assert shell.containers.calls[0] == (
         "exec_attached",
         ("a", ["sh", "-c", "-x"]),
-        {"env": ("A=1",), "user": "1", "workdir": "/", "tty": False, "interactive": True, "privileged": False,
-         "rows": 0, "columns": 0},
+        {"env": ("A=1",), "user": "1", "workdir": "/", "tty": False, "interactive": True,
+         "privileged": False, "rows": 0, "columns": 0},
     )  # fmt: skip
     assert attachment.closed
     assert shell("exec", "-d", "a", "true") == 0
@@ -180,8 +181,21 @@ def test_attach_and_start(shell, ended) -> None:
     shell.containers.answers["attach"] = ended("exit", 3)
     assert shell("attach", "a") == 3
     assert shell("start", "-a", "a") == 3
+    assert shell.containers.calls[-1] == ("attach", ("a",), {"interactive": False})
+    assert shell("start", "-i", "a") == 3
+    assert shell.containers.calls[-1] == ("attach", ("a",), {"interactive": True})
     assert shell("start", "-a", "a", "b") == 125
     assert shell("attach", "missing") == 125
+
+
+def test_start_of_one_that_ends_at_once(shell, container) -> None:
+    def over(*_: object, **__: object) -> None:
+        raise StateConflict("not running")
+
+    shell.containers.attach = over
+    shell.containers.answers |= {"logs": LINES, "get": container(state="exited", exit_code=9)}
+    assert shell("start", "-a", "a") == 9
+    assert (shell.out, shell.err) == ("one\nthree", "two\n")
 
 
 LINES = [
@@ -202,13 +216,11 @@ def test_logs(shell) -> None:
         {"follow": True, "tail": 5, "since": "", "until": ""},
     )
     assert shell.err == "2026-01-02T03:04:06.000000000Z two\n"
-    assert (
-        shell(
-            "logs", "--since", "2026-01-02T03:04:06Z", "--until", "2026-01-02T04:04:06.5+01:00", "a"
-        )
-        == 0
-    )
-    assert (shell.out, shell.err) == ("", "two\n")
+    until = "2026-01-02T04:04:06.5+01:00"
+    assert shell("logs", "--since", "2026-01-02T03:04:06Z", "--until", until, "a") == 0
+    given = shell.containers.calls[-1][2]
+    assert given["since"] == "2026-01-02T03:04:06.000000000Z"
+    assert given["until"] == "2026-01-02T03:04:06.500000000Z"
     assert shell("logs", "--since", "10m", "-n", "-1", "a") == 0
     assert shell.containers.calls[-1][2]["tail"] is None
     assert shell("logs", "--tail", "many", "a") == 125

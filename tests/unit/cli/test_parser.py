@@ -127,7 +127,7 @@ def test_any_words_are_read_or_refused(words: list[str], stop: bool) -> None:
     try:
         found = read(*words, stop=stop)
     except FastboxError as error:
-        assert "\n" not in str(error)
+        assert "\n" not in str(error)  # noqa: PT017
     else:
         assert all(word in words for word in found.operands)
 

@@ -192,7 +192,8 @@ def test_bad_values(words: list[str], part: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["--network", "bridge", "i"], ["-v", "data:/x", "i"], ["-v", "/x", "i"], ["--mount", "src=a,dst=/b", "i"],
+    [["--network", "bridge", "i"], ["-v", "data:/x", "i"], ["-v", "/x", "i"],
+     ["--mount", "src=a,dst=/b", "i"],
      ["--pull", "always", "i"], ["--platform", "linux/riscv64", "i"], ["--dns", "1.1.1.1", "i"]],
 )  # fmt: skip
 def test_what_comes_later(words: list[str]) -> None:
