@@ -1,5 +1,5 @@
-/* BLAKE2b (RFC 7693), unkeyed, 32 bytes: the digest of the static programs, which do not link libcrypto. Three times as fast as
- * SHA-256 in plain C, and this is on the path of every start.
+/* BLAKE2b (RFC 7693), unkeyed, 32 bytes: the digest of the static programs, which do not link
+ * libcrypto. Three times as fast as SHA-256 in plain C, and this is on the path of every start.
  */
 #ifndef FB_BLAKE2B_H
 #define FB_BLAKE2B_H

@@ -13,17 +13,21 @@
 #include "cleanup.h"
 #include "io.h"
 
-#define FORMAT 1 /* of the cache entry and of what is made from a profile: a change of either makes old entries unreachable */
+#define FORMAT                                                                                     \
+	1 /* of the cache entry and of what is made from a profile: a change of either makes old   \
+	     entries unreachable */
 #define X32_BIT 0x40000000u
 #define MAX_ARCHITECTURES 16
 #define STUB_MAX (7 * (MAX_ARCHITECTURES + 1))
-#define TREE_FROM 32 /* calls; libseccomp 2.5's tree is wrong for no rule at all and of no use for few */
+#define TREE_FROM                                                                                  \
+	32 /* calls; libseccomp 2.5's tree is wrong for no rule at all and of no use for few */
 
 struct entry_header {
 	char magic[8];
 	uint32_t length; /* instructions that follow */
 	uint32_t format;
-	unsigned char digest[FB_BLAKE2B_SIZE]; /* of key and program: an entry under another name is damaged too */
+	unsigned char digest[FB_BLAKE2B_SIZE]; /* of key and program: an entry under another name is
+						  damaged too */
 };
 
 static const char entry_magic[8] = "fbseccmp";
@@ -34,12 +38,13 @@ static void cleanup_context(scmp_filter_ctx *context)
 		seccomp_release(*context);
 }
 
-static int fail(struct fb_error *err, int code, const char *call, const char *path, const char *detail)
+static int fail(struct fb_error *err, int code, const char *call, const char *path,
+		const char *detail)
 {
 	return FB_FAIL_CODE(err, FB_STAGE_SECCOMP_COMPILE, code, call, path, detail);
 }
 
-/* --- the key ------------------------------------------------------------------------------------------------------------- */
+/* --- the key --- */
 
 static void hash_number(struct fb_blake2b *hash, uint64_t number)
 {
@@ -61,7 +66,8 @@ static void hash_rule(struct fb_blake2b *hash, const struct fb_seccomp_rule *rul
 	}
 }
 
-/* All that the program depends on, every list preceded by its length. The flags are not in the program. */
+/* All that the program depends on, every list preceded by its length. The flags are not in the
+ * program. */
 static void make_key(const struct fb_seccomp_spec *spec, unsigned char ret_key[FB_BLAKE2B_SIZE])
 {
 	const struct scmp_version *version = seccomp_version();
@@ -81,7 +87,7 @@ static void make_key(const struct fb_seccomp_spec *spec, unsigned char ret_key[F
 	fb_blake2b_final(&hash, ret_key);
 }
 
-/* --- the cache ----------------------------------------------------------------------------------------------------------- */
+/* --- the cache --- */
 
 static void entry_digest(const unsigned char *key, const struct sock_filter *filter, size_t length,
 			 unsigned char ret_digest[FB_BLAKE2B_SIZE])
@@ -133,7 +139,8 @@ static int load_entry(int cache, const unsigned char *key, struct fb_arena *aren
 }
 
 /* A cache that can't be written changes only speed: no error. */
-static void store_entry(int cache, const unsigned char *key, const struct fb_seccomp_program *program)
+static void store_entry(int cache, const unsigned char *key,
+			const struct fb_seccomp_program *program)
 {
 	size_t bytes = program->length * sizeof(*program->filter);
 	struct entry_header header = {.length = program->length, .format = FORMAT};
@@ -150,7 +157,7 @@ static void store_entry(int cache, const unsigned char *key, const struct fb_sec
 	fb_write_file(cache, name, entry, sizeof(header) + bytes, 0);
 }
 
-/* --- rules --------------------------------------------------------------------------------------------------------------- */
+/* --- rules --- */
 
 static bool same_index_twice(const struct fb_seccomp_rule *rule)
 {
@@ -169,32 +176,38 @@ static int add_call(scmp_filter_ctx context, const struct fb_seccomp_rule *rule,
 
 	if (!same_index_twice(rule))
 		return seccomp_rule_add_array(context, rule->action, call, count, args);
-	/* The kernel's filter can't ask twice about one argument, so profiles mean "or" by it, as runc reads them. */
+	/* The kernel's filter can't ask twice about one argument, so profiles mean "or" by it, as
+	 * runc reads them. */
 	for (unsigned i = 0; i < count && r == 0; i++)
 		r = seccomp_rule_add_array(context, rule->action, call, 1, &args[i]);
 	return r;
 }
 
-static int add_rule(scmp_filter_ctx context, const struct fb_seccomp_rule *rule, struct fb_error *err)
+static int add_rule(scmp_filter_ctx context, const struct fb_seccomp_rule *rule,
+		    struct fb_error *err)
 {
 	struct scmp_arg_cmp args[16];
 
 	if (rule->action == SCMP_ACT_NOTIFY)
-		return fail(err, ENOTSUP, "seccomp", NULL, "SCMP_ACT_NOTIFY needs a listener, which is not supported");
+		return fail(err, ENOTSUP, "seccomp", NULL,
+			    "SCMP_ACT_NOTIFY needs a listener, which is not supported");
 	if (rule->arg_count > sizeof(args) / sizeof(args[0]))
 		return fail(err, E2BIG, "seccomp", NULL, "a rule has more than 16 conditions");
 	for (size_t i = 0; i < rule->arg_count; i++) {
 		if (rule->args[i].index > 5)
-			return fail(err, EINVAL, "seccomp", NULL, "a system call has arguments 0 to 5");
-		args[i] = (struct scmp_arg_cmp){rule->args[i].index, (enum scmp_compare)rule->args[i].op,
-						rule->args[i].value, rule->args[i].value_two};
+			return fail(err, EINVAL, "seccomp", NULL,
+				    "a system call has arguments 0 to 5");
+		args[i] =
+		    (struct scmp_arg_cmp){rule->args[i].index, (enum scmp_compare)rule->args[i].op,
+					  rule->args[i].value, rule->args[i].value_two};
 	}
 	for (size_t i = 0; i < rule->names.count; i++) {
 		int call = seccomp_syscall_resolve_name(rule->names.items[i]);
 		int r;
 
 		if (call == __NR_SCMP_ERROR)
-			continue; /* newer than the library: so it is beyond the newest known too, and answers ENOSYS */
+			continue; /* newer than the library: so it is beyond the newest known too,
+				     and answers ENOSYS */
 		r = add_call(context, rule, call, args);
 		if (r < 0)
 			return fail(err, -r, "seccomp_rule_add", rule->names.items[i], NULL);
@@ -202,7 +215,7 @@ static int add_rule(scmp_filter_ctx context, const struct fb_seccomp_rule *rule,
 	return 0;
 }
 
-/* --- ENOSYS for calls newer than the profile -------------------------------------------------------------------------------- */
+/* --- ENOSYS for calls newer than the profile --- */
 
 /* The largest call number that the profile names for `arch`, 0 when none. */
 static uint32_t newest_call(const struct fb_seccomp_spec *spec, uint32_t arch)
@@ -222,7 +235,8 @@ static uint32_t newest_call(const struct fb_seccomp_spec *spec, uint32_t arch)
 	return newest;
 }
 
-/* For calls of one architecture: above the newest -> ENOSYS; the rest falls through to what follows. */
+/* For calls of one architecture: above the newest -> ENOSYS; the rest falls through to what
+ * follows. */
 static size_t stub_section(uint32_t arch, uint32_t newest, struct sock_filter *out)
 {
 	/* x32 shares x86_64's token; a bit of the number tells them apart. */
@@ -230,21 +244,26 @@ static size_t stub_section(uint32_t arch, uint32_t newest, struct sock_filter *o
 	uint32_t token = x32 ? AUDIT_ARCH_X86_64 : arch;
 	size_t n = 0;
 
-	out[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+	out[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						offsetof(struct seccomp_data, arch));
 	out[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, token, 0, split ? 4 : 3);
-	out[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	out[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						offsetof(struct seccomp_data, nr));
 	if (split)
-		out[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, X32_BIT, x32 ? 0 : 2, x32 ? 2 : 0);
+		out[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, X32_BIT,
+							x32 ? 0 : 2, x32 ? 2 : 0);
 	out[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, newest, 0, 1);
 	out[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SCMP_ACT_ERRNO(ENOSYS));
 	return n;
 }
 
-/* A C library tries a new call and falls back on ENOSYS; EPERM, docker's default answer, would be taken for the kernel's word.
- * A default that lets calls through needs no help, and a tracer knows itself what to do. */
+/* A C library tries a new call and falls back on ENOSYS; EPERM, docker's default answer, would be
+ * taken for the kernel's word. A default that lets calls through needs no help, and a tracer knows
+ * itself what to do. */
 static size_t make_stub(const struct fb_seccomp_spec *spec, struct sock_filter *out)
 {
-	uint32_t native = seccomp_arch_native(), action = spec->default_action & SECCOMP_RET_ACTION_FULL;
+	uint32_t native = seccomp_arch_native(),
+		 action = spec->default_action & SECCOMP_RET_ACTION_FULL;
 	size_t n = 0;
 
 	if (action == SCMP_ACT_ALLOW || action == SCMP_ACT_LOG || action == SECCOMP_RET_TRACE ||
@@ -262,10 +281,11 @@ static size_t make_stub(const struct fb_seccomp_spec *spec, struct sock_filter *
 	return n;
 }
 
-/* --- the program --------------------------------------------------------------------------------------------------------- */
+/* --- the program --- */
 
-static int export_program(scmp_filter_ctx context, const struct fb_seccomp_spec *spec, struct fb_arena *arena,
-			  struct fb_seccomp_program *ret_program, struct fb_error *err)
+static int export_program(scmp_filter_ctx context, const struct fb_seccomp_spec *spec,
+			  struct fb_arena *arena, struct fb_seccomp_program *ret_program,
+			  struct fb_error *err)
 {
 	fb_auto_close int fd = memfd_create("seccomp", MFD_CLOEXEC);
 	struct sock_filter stub[STUB_MAX], *filter;
@@ -284,11 +304,13 @@ static int export_program(scmp_filter_ctx context, const struct fb_seccomp_spec 
 	stub_length = make_stub(spec, stub);
 	length = stub_length + (size_t)bytes / sizeof(*filter);
 	if (length > BPF_MAXINSNS)
-		return fail(err, E2BIG, "seccomp", NULL, "the compiled filter is over the kernel's 4096 instructions");
+		return fail(err, E2BIG, "seccomp", NULL,
+			    "the compiled filter is over the kernel's 4096 instructions");
 	filter = fb_arena_alloc(arena, length * sizeof(*filter));
 	if (!filter)
 		return FB_FAIL(err, FB_STAGE_SECCOMP_COMPILE, "malloc", NULL);
-	/* Its jumps are relative and it begins by loading the architecture, so it can follow other code as it is. */
+	/* Its jumps are relative and it begins by loading the architecture, so it can follow other
+	 * code as it is. */
 	memcpy(filter, stub, stub_length * sizeof(*filter));
 	if (fb_read_all(fd, filter + stub_length, (size_t)bytes) != bytes)
 		return fail(err, EIO, "read", NULL, "the compiled filter is cut short");
@@ -297,14 +319,16 @@ static int export_program(scmp_filter_ctx context, const struct fb_seccomp_spec 
 	return 0;
 }
 
-static int set_attributes(scmp_filter_ctx context, const struct fb_seccomp_spec *spec, struct fb_error *err)
+static int set_attributes(scmp_filter_ctx context, const struct fb_seccomp_spec *spec,
+			  struct fb_error *err)
 {
 	size_t calls = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < spec->rule_count; i++)
 		calls += spec->rules[i].names.count;
-	/* The action for foreign architectures stays libseccomp's (kill the thread): what docker and runc give. */
+	/* The action for foreign architectures stays libseccomp's (kill the thread): what docker
+	 * and runc give. */
 	if (calls > TREE_FROM)
 		r = seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (r == 0)
@@ -319,7 +343,8 @@ static int compile(const struct fb_seccomp_spec *spec, struct fb_arena *arena,
 	int r;
 
 	if (spec->default_action == SCMP_ACT_NOTIFY)
-		return fail(err, EINVAL, "seccomp", NULL, "SCMP_ACT_NOTIFY can't be the default action");
+		return fail(err, EINVAL, "seccomp", NULL,
+			    "SCMP_ACT_NOTIFY can't be the default action");
 	if (spec->architecture_count > MAX_ARCHITECTURES)
 		return fail(err, E2BIG, "seccomp", NULL, "more than 16 architectures");
 	context = seccomp_init(spec->default_action);
@@ -332,13 +357,15 @@ static int compile(const struct fb_seccomp_spec *spec, struct fb_arena *arena,
 	}
 	r = set_attributes(context, spec, err);
 	for (size_t i = 0; r == 0 && i < spec->rule_count; i++)
-		if (spec->rules[i].action != spec->default_action) /* else libseccomp refuses the rule */
+		if (spec->rules[i].action !=
+		    spec->default_action) /* else libseccomp refuses the rule */
 			r = add_rule(context, &spec->rules[i], err);
 	return r < 0 ? r : export_program(context, spec, arena, ret_program, err);
 }
 
-int fb_seccomp_compile(const struct fb_seccomp_spec *spec, const char *cache, struct fb_arena *arena,
-		       struct fb_seccomp_program *ret_program, struct fb_error *err)
+int fb_seccomp_compile(const struct fb_seccomp_spec *spec, const char *cache,
+		       struct fb_arena *arena, struct fb_seccomp_program *ret_program,
+		       struct fb_error *err)
 {
 	struct fb_seccomp_program program = {.flags = spec->flags};
 	unsigned char key[FB_BLAKE2B_SIZE];

@@ -1,7 +1,8 @@
 /* A user string to numbers, by the texts of an image's /etc/passwd and /etc/group.
  *
- * The texts are an attacker's: they may hold NUL bytes, endless lines, or numbers that wrap to 0. Nothing is copied or allocated,
- * every field is a pointer and a length into the text; the child calls this after pivot_root.
+ * The texts are an attacker's: they may hold NUL bytes, endless lines, or numbers that wrap to 0.
+ * Nothing is copied or allocated, every field is a pointer and a length into the text; the child
+ * calls this after pivot_root.
  */
 #include "creds.h"
 
@@ -35,7 +36,8 @@ static struct slice cut(struct slice *rest, char separator)
 	return piece;
 }
 
-/* The next line with at least `least` fields, or false at the end. Fields that the line does not have are empty. */
+/* The next line with at least `least` fields, or false at the end. Fields that the line does not
+ * have are empty. */
 static bool next_entry(struct slice *text, struct slice *fields, size_t count, size_t least)
 {
 	while (text->length) {
@@ -48,7 +50,8 @@ static bool next_entry(struct slice *text, struct slice *fields, size_t count, s
 		for (size_t i = 0; i < count; i++) {
 			fields[i] = more ? cut(&line, ':') : (struct slice){line.at, 0};
 			found += more;
-			/* cut went over a separator: so another field, maybe an empty one, follows */
+			/* cut went over a separator: so another field, maybe an empty one, follows
+			 */
 			more = line.at > fields[i].at + fields[i].length;
 		}
 		if (found >= least)
@@ -65,7 +68,8 @@ static bool is_digits(struct slice text)
 	return text.length > 0;
 }
 
-/* Decimal digits only, and never a number that the kernel would cut to 32 bits (CVE-2024-40635: 2^32 ran as root). */
+/* Decimal digits only, and never a number that the kernel would cut to 32 bits (CVE-2024-40635:
+ * 2^32 ran as root). */
 static bool parse_id(struct slice text, uint32_t *ret_id)
 {
 	uint64_t value = 0;
@@ -91,14 +95,17 @@ static int classify(struct slice text, const char *whole, uint32_t *ret_id, stru
 		return 1;
 	}
 	if (text.at[0] == '-' || text.at[0] == '+')
-		return FB_FAIL_CODE(err, FB_STAGE_USER, EINVAL, "user", whole,
-				    "an id is decimal digits without a sign, a name does not begin with one");
+		return FB_FAIL_CODE(
+		    err, FB_STAGE_USER, EINVAL, "user", whole,
+		    "an id is decimal digits without a sign, a name does not begin with one");
 	if (text.length > 1 && text.at[0] == '0' && (text.at[1] == 'x' || text.at[1] == 'X'))
-		return FB_FAIL_CODE(err, FB_STAGE_USER, EINVAL, "user", whole, "an id is decimal digits, not hexadecimal");
+		return FB_FAIL_CODE(err, FB_STAGE_USER, EINVAL, "user", whole,
+				    "an id is decimal digits, not hexadecimal");
 	for (size_t i = 0; i < text.length; i++)
 		if ((unsigned char)text.at[i] <= ' ' || text.at[i] == 127 || text.at[i] == ':')
-			return FB_FAIL_CODE(err, FB_STAGE_USER, EINVAL, "user", whole,
-					    "write name, uid, name:group or uid:gid, without spaces");
+			return FB_FAIL_CODE(
+			    err, FB_STAGE_USER, EINVAL, "user", whole,
+			    "write name, uid, name:group or uid:gid, without spaces");
 	return 0;
 }
 
@@ -123,7 +130,8 @@ static int find_group(struct slice wanted, struct slice text, const char *whole,
 	int r;
 
 	if (!wanted.length)
-		return FB_FAIL_CODE(err, FB_STAGE_USER, EINVAL, "group", whole, "the group is empty");
+		return FB_FAIL_CODE(err, FB_STAGE_USER, EINVAL, "group", whole,
+				    "the group is empty");
 	r = classify(wanted, whole, &id, err);
 	if (r < 0)
 		return r;
@@ -141,8 +149,10 @@ static int find_group(struct slice wanted, struct slice text, const char *whole,
 	return 0;
 }
 
-/* The first entry of passwd with the name, or with the number when `by_id`: the first one wins, as for getpwnam. */
-static bool find_user(struct slice text, struct slice name, bool by_id, uint32_t uid, struct slice *fields)
+/* The first entry of passwd with the name, or with the number when `by_id`: the first one wins, as
+ * for getpwnam. */
+static bool find_user(struct slice text, struct slice name, bool by_id, uint32_t uid,
+		      struct slice *fields)
 {
 	uint32_t id;
 
@@ -152,8 +162,8 @@ static bool find_user(struct slice text, struct slice name, bool by_id, uint32_t
 	return false;
 }
 
-static int resolve_user(struct slice user, struct slice passwd, const char *whole, struct fb_user_answer *answer,
-			struct slice *ret_name, struct fb_error *err)
+static int resolve_user(struct slice user, struct slice passwd, const char *whole,
+			struct fb_user_answer *answer, struct slice *ret_name, struct fb_error *err)
 {
 	struct slice fields[PASSWD_FIELDS];
 	uint32_t uid = 0, gid;
@@ -179,7 +189,8 @@ static int resolve_user(struct slice user, struct slice passwd, const char *whol
 	answer->gid = gid;
 	*ret_name = fields[0];
 	/* A home that does not fit or hides a NUL is none, rather than another directory. */
-	if (fields[5].length < sizeof(answer->home) && !memchr(fields[5].at, '\0', fields[5].length))
+	if (fields[5].length < sizeof(answer->home) &&
+	    !memchr(fields[5].at, '\0', fields[5].length))
 		memcpy(answer->home, fields[5].at, fields[5].length);
 	return 0;
 }
@@ -204,9 +215,9 @@ static int add_memberships(struct slice name, struct slice text, struct fb_user_
 	return 0;
 }
 
-static int resolve_groups(const struct fb_user_request *request, struct slice group_part, bool has_group,
-			  struct slice name, struct slice text, struct fb_user_answer *answer,
-			  struct fb_error *err)
+static int resolve_groups(const struct fb_user_request *request, struct slice group_part,
+			  bool has_group, struct slice name, struct slice text,
+			  struct fb_user_answer *answer, struct fb_error *err)
 {
 	size_t added = request->group_add ? request->group_add->count : 0;
 	int r = 0;
@@ -228,9 +239,9 @@ static int resolve_groups(const struct fb_user_request *request, struct slice gr
 	return r;
 }
 
-int fb_creds_resolve(const struct fb_user_request *request, const char *passwd, size_t passwd_length,
-		     const char *group, size_t group_length, struct fb_user_answer *ret_answer,
-		     struct fb_error *err)
+int fb_creds_resolve(const struct fb_user_request *request, const char *passwd,
+		     size_t passwd_length, const char *group, size_t group_length,
+		     struct fb_user_answer *ret_answer, struct fb_error *err)
 {
 	const char *whole = request->user ? request->user : "";
 	struct slice rest = {whole, strlen(whole)};
@@ -242,7 +253,8 @@ int fb_creds_resolve(const struct fb_user_request *request, const char *passwd, 
 
 	r = resolve_user(user, (struct slice){passwd, passwd_length}, whole, &answer, &name, err);
 	if (r == 0)
-		r = resolve_groups(request, rest, has_group, name, (struct slice){group, group_length}, &answer, err);
+		r = resolve_groups(request, rest, has_group, name,
+				   (struct slice){group, group_length}, &answer, err);
 	if (r == 0)
 		*ret_answer = answer;
 	return r;

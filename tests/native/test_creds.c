@@ -34,7 +34,8 @@ static int resolve(const char *user, const struct fb_strv *add, struct fb_user_a
 {
 	struct fb_user_request request = {user, add};
 	struct fb_error err = {0};
-	int r = fb_creds_resolve(&request, passwd, sizeof(passwd) - 1, group, sizeof(group) - 1, answer, &err);
+	int r = fb_creds_resolve(&request, passwd, sizeof(passwd) - 1, group, sizeof(group) - 1,
+				 answer, &err);
 
 	if (r < 0) {
 		CHECK(err.code == -r && err.stage == FB_STAGE_USER && err.detail[0]);
@@ -55,8 +56,10 @@ static void expect(const char *user, uid_t uid, const char *home, const char *gr
 	}
 	for (size_t i = 0; i < answer.group_count; i++)
 		sprintf(got + strlen(got), "%s%u", i ? "," : "", answer.groups[i]);
-	if (answer.uid != uid || strcmp(answer.home, home) || strcmp(got, groups) || answer.gid != answer.groups[0]) {
-		fprintf(stderr, "'%s': uid %u home '%s' groups %s\n", user, answer.uid, answer.home, got);
+	if (answer.uid != uid || strcmp(answer.home, home) || strcmp(got, groups) ||
+	    answer.gid != answer.groups[0]) {
+		fprintf(stderr, "'%s': uid %u home '%s' groups %s\n", user, answer.uid, answer.home,
+			got);
 		failures++;
 	}
 }
@@ -74,11 +77,17 @@ static void refuse(const char *user, int code)
 
 static void test_users(void)
 {
-	static const char *const invalid[] = {"4294967295", "4294967296", "18446744073709551616", "-1", "+0", "0x0",
-					      "0X10", " 0", "0 ", "bob ", "a b", "\t", "0:-1", "0:+0", "0:4294967295",
-					      "0: 0", "bob:", "1:2:3", "::", "wrap", "minus", "plus", "nogid", "bob:bad",
+	static const char *const invalid[] = {"4294967295", "4294967296", "18446744073709551616",
+					      "-1",	    "+0",	  "0x0",
+					      "0X10",	    " 0",	  "0 ",
+					      "bob ",	    "a b",	  "\t",
+					      "0:-1",	    "0:+0",	  "0:4294967295",
+					      "0: 0",	    "bob:",	  "1:2:3",
+					      "::",	    "wrap",	  "minus",
+					      "plus",	    "nogid",	  "bob:bad",
 					      "7\n"};
-	static const char *const unknown[] = {"nobody", "short", "eve", "#eve", "bob:nogroup", "bob:cut", "ROOT"};
+	static const char *const unknown[] = {"nobody",	     "short",	"eve", "#eve",
+					      "bob:nogroup", "bob:cut", "ROOT"};
 
 	expect("", 0, "/root", "0");
 	expect("root", 0, "/root", "0");
@@ -135,7 +144,8 @@ static void test_hostile_texts(void)
 	CHECK(fb_creds_resolve(&request, NULL, 0, NULL, 0, &answer, &err) == -ENOENT);
 	request.user = "";
 	CHECK(fb_creds_resolve(&request, NULL, 0, NULL, 0, &answer, &err) == 0 && answer.uid == 0);
-	/* A very long line before the entry, a NUL in a name, a home with a NUL, a home too long. */
+	/* A very long line before the entry, a NUL in a name, a home with a NUL, a home too long.
+	 */
 	memset(text, 'x', size);
 	memcpy(text + size - 64, "\nbob\0:x:0:0::/:\nbob:x:5:6:\0:/h\0ome:\n", 37);
 	request.user = "bob";
@@ -143,11 +153,13 @@ static void test_hostile_texts(void)
 	CHECK(answer.uid == 5 && answer.gid == 6 && answer.home[0] == '\0');
 	memset(text, 'h', size);
 	memcpy(text, "bob:x:5:6::/", 12);
-	CHECK(fb_creds_resolve(&request, text, size, "", 0, &answer, &err) == 0 && answer.home[0] == '\0');
+	CHECK(fb_creds_resolve(&request, text, size, "", 0, &answer, &err) == 0 &&
+	      answer.home[0] == '\0');
 	/* In more groups than the answer holds: an error, never a cut list. */
 	for (size_t i = 0, at = 0; i < 300; i++)
 		at += (size_t)sprintf(text + at, "g%zu:x:%zu:bob\n", i, i + 100);
-	CHECK(fb_creds_resolve(&request, passwd, sizeof(passwd) - 1, text, strlen(text), &answer, &err) == -E2BIG);
+	CHECK(fb_creds_resolve(&request, passwd, sizeof(passwd) - 1, text, strlen(text), &answer,
+			       &err) == -E2BIG);
 	free(text);
 }
 
@@ -161,7 +173,8 @@ static void test_tables(void)
 	for (int i = 0; i <= 40; i++)
 		CHECK(fb_capability_number(fb_capability_name(i)) == i);
 	CHECK(!fb_capability_name(41) && !fb_capability_name(-1));
-	CHECK(fb_rlimit_number("RLIMIT_NOFILE") == RLIMIT_NOFILE && fb_rlimit_number("RLIMIT_RTTIME") == RLIMIT_RTTIME);
+	CHECK(fb_rlimit_number("RLIMIT_NOFILE") == RLIMIT_NOFILE &&
+	      fb_rlimit_number("RLIMIT_RTTIME") == RLIMIT_RTTIME);
 	CHECK(fb_rlimit_number("nofile") == -1 && fb_rlimit_number("RLIMIT_") == -1);
 }
 
@@ -177,17 +190,19 @@ static void status_of_self(char *text, size_t size)
 static int become(uid_t uid)
 {
 	const struct fb_capabilities caps = {
-		.bounding = 1 << 0 | 1 << 10 | UINT64_C(1) << 24 | UINT64_C(1) << 50, /* the last two are not held here */
-		.permitted = 1 << 0 | 1 << 10 | UINT64_C(1) << 24 | UINT64_C(1) << 50,
-		.effective = 1 << 0 | 1 << 10 | UINT64_C(1) << 24 | UINT64_C(1) << 50,
-		.inheritable = 1 << 10,
-		.ambient = 1 << 10 | 1 << 0, /* chown is not inheritable, so it can't be ambient */
+	    .bounding = 1 << 0 | 1 << 10 | UINT64_C(1) << 24 |
+			UINT64_C(1) << 50, /* the last two are not held here */
+	    .permitted = 1 << 0 | 1 << 10 | UINT64_C(1) << 24 | UINT64_C(1) << 50,
+	    .effective = 1 << 0 | 1 << 10 | UINT64_C(1) << 24 | UINT64_C(1) << 50,
+	    .inheritable = 1 << 10,
+	    .ambient = 1 << 10 | 1 << 0, /* chown is not inheritable, so it can't be ambient */
 	};
 	const gid_t groups[] = {1234, 77};
 	struct fb_error err = {0};
 	char status[4096];
 
-	if (fb_creds_drop_bounding(&caps, &err) < 0 || fb_creds_set_ids(uid, 1234, groups, 2, true, &err) < 0 ||
+	if (fb_creds_drop_bounding(&caps, &err) < 0 ||
+	    fb_creds_set_ids(uid, 1234, groups, 2, true, &err) < 0 ||
 	    fb_creds_set_capabilities(&caps, &err) < 0) {
 		fprintf(stderr, "%s %s: %d\n", err.call, err.path, err.code);
 		return 1;
@@ -197,9 +212,12 @@ static int become(uid_t uid)
 	CHECK(strstr(status, uid ? "Uid:\t4321\t4321\t4321\t4321\n" : "Uid:\t0\t0\t0\t0\n"));
 	CHECK(strstr(status, "Gid:\t1234\t1234\t1234\t1234\n"));
 	CHECK(strstr(status, "CapInh:\t0000000000000400\n"));
-	CHECK(strstr(status, "CapPrm:\t0000000000000401\n") || strstr(status, "CapPrm:\t0000000001000401\n"));
-	CHECK(strstr(status, "CapEff:\t0000000000000401\n") || strstr(status, "CapEff:\t0000000001000401\n"));
-	CHECK(strstr(status, "CapBnd:\t0000000000000401\n") || strstr(status, "CapBnd:\t0000000001000401\n"));
+	CHECK(strstr(status, "CapPrm:\t0000000000000401\n") ||
+	      strstr(status, "CapPrm:\t0000000001000401\n"));
+	CHECK(strstr(status, "CapEff:\t0000000000000401\n") ||
+	      strstr(status, "CapEff:\t0000000001000401\n"));
+	CHECK(strstr(status, "CapBnd:\t0000000000000401\n") ||
+	      strstr(status, "CapBnd:\t0000000001000401\n"));
 	CHECK(strstr(status, "CapAmb:\t0000000000000400\n"));
 	return failures;
 }
@@ -207,7 +225,8 @@ static int become(uid_t uid)
 static int limits(void)
 {
 	const struct fb_rlimit plain[] = {{RLIMIT_CORE, 0, 0}, {RLIMIT_NOFILE, 64, 128}};
-	const struct fb_rlimit more = {RLIMIT_NOFILE, UINT64_C(1) << 40, UINT64_C(1) << 40}; /* above fs.nr_open */
+	const struct fb_rlimit more = {RLIMIT_NOFILE, UINT64_C(1) << 40,
+				       UINT64_C(1) << 40}; /* above fs.nr_open */
 	const struct fb_rlimit wrong = {RLIMIT_NOFILE, 20, 10};
 	struct fb_error err = {0};
 	struct rlimit now;
@@ -217,7 +236,8 @@ static int limits(void)
 	CHECK(getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_cur == 64 && now.rlim_max == 128);
 	CHECK(fb_creds_set_rlimits(&more, 1, &clamped, &err) == 0 && clamped);
 	CHECK(getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_cur == 128 && now.rlim_max == 128);
-	CHECK(fb_creds_set_rlimits(&wrong, 1, &clamped, &err) == -EINVAL && err.stage == FB_STAGE_RLIMIT);
+	CHECK(fb_creds_set_rlimits(&wrong, 1, &clamped, &err) == -EINVAL &&
+	      err.stage == FB_STAGE_RLIMIT);
 	return failures;
 }
 

@@ -17,7 +17,8 @@
 #include "check.h"
 #include "seccomp.h"
 
-static const char *const denied[] = {"mount", "unshare", "keyctl", "personality", "socket", "clone3", "sethostname"};
+static const char *const denied[] = {"mount",  "unshare", "keyctl",	"personality",
+				     "socket", "clone3",  "sethostname"};
 
 static struct fb_strv names_of(struct fb_arena *arena, const char *const *items, size_t count)
 {
@@ -28,7 +29,8 @@ static struct fb_strv names_of(struct fb_arena *arena, const char *const *items,
 	return names;
 }
 
-/* Everything that libseccomp knows for this machine, but for `denied`: some 350 names, as docker's profile has. */
+/* Everything that libseccomp knows for this machine, but for `denied`: some 350 names, as docker's
+ * profile has. */
 static struct fb_strv allowed_names(struct fb_arena *arena)
 {
 	const char *items[600];
@@ -50,18 +52,22 @@ static struct fb_strv allowed_names(struct fb_arena *arena)
 
 static struct fb_seccomp_spec *docker_like(struct fb_arena *arena)
 {
-	static const char *const personality_name[] = {"personality"}, *const clone3_name[] = {"clone3"},
-				 *const socket_name[] = {"socket"}, *const hostname_name[] = {"sethostname"};
+	static const char *const personality_name[] = {"personality"},
+				 *const clone3_name[] = {"clone3"},
+				 *const socket_name[] = {"socket"},
+				 *const hostname_name[] = {"sethostname"};
 	static struct fb_seccomp_arg either[] = {{0, 0, 0, SCMP_CMP_EQ}, {0, 8, 0, SCMP_CMP_EQ}};
-	static struct fb_seccomp_arg both[] = {{0, 2, 0, SCMP_CMP_EQ}, {1, 0xf, 1, SCMP_CMP_MASKED_EQ}};
+	static struct fb_seccomp_arg both[] = {{0, 2, 0, SCMP_CMP_EQ},
+					       {1, 0xf, 1, SCMP_CMP_MASKED_EQ}};
 	static uint32_t architectures[] = {SCMP_ARCH_X86_64, SCMP_ARCH_X86, SCMP_ARCH_X32};
 	struct fb_seccomp_spec *spec = fb_arena_alloc(arena, sizeof(*spec));
 	struct fb_seccomp_rule rules[] = {
-		{allowed_names(arena), SCMP_ACT_ALLOW, NULL, 0},
-		{names_of(arena, personality_name, 1), SCMP_ACT_ALLOW, either, 2},
-		{names_of(arena, socket_name, 1), SCMP_ACT_ALLOW, both, 2},
-		{names_of(arena, clone3_name, 1), SCMP_ACT_ERRNO(ENOSYS), NULL, 0},
-		{names_of(arena, hostname_name, 1), SCMP_ACT_ERRNO(EPERM), NULL, 0}, /* the default: skipped */
+	    {allowed_names(arena), SCMP_ACT_ALLOW, NULL, 0},
+	    {names_of(arena, personality_name, 1), SCMP_ACT_ALLOW, either, 2},
+	    {names_of(arena, socket_name, 1), SCMP_ACT_ALLOW, both, 2},
+	    {names_of(arena, clone3_name, 1), SCMP_ACT_ERRNO(ENOSYS), NULL, 0},
+	    {names_of(arena, hostname_name, 1), SCMP_ACT_ERRNO(EPERM), NULL,
+	     0}, /* the default: skipped */
 	};
 
 	spec->default_action = SCMP_ACT_ERRNO(EPERM);
@@ -93,7 +99,10 @@ static int error_of_i386(int number)
 {
 	int r;
 
-	__asm__ volatile("int $0x80" : "=a"(r) : "a"(number), "b"(0), "c"(0), "d"(0) : "memory", "r8", "r9", "r10", "r11");
+	__asm__ volatile("int $0x80"
+			 : "=a"(r)
+			 : "a"(number), "b"(0), "c"(0), "d"(0)
+			 : "memory", "r8", "r9", "r10", "r11");
 	return r < 0 ? -r : 0;
 }
 #endif
@@ -162,7 +171,8 @@ static double milliseconds(void)
 	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-static void test_cache(struct fb_arena *arena, const struct fb_seccomp_spec *spec, const struct fb_seccomp_program *plain)
+static void test_cache(struct fb_arena *arena, const struct fb_seccomp_spec *spec,
+		       const struct fb_seccomp_program *plain)
 {
 	char parent[] = "/tmp/fastbox-test-seccomp-XXXXXX", cache[64], path[512];
 	struct fb_seccomp_program first, second, third;
@@ -178,18 +188,24 @@ static void test_cache(struct fb_arena *arena, const struct fb_seccomp_spec *spe
 	t1 = milliseconds();
 	CHECK(fb_seccomp_compile(spec, cache, arena, &second, &err) == 0);
 	t2 = milliseconds();
-	printf("compile %.2f ms, from the cache %.3f ms, %u instructions\n", t1 - t0, t2 - t1, first.length);
+	printf("compile %.2f ms, from the cache %.3f ms, %u instructions\n", t1 - t0, t2 - t1,
+	       first.length);
 	CHECK(equal(plain, &first) && equal(&first, &second));
 	CHECK(stat(cache, &after) == 0 && (after.st_mode & 07777) == 0700);
 	CHECK(only_entry(cache, path, sizeof(path), &before) == 1);
-	/* Each kind of damage: a changed byte, a cut end, an empty file. The entry is made anew (another inode). */
+	/* Each kind of damage: a changed byte, a cut end, an empty file. The entry is made anew
+	 * (another inode). */
 	for (int damage = 0; damage < 3; damage++) {
 		fd = open(path, O_WRONLY | O_CLOEXEC);
-		CHECK(fd >= 0 && (damage ? ftruncate(fd, damage == 1 ? before.st_size - 8 : 0) : (int)pwrite(fd, "x", 1, 500) - 1) == 0);
+		CHECK(fd >= 0 && (damage ? ftruncate(fd, damage == 1 ? before.st_size - 8 : 0)
+					 : (int)pwrite(fd, "x", 1, 500) - 1) == 0);
 		close(fd);
-		CHECK(fb_seccomp_compile(spec, cache, arena, &third, &err) == 0 && equal(plain, &third));
-		CHECK(only_entry(cache, path, sizeof(path), &after) == 1 && after.st_size == before.st_size);
-		CHECK(fb_seccomp_compile(spec, cache, arena, &third, &err) == 0 && equal(plain, &third));
+		CHECK(fb_seccomp_compile(spec, cache, arena, &third, &err) == 0 &&
+		      equal(plain, &third));
+		CHECK(only_entry(cache, path, sizeof(path), &after) == 1 &&
+		      after.st_size == before.st_size);
+		CHECK(fb_seccomp_compile(spec, cache, arena, &third, &err) == 0 &&
+		      equal(plain, &third));
 	}
 	/* Another profile must not meet this entry. */
 	spec->rules[3].names.items[0][0] = 'x';
@@ -206,7 +222,8 @@ static void test_refusals(struct fb_arena *arena)
 	static const char *const name[] = {"read"};
 	struct fb_seccomp_arg arg = {6, 0, 0, SCMP_CMP_EQ};
 	struct fb_seccomp_rule rule = {names_of(arena, name, 1), SCMP_ACT_ERRNO(1), &arg, 1};
-	struct fb_seccomp_spec spec = {.default_action = SCMP_ACT_ALLOW, .rules = &rule, .rule_count = 1};
+	struct fb_seccomp_spec spec = {
+	    .default_action = SCMP_ACT_ALLOW, .rules = &rule, .rule_count = 1};
 	struct fb_seccomp_program program = {.length = 7};
 	struct fb_error err = {0};
 
@@ -219,13 +236,15 @@ static void test_refusals(struct fb_arena *arena)
 	CHECK(fb_seccomp_compile(&spec, NULL, arena, &program, &err) == -EINVAL);
 	spec.default_action = SCMP_ACT_ALLOW;
 	spec.rule_count = 0;
-	CHECK(fb_seccomp_compile(&spec, "/nonexistent/cache", arena, &program, &err) == 0 && program.length > 0);
+	CHECK(fb_seccomp_compile(&spec, "/nonexistent/cache", arena, &program, &err) == 0 &&
+	      program.length > 0);
 }
 
 static void test_digest(void)
 {
 	/* Python: hashlib.blake2b(b"abc", digest_size=32), and of 1000 bytes "a" fed in pieces. */
-	static const unsigned char abc[4] = {0xbd, 0xdd, 0x81, 0x3c}, many[4] = {0xe0, 0x0b, 0x0d, 0xdb};
+	static const unsigned char abc[4] = {0xbd, 0xdd, 0x81, 0x3c},
+				   many[4] = {0xe0, 0x0b, 0x0d, 0xdb};
 	unsigned char digest[FB_BLAKE2B_SIZE];
 	struct fb_blake2b hash;
 
