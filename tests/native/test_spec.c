@@ -27,7 +27,7 @@ static const struct {
 	{"[]", "", "must be a JSON object"},
 	{"{\"a\":1", "", "the JSON ends too early"},
 	{"{} x", "", NULL},
-	{"{'a':1}", "", NULL},
+	{"{a:1}", "", NULL},
 	{"{\"a\":\"\xff\"}", "", NULL},
 	{"{}", ".ociVersion", "is missing"},
 	{"{\"ociVersion\":\"2.0\"}", ".ociVersion", "must be 1.x"},
