@@ -1,0 +1,447 @@
+#include "tar_place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "cleanup.h"
+#include "sys.h"
+#include "tar_extract.h"
+
+#define IN_ROOT (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
+#define ONE_STEP (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)
+#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+int fb_place_fail(struct fb_place *place, int line, const char *call, int code, const char *detail)
+{
+	char safe[FB_TAR_SAFE_SIZE];
+
+	return fb_fail_code(place->err, FB_STAGE_TAR, line, code ? code : EIO, call,
+			    fb_tar_safe_name(place->entry, safe), detail);
+}
+
+int fb_place_open(struct fb_place *ret_place, int root_fd, bool layer, const int *lower,
+		  size_t lower_count, struct fb_error *err)
+{
+	/* A descriptor of our own: the caller's may be O_PATH, with which nothing can be changed.
+	 */
+	int root = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0)
+		return FB_FAIL(err, FB_STAGE_TAR, "openat", ".");
+	ret_place->root = root;
+	ret_place->layer = layer;
+	ret_place->lower = lower;
+	ret_place->lower_count = lower_count;
+	ret_place->parent = -1;
+	ret_place->parent_stale = false;
+	ret_place->times = NULL;
+	ret_place->entry = NULL;
+	ret_place->err = err;
+	return 0;
+}
+
+int fb_place_finish(struct fb_place *place)
+{
+	return fb_meta_apply_deferred(place);
+}
+
+void fb_place_close(struct fb_place *place)
+{
+	fb_cleanup_fd(&place->parent);
+	fb_cleanup_fd(&place->root);
+	if (place->times)
+		fclose(place->times);
+	place->times = NULL;
+}
+
+int fb_place_spot(struct fb_place *place, const char *name, struct fb_spot *ret_spot)
+{
+	size_t used = 0;
+
+	ret_spot->parent[0] = ret_spot->leaf[0] = '\0';
+	for (;;) {
+		size_t before = strlen(ret_spot->leaf), length;
+
+		name += strspn(name, "/");
+		length = strcspn(name, "/");
+		if (length == 0)
+			return 0;
+		if (length == 1 && name[0] == '.') {
+			name++;
+			continue;
+		}
+		if (length == 2 && name[0] == '.' && name[1] == '.')
+			return PLACE_FAIL(place, "tar", EXDEV,
+					  "a name with \"..\" could leave the root");
+		/* What is longer than a path can be could never be opened by its name again. */
+		if (length > NAME_MAX || used + before + length + 3 > PATH_MAX)
+			return PLACE_FAIL(place, "tar", ENAMETOOLONG, NULL);
+		if (before) { /* what was the last component is one more parent */
+			if (used)
+				ret_spot->parent[used++] = '/';
+			memcpy(ret_spot->parent + used, ret_spot->leaf, before + 1);
+			used += before;
+		}
+		memcpy(ret_spot->leaf, name, length);
+		ret_spot->leaf[length] = '\0';
+		name += length;
+	}
+}
+
+static bool is_whiteout(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
+}
+
+/* Mode, owner and times of the directory `path` in the layers below, so that a parent that the
+ * archive does not list looks as before. */
+static bool find_lower(const struct fb_place *place, const char *path, struct stat *ret_st)
+{
+	for (size_t i = 0; i < place->lower_count; i++) {
+		fb_auto_close int fd =
+		    fb_openat2(place->lower[i], path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, IN_ROOT);
+
+		if (fd >= 0)
+			return fstat(fd, ret_st) == 0 && S_ISDIR(ret_st->st_mode);
+		if (errno != ENOENT)
+			return false;
+	}
+	return false;
+}
+
+/* A parent that no entry has made (yet). `prefix` is its path, `name` the last part of it. */
+static int make_parent(struct fb_place *place, int above, const char *prefix, const char *name,
+		       bool opaque)
+{
+	fb_auto_close int fd = -1;
+	struct stat st;
+	int r = 0;
+
+	if (mkdirat(above, name, 0755) < 0)
+		return PLACE_FAIL(place, "mkdirat", errno, NULL);
+	fd = fb_openat2(above, name, OPEN_DIRECTORY, 0, ONE_STEP);
+	if (fd < 0)
+		return PLACE_FAIL(place, "openat2", errno, NULL);
+	if (!opaque && find_lower(place, prefix, &st)) {
+		const struct timespec times[2] = {st.st_atim, st.st_mtim};
+
+		if (fchown(fd, st.st_uid, st.st_gid) < 0 || fchmod(fd, st.st_mode & 07777) < 0)
+			return PLACE_FAIL(place, "fchown", errno, NULL);
+		r = fb_meta_defer(place, fd, "", prefix, times);
+	} else if (fchmod(fd, 0755) < 0) { /* whatever the umask */
+		return PLACE_FAIL(place, "fchmod", errno, NULL);
+	}
+	if (r == 0 && opaque)
+		r = fb_meta_opaque(place, fd);
+	return r < 0 ? r : fb_steal_fd(&fd);
+}
+
+/* From the directory `above` to its entry `name`, which is a directory, a link to one, or made. */
+static int step(struct fb_place *place, int above, const char *prefix, const char *name)
+{
+	int fd =
+	    fb_openat2(above, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, ONE_STEP);
+	struct stat st;
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT)
+		return make_parent(place, above, prefix, name, false);
+	if (errno != ENOTDIR && errno != ELOOP)
+		return PLACE_FAIL(place, "openat2", errno, NULL);
+	if (fstatat(above, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return PLACE_FAIL(place, "fstatat", errno, NULL);
+	if (S_ISLNK(st.st_mode)) {
+		fd = fb_openat2(place->root, prefix, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, IN_ROOT);
+		return fd >= 0 ? fd
+			       : PLACE_FAIL(place, "openat2", errno,
+					    "a parent is a symbolic link to no directory here");
+	}
+	if (!place->layer || !is_whiteout(&st))
+		return PLACE_FAIL(place, "openat2", ENOTDIR, "a parent is not a directory");
+	/* Removed below and made anew here: nothing of the old directory may show through. */
+	if (unlinkat(above, name, 0) < 0)
+		return PLACE_FAIL(place, "unlinkat", errno, NULL);
+	return make_parent(place, above, prefix, name, true);
+}
+
+/* The slow way, taken when a parent is missing: one component at a time. */
+static int walk_parents(struct fb_place *place, const char *path)
+{
+	fb_auto_close int at = fcntl(place->root, F_DUPFD_CLOEXEC, 3);
+	char prefix[PATH_MAX];
+	size_t begin = 0, end = 0;
+
+	if (at < 0)
+		return PLACE_FAIL(place, "fcntl", errno, NULL);
+	for (;;) {
+		int next;
+
+		end = begin + strcspn(path + begin, "/");
+		memcpy(prefix, path, end);
+		prefix[end] = '\0';
+		next = step(place, at, prefix, prefix + begin);
+		if (next < 0)
+			return next;
+		close(at);
+		at = next;
+		if (path[end] == '\0')
+			return fb_steal_fd(&at);
+		begin = end + 1;
+	}
+}
+
+/* The caller's to use until the next call, not to close. */
+static int open_parent(struct fb_place *place, const char *path)
+{
+	int fd;
+
+	if (*path == '\0')
+		return place->root;
+	if (place->parent >= 0 && !place->parent_stale && strcmp(path, place->parent_name) == 0)
+		return place->parent;
+	fb_cleanup_fd(&place->parent);
+	place->parent_stale = false;
+	fd = fb_openat2(place->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, IN_ROOT);
+	if (fd < 0 && errno == ENOSYS)
+		return PLACE_FAIL(place, "openat2", ENOSYS, "unpacking needs Linux 5.6 or newer");
+	if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
+		return PLACE_FAIL(place, "openat2", errno, NULL);
+	if (fd < 0)
+		fd = walk_parents(place, path);
+	if (fd < 0)
+		return fd;
+	place->parent = fd;
+	strcpy(place->parent_name, path);
+	return fd;
+}
+
+/* Take away what has the name, whatever it is. */
+static int clear(struct fb_place *place, int parent, const char *leaf)
+{
+	place->parent_stale = true;
+	if (unlinkat(parent, leaf, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return PLACE_FAIL(place, "unlinkat", errno, NULL);
+	return fb_remove_tree(parent, leaf, place->err);
+}
+
+/* A directory that takes the place of something else of the same layer hides what lies below, as
+ * that did. */
+static int make_directory(struct fb_place *place, int parent, const char *leaf, bool *ret_opaque)
+{
+	struct stat st;
+	int r;
+
+	*ret_opaque = false;
+	if (mkdirat(parent, leaf, 0700) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return PLACE_FAIL(place, "mkdirat", errno, NULL);
+	if (fstatat(parent, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return PLACE_FAIL(place, "fstatat", errno, NULL);
+	if (S_ISDIR(st.st_mode))
+		return 0;
+	r = clear(place, parent, leaf);
+	if (r == 0 && mkdirat(parent, leaf, 0700) < 0)
+		return PLACE_FAIL(place, "mkdirat", errno, NULL);
+	*ret_opaque = place->layer;
+	return r;
+}
+
+int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
+		       const struct fb_tar_entry *entry)
+{
+	const struct timespec times[2] = {entry->atime, entry->mtime};
+	fb_auto_close int fd = -1;
+	bool opaque = false;
+	int parent, r;
+
+	if (fb_spot_is_root(spot)) {
+		r = fb_meta_fd(place, place->root, entry);
+		return r < 0 ? r : fb_meta_defer(place, place->root, "", "", times);
+	}
+	parent = open_parent(place, spot->parent);
+	if (parent < 0)
+		return parent;
+	r = make_directory(place, parent, spot->leaf, &opaque);
+	if (r < 0)
+		return r;
+	fd = fb_openat2(parent, spot->leaf, OPEN_DIRECTORY, 0, ONE_STEP);
+	if (fd < 0)
+		return PLACE_FAIL(place, "openat2", errno, NULL);
+	r = fb_meta_fd(place, fd, entry);
+	if (r == 0 && opaque)
+		r = fb_meta_opaque(place, fd);
+	if (r == 0)
+		r = fb_meta_defer(place, fd, spot->parent, spot->leaf, times);
+	return r;
+}
+
+int fb_place_file(struct fb_place *place, const struct fb_spot *spot, int *ret_fd)
+{
+	/* Nobody else reaches the store (0700), so the mode may come last. */
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int parent = open_parent(place, spot->parent), fd, r;
+
+	if (parent < 0)
+		return parent;
+	fd = openat(parent, spot->leaf, flags, 0644);
+	if (fd < 0 && errno == EEXIST) {
+		r = clear(place, parent, spot->leaf);
+		if (r < 0)
+			return r;
+		fd = openat(parent, spot->leaf, flags, 0644);
+	}
+	if (fd < 0)
+		return PLACE_FAIL(place, "openat", errno, NULL);
+	*ret_fd = fd;
+	return 0;
+}
+
+/* The file that a hard link names: it must be of this root, and no directory. */
+static int check_target(struct fb_place *place, int from, const struct fb_spot *target, int parent,
+			const char *leaf)
+{
+	struct stat st, from_st, parent_st;
+
+	if (fstatat(from, target->leaf, &st, AT_SYMLINK_NOFOLLOW) < 0 || is_whiteout(&st))
+		return PLACE_FAIL(place, "linkat", ENOENT,
+				  "the target of the hard link is not in this layer");
+	if (S_ISDIR(st.st_mode))
+		return PLACE_FAIL(place, "linkat", EISDIR,
+				  "the target of the hard link is a directory");
+	if (fstat(from, &from_st) < 0 || fstat(parent, &parent_st) < 0)
+		return PLACE_FAIL(place, "fstat", errno, NULL);
+	if (from_st.st_ino == parent_st.st_ino && strcmp(target->leaf, leaf) == 0)
+		return PLACE_FAIL(place, "linkat", EINVAL, "a hard link to itself");
+	return 0;
+}
+
+int fb_place_link(struct fb_place *place, const struct fb_spot *spot, const char *target_name)
+{
+	fb_auto_close int opened = -1;
+	struct fb_spot target;
+	int parent, from, r = fb_place_spot(place, target_name, &target);
+
+	if (r < 0)
+		return r;
+	if (fb_spot_is_root(&target))
+		return PLACE_FAIL(place, "linkat", EISDIR,
+				  "the target of the hard link is a directory");
+	parent = open_parent(place, spot->parent);
+	if (parent < 0)
+		return parent;
+	if (strcmp(target.parent, spot->parent) == 0) {
+		from = parent;
+	} else {
+		from = opened = fb_openat2(place->root, *target.parent ? target.parent : ".",
+					   O_PATH | O_DIRECTORY | O_CLOEXEC, 0, IN_ROOT);
+		if (from < 0)
+			return PLACE_FAIL(place, "openat2", errno,
+					  "the target of the hard link is not in this layer");
+	}
+	r = check_target(place, from, &target, parent, spot->leaf);
+	if (r < 0)
+		return r;
+	r = linkat(from, target.leaf, parent, spot->leaf, 0);
+	if (r < 0 && errno == EEXIST) {
+		r = clear(place, parent, spot->leaf);
+		if (r < 0)
+			return r;
+		r = linkat(from, target.leaf, parent, spot->leaf, 0);
+	}
+	return r < 0 ? PLACE_FAIL(place, "linkat", errno, NULL) : 0;
+}
+
+int fb_place_symlink(struct fb_place *place, const struct fb_spot *spot,
+		     const struct fb_tar_entry *entry)
+{
+	int parent = open_parent(place, spot->parent), r;
+
+	if (parent < 0)
+		return parent;
+	r = symlinkat(entry->link, parent, spot->leaf);
+	if (r < 0 && errno == EEXIST) {
+		r = clear(place, parent, spot->leaf);
+		if (r < 0)
+			return r;
+		r = symlinkat(entry->link, parent, spot->leaf);
+	}
+	if (r < 0)
+		return PLACE_FAIL(place, "symlinkat", errno, NULL);
+	return fb_meta_at(place, parent, spot->leaf, entry);
+}
+
+static int make_node(struct fb_place *place, int parent, const char *leaf, mode_t mode,
+		     dev_t device)
+{
+	int r = mknodat(parent, leaf, mode, device);
+
+	if (r < 0 && errno == EEXIST) {
+		r = clear(place, parent, leaf);
+		if (r < 0)
+			return r;
+		r = mknodat(parent, leaf, mode, device);
+	}
+	return r < 0 ? PLACE_FAIL(place, "mknodat", errno, NULL) : 0;
+}
+
+int fb_place_node(struct fb_place *place, const struct fb_spot *spot,
+		  const struct fb_tar_entry *entry)
+{
+	mode_t type = entry->type == FB_TAR_CHAR       ? S_IFCHR
+		      : entry->type == FB_TAR_BLOCKDEV ? S_IFBLK
+						       : S_IFIFO;
+	dev_t device = type == S_IFIFO ? 0 : makedev(entry->major, entry->minor);
+	int parent, r;
+
+	if (type == S_IFCHR && device == 0)
+		return PLACE_FAIL(place, "mknodat", EINVAL,
+				  "a character device 0:0 would hide what lies below it");
+	parent = open_parent(place, spot->parent);
+	if (parent < 0)
+		return parent;
+	r = make_node(place, parent, spot->leaf, type | 0600, device);
+	return r < 0 ? r : fb_meta_at(place, parent, spot->leaf, entry);
+}
+
+static int make_opaque(struct fb_place *place, int parent, const char *leaf)
+{
+	fb_auto_close int fd = fb_openat2(parent, leaf, OPEN_DIRECTORY, 0, ONE_STEP);
+
+	return fd < 0 ? PLACE_FAIL(place, "openat2", errno, NULL) : fb_meta_opaque(place, fd);
+}
+
+int fb_place_whiteout(struct fb_place *place, const struct fb_spot *spot)
+{
+	int parent = open_parent(place, spot->parent);
+	struct stat st;
+
+	if (parent < 0)
+		return parent;
+	if (mknodat(parent, spot->leaf, S_IFCHR, 0) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return PLACE_FAIL(place, "mknodat", errno, NULL);
+	if (fstatat(parent, spot->leaf, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return PLACE_FAIL(place, "fstatat", errno, NULL);
+	return S_ISDIR(st.st_mode) ? make_opaque(place, parent, spot->leaf) : 0;
+}
+
+int fb_place_opaque(struct fb_place *place, const struct fb_spot *spot)
+{
+	/* The directory may have no entry of its own, so it is opened as the parent of what it
+	 * hides. */
+	char path[PATH_MAX + NAME_MAX + 2];
+	int fd;
+
+	if (fb_spot_is_root(spot))
+		return fb_meta_opaque(place, place->root);
+	snprintf(path, sizeof(path), "%s%s%s", spot->parent, *spot->parent ? "/" : "", spot->leaf);
+	fd = open_parent(place, path);
+	return fd < 0 ? fd : make_opaque(place, fd, ".");
+}

@@ -1,0 +1,86 @@
+/* Entries of an archive as files below one root. Hostile names and links end here.
+ *
+ * How a name is resolved. The parents of an entry: openat2 with RESOLVE_IN_ROOT, so that a symbolic
+ * link that the layer brought leads where it would lead inside the container, never out (a chroot,
+ * as docker does it); magic links and mounts are refused. A single component on the way:
+ * RESOLVE_BENEATH and no link at all. The last component is never followed: O_EXCL, mkdirat,
+ * symlinkat, linkat and mknodat make something new, or fail with EEXIST and then what is in the way
+ * is removed first. So nothing that exists is ever opened for writing, and nodes are never opened.
+ * The target of a hard link is a parent resolved as above and a last component that is not
+ * followed.
+ */
+#ifndef FB_TAR_PLACE_H
+#define FB_TAR_PLACE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "error.h"
+#include "tar_read.h"
+
+struct fb_spot { /* where an entry belongs: "", "" is the root itself */
+	char parent[PATH_MAX];
+	char leaf[NAME_MAX + 1];
+};
+
+struct fb_place {
+	int root;
+	bool layer; /* what replaces something of this layer also hides what lies below it */
+	const int *lower;
+	size_t lower_count;
+	/* Archives list one directory after the other, so the last parent saves nearly every
+	 * lookup. */
+	int parent;
+	bool parent_stale; /* something was removed: the name may mean another directory now */
+	char parent_name[PATH_MAX];
+	FILE *times;	   /* of directories, set when nothing is written into them any more */
+	const char *entry; /* the name in the archive, for errors */
+	struct fb_error *err;
+};
+
+int fb_place_open(struct fb_place *ret_place, int root_fd, bool layer, const int *lower,
+		  size_t lower_count, struct fb_error *err);
+/* Set the times of the directories. */
+int fb_place_finish(struct fb_place *place);
+void fb_place_close(struct fb_place *place);
+
+/* A name of the archive as a spot: leading slashes, "." and empty components dropped; ".." is
+ * refused. */
+int fb_place_spot(struct fb_place *place, const char *name, struct fb_spot *ret_spot);
+static inline bool fb_spot_is_root(const struct fb_spot *spot)
+{
+	return spot->leaf[0] == '\0';
+}
+
+int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
+		       const struct fb_tar_entry *entry);
+/* A new empty file, open for writing; fb_meta_fd is due when it is written. */
+int fb_place_file(struct fb_place *place, const struct fb_spot *spot, int *ret_fd);
+int fb_place_link(struct fb_place *place, const struct fb_spot *spot, const char *target);
+int fb_place_symlink(struct fb_place *place, const struct fb_spot *spot,
+		     const struct fb_tar_entry *entry);
+int fb_place_node(struct fb_place *place, const struct fb_spot *spot,
+		  const struct fb_tar_entry *entry);
+/* `spot` is what disappears. What this layer itself has there stays: only lower layers are hidden.
+ */
+int fb_place_whiteout(struct fb_place *place, const struct fb_spot *spot);
+/* `spot` is the directory's own. */
+int fb_place_opaque(struct fb_place *place, const struct fb_spot *spot);
+
+/* Owner, mode, extended attributes and, for what is no directory, times; in this order: chown
+ * clears setuid bits and capabilities, and everything changes the times. */
+int fb_meta_fd(struct fb_place *place, int fd, const struct fb_tar_entry *entry);
+int fb_meta_at(struct fb_place *place, int parent, const char *leaf,
+	       const struct fb_tar_entry *entry);
+int fb_meta_opaque(struct fb_place *place, int fd);
+int fb_meta_defer(struct fb_place *place, int fd, const char *parent, const char *leaf,
+		  const struct timespec times[2]);
+int fb_meta_apply_deferred(struct fb_place *place);
+
+int fb_place_fail(struct fb_place *place, int line, const char *call, int code, const char *detail);
+#define PLACE_FAIL(place, call, code, detail)                                                      \
+	fb_place_fail((place), __LINE__, (call), (code), (detail))
+
+#endif
