@@ -1,4 +1,4 @@
-"""Images on a real store, as root: load, import, names, removal; hostile and broken archives; crashes and races."""
+"""Images on a real store, as root: load, import, removal; hostile archives; crashes and races."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 from archives import (
-    CONFIG,
     INDEX,
     MANIFEST,
     blob,
@@ -86,7 +85,9 @@ def tree(root: Root) -> list[str]:
     """Every path of the store, so that nothing half-done goes unseen."""
     found = []
     for directory, names, files in os.walk(root.store):
-        found += [os.path.relpath(os.path.join(directory, name), root.store) for name in names + files]
+        found += [
+            os.path.relpath(os.path.join(directory, name), root.store) for name in names + files
+        ]
     return sorted(found)
 
 
@@ -147,7 +148,9 @@ def test_nested_index_picks_this_platform(images: Images) -> None:
     members: dict[str, Any] = {"oci-layout": b"{}"}
     entries = []
     for architecture in ("arm64", "amd64"):
-        parts = oci_archive([BASE, TOP] if architecture == "amd64" else [TOP], "", architecture=architecture)
+        parts = oci_archive(
+            [BASE, TOP] if architecture == "amd64" else [TOP], "", architecture=architecture
+        )
         entry = json.loads(parts.pop("index.json"))["manifests"][0]
         entries.append(entry | {"platform": {"os": "linux", "architecture": architecture}})
         members |= parts
@@ -221,7 +224,7 @@ def test_120_layers(images: Images) -> None:
 def test_remove_gives_everything_back(root: Root, images: Images) -> None:
     before = tree(root)
     load(images, docker_archive([BASE, TOP], ["a:1"]))
-    id_ = images.resolve("a").id if False else images.resolve("a:1").id
+    id_ = images.resolve("a:1").id
     lines = images.remove("a:1")
     assert lines[:2] == ["Untagged: a:1", f"Deleted: {id_}"]
     assert len(lines) == 4
@@ -244,7 +247,11 @@ def test_several_names(images: Images) -> None:
         images.remove(id_)
     assert images.remove("a:1") == ["Untagged: a:1"]
     images.tag("b:1", "c:1")
-    assert images.remove(id_[7:19], force=True)[:3] == ["Untagged: b:1", "Untagged: c:1", f"Deleted: {id_}"]
+    assert images.remove(id_[7:19], force=True)[:3] == [
+        "Untagged: b:1",
+        "Untagged: c:1",
+        f"Deleted: {id_}",
+    ]
     assert images.list() == []
 
 
@@ -348,17 +355,23 @@ def tampered(which: str) -> dict[str, Any]:
 def member_as(kind: str, which: str) -> dict[str, Any]:
     members = docker_archive([BASE], ["a:1"])
     name = config_name(members) if which == "config" else "0/layer.tar"
-    target = {"symlink out": "../../../../../../etc/passwd", "absolute symlink": "/etc/passwd", "loop": name}
+    target = {
+        "symlink out": "../../../../../../etc/passwd",
+        "absolute symlink": "/etc/passwd",
+        "loop": name,
+    }
     if kind == "fifo":
         return members | {name: link(name, "", tarfile.FIFOTYPE)}
-    return members | {name: link(name, os.path.basename(target[kind]) if kind == "loop" else target[kind])}
+    return members | {
+        name: link(name, os.path.basename(target[kind]) if kind == "loop" else target[kind])
+    }
 
 
 def cycle() -> dict[str, Any]:
-    """Indexes cannot name themselves by digest, but many can name the same few: each is visited once."""
+    """Sixteen times the same index, six levels deep: each digest is visited once."""
     members: dict[str, Any] = {"oci-layout": b"{}"}
     level = [index_of()]
-    for depth in range(7):
+    for depth in range(6):
         entries = [descriptor(INDEX, data) for data in level] * 16
         level = [index_of(*entries, descriptor(INDEX, b"x" * depth, platform={"os": "x"}))]
         members |= blob(level[0])
@@ -376,9 +389,7 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def wrong_diff_ids(ids: list[str]) -> dict[str, Any]:
-    return docker_archive(
-        [BASE, TOP], ["a:1"], rootfs={"type": "layers", "diff_ids": ids}
-    )
+    return docker_archive([BASE, TOP], ["a:1"], rootfs={"type": "layers", "diff_ids": ids})
 
 
 BROKEN = {
@@ -423,23 +434,36 @@ BROKEN = {
     "manifest too large": (oci_with_entry(size=5 << 20), SizeMismatch),
     "manifest of another type": (oci_with_entry(mediaType=INDEX), InvalidSpec),
     "manifest of no type": (oci_with_entry(mediaType="text/plain"), InvalidSpec),
-    "entry with a digest as a path": (oci_with_entry(digest="sha256:../../../../../etc/passwd"), InvalidSpec),
-    "name refused": (oci_with_entry(annotations={"org.opencontainers.image.ref.name": "a b"}), InvalidReference),
+    "entry with a digest as a path": (
+        oci_with_entry(digest="sha256:../../../../../etc/passwd"),
+        InvalidSpec,
+    ),
+    "name refused": (
+        oci_with_entry(annotations={"org.opencontainers.image.ref.name": "a b"}),
+        InvalidReference,
+    ),
     "manifests and layers": (oci_with_manifest(manifests=[]), InvalidSpec),
     "media types disagree": (oci_with_manifest(mediaType=INDEX), InvalidSpec),
     "layer not in the archive": (
-        oci_with_manifest(layers=[
-            descriptor("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", b"x", urls=["http://127.0.0.1:1/"])
-        ]),
+        oci_with_manifest(
+            layers=[
+                descriptor(
+                    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+                    b"x",
+                    urls=["http://127.0.0.1:1/"],
+                )
+            ]
+        ),
         IntegrityError,
     ),
     "not an image": (oci_with_manifest(config=descriptor("application/wasm", b"x")), InvalidSpec),
-    "16^7 manifests": (cycle(), Unsupported),
+    "16^6 manifests": (cycle(), Unsupported),
     "nested too deep": (nested(9), ResourceExhausted),
     "too many entries": (
-        {"index.json": index_of(*[descriptor(MANIFEST, b"x")] * 10_001)}, ResourceExhausted,
+        {"index.json": index_of(*[descriptor(MANIFEST, b"x")] * 10_001)},
+        ResourceExhausted,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -636,4 +660,3 @@ def test_a_config_of_the_seldom_kind(images: Images) -> None:
     load(images, members | {"index.json": index_of(descriptor(MANIFEST, manifest))})
     (info,) = images.list()
     assert images.resolve(info.id).cmd == ("one",)
-    assert CONFIG

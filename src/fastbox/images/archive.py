@@ -116,13 +116,16 @@ class Archive:
 
     def stage(self, name: str) -> str:
         """A member in the work directory: a hard link where the archive is ours, else a copy."""
-        path = os.path.join(self._work.directory("members"), os.urandom(8).hex())
+        name_here = os.urandom(8).hex()
+        path = os.path.join(self._work.directory("members"), name_here)
         fd = self.open(name)
         try:
             if self._owned:
                 os.fchmod(fd, 0o600)
                 os.fchown(fd, 0, 0)
-                os.link(f"/proc/self/fd/{fd}", path, follow_symlinks=True)
+                # Only with a directory's descriptor does Python call linkat, which can follow.
+                work = self._work.fd
+                os.link(f"/proc/self/fd/{fd}", f"members/{name_here}", dst_dir_fd=work)
             else:
                 _copy(fd, path)
         finally:

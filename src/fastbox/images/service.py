@@ -146,9 +146,12 @@ class Images:
             ImageNotFound: There is no source.
             InvalidReference: The target breaks the grammar.
         """
+        from fastbox.store.lease import hold
+
         name = str(parse_tagged(target))
-        ref = self._find(source)
-        self._refs.assign(ref.replace(reference=name, time=clock.now()), familiar=familiar)
+        with hold(self._root):  # what was found can't be swept before it has the name
+            ref = self._find(source).replace(reference=name, time=clock.now())
+            self._refs.assign(ref, familiar=familiar)
 
     def remove(
         self,

@@ -19,6 +19,7 @@ from fastbox.errors import (
     ResourceExhausted,
     SizeMismatch,
     UnsafePath,
+    Unsupported,
     os_error,
 )
 from fastbox.store.content import digest_of, hex_of, is_hex64
@@ -77,9 +78,10 @@ class Layers:
     def get(self, chain_id: str) -> Layer | None:
         """What is known of a layer; None when it is absent, or damaged and so as good as absent."""
         try:
-            return _read_layer(self.path(chain_id))
+            layer = _read_layer(self.path(chain_id))
         except (ValueError, NotADirectoryError):
             return None
+        return layer if os.path.isdir(self.tree(chain_id)) else None
 
     def stage(
         self, work: Work, chain_id: str, diff_id: str, fd: int, packed: Descriptor | None
@@ -203,20 +205,38 @@ def _check_packed(digest: str, size: int, packed: Descriptor | None) -> None:
         raise DigestMismatch("the content is not what its digest says", where=packed.digest)
 
 
-_BAD_ARCHIVE = (errno.EBADMSG, errno.EINVAL, errno.EPROTO, errno.ENODATA, errno.EILSEQ, errno.EIO)
-_TOO_MUCH = (errno.EFBIG, errno.EOVERFLOW, errno.E2BIG)
+_DAMAGED = (errno.EBADMSG, errno.EINVAL)
+_TOO_MUCH = (errno.EFBIG, errno.ENAMETOOLONG)
+_ASTRAY = (
+    errno.EXDEV,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.ELOOP,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.EMLINK,
+)
 
 
 def archive_error(error: OSError, doing: str, directory: str) -> FastboxError:
-    """The tree's class for a failed extraction; `where` is the archive's member, if any."""
-    if not isinstance(error, _native.NativeError) or error.errno in (errno.ENOSPC, errno.EDQUOT):
+    """The tree's class for a failed extraction; `where` is the archive's member, if any.
+
+    Args:
+        error: What native code or the kernel said.
+        doing: What was attempted, for the message.
+        directory: Where it was written, for failures that are the host's.
+    """
+    if not isinstance(error, _native.NativeError):
         return os_error(error, doing, directory)
-    line, member = f"{doing}: {error.strerror}", error.path
-    if error.errno in _TOO_MUCH:
-        return ResourceExhausted(line, where=member)
-    if error.stage == "inflate" or error.errno in _BAD_ARCHIVE:
+    line = f"{doing}: {error.strerror}"
+    if error.errno in _DAMAGED:
         hint = "the archive is damaged or cut short: make or fetch it again"
-        return IntegrityError(line, where=member, hint=hint)
-    if error.stage == "tar":
-        return UnsafePath(line, where=member)
+        return IntegrityError(line, where=error.path, hint=hint)
+    if error.errno in _TOO_MUCH:
+        return ResourceExhausted(line, where=error.path)
+    if error.errno in _ASTRAY:
+        return UnsafePath(line, where=error.path)
+    if error.errno == errno.ENOTSUP:
+        return Unsupported(line, where=error.path)
     return os_error(error, doing, directory)

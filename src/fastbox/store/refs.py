@@ -10,7 +10,6 @@ reference is text.
 from __future__ import annotations
 
 import os
-from operator import attrgetter
 
 from fastbox.errors import IntegrityError, Unsupported, os_error
 from fastbox.store.content import Descriptor, digest_of, hex_of
@@ -83,7 +82,7 @@ class Refs:
             else:
                 if ref is not None:  # None: removed since the directory was read
                     refs.append(ref)
-        return sorted(refs, key=attrgetter("reference")), damaged
+        return sorted(refs, key=lambda ref: ref.reference), damaged
 
     def assign(self, *refs: Ref, familiar: Callable[[str], str]) -> None:
         """Give names to images. An image that loses its last name stays, under its id.

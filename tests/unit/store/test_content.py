@@ -50,9 +50,20 @@ def test_nothing_unverified_leaves(root: Root) -> None:
 
 @pytest.mark.parametrize(
     "digest",
-    ["", "sha256:", "sha256:" + "a" * 63, "sha256:" + "A" * 64, "sha256:../" + "a" * 61, "a" * 64, None, 5, ["sha256:"],
-     "sha256:" + "a" * 63 + "\n", "sha512:" + "a" * 128],
-)  # fmt: skip
+    [
+        "",
+        "sha256:",
+        "sha256:" + "a" * 63,
+        "sha256:" + "A" * 64,
+        "sha256:../" + "a" * 61,
+        "a" * 64,
+        None,
+        5,
+        ["sha256:"],
+        "sha256:" + "a" * 63 + "\n",
+        "sha512:" + "a" * 128,
+    ],
+)
 def test_digests_by_grammar(digest: object) -> None:
     with pytest.raises(InvalidSpec):
         hex_of(digest)

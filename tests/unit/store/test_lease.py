@@ -1,4 +1,4 @@
-"""Work directories: removed by their maker, or by whoever comes after it died, and by nobody else."""
+"""Work directories: removed by their maker, or by whoever comes after its death."""
 
 from __future__ import annotations
 

@@ -42,7 +42,9 @@ def test_round_trip_and_index(root: Root) -> None:
     refs.assign(ref(A, "one"), ref(B, "one"), familiar=familiar)
     assert refs.get(A) == ref(A, "one")
     index = json.loads(Path(root.path("index.json")).read_bytes())
-    named = [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in index["manifests"]]
+    named = [
+        entry["annotations"]["org.opencontainers.image.ref.name"] for entry in index["manifests"]
+    ]
     assert named == ["a:latest", "b:latest"]
     refs.drop(A, A, familiar=familiar)
     assert names(refs) == [B]
@@ -79,7 +81,15 @@ def test_a_tag_that_ends_as_temporary_files_do(root: Root) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"{", b"[]", b'{"schema":1}', b"\0" * 100, b'{"schema":true}', b'{"schema":1,"reference":[],"image":4}'],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"schema":1}',
+        b"\0" * 100,
+        b'{"schema":true}',
+        b'{"schema":1,"reference":[],"image":4}',
+    ],
 )
 def test_a_damaged_record_harms_only_itself(root: Root, data: bytes) -> None:
     refs = Refs(root)
