@@ -1,0 +1,85 @@
+"""Show all that is known about containers and images, as JSON or through a template."""
+
+from __future__ import annotations
+
+from fastbox.cli.parser import TEXT, Option
+from fastbox.errors import FastboxError, InvalidArgument, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fastbox.cli.door import Door
+    from fastbox.cli.output import Output
+    from fastbox.cli.parser import Arguments
+    from fastbox.cli.render.template import Template
+
+NAME = "inspect"
+USAGE = "[OPTIONS] NAME|ID [NAME|ID...]"
+SUMMARY = "show all that is known about containers or images"
+OPERANDS = (1, None)
+
+
+def options() -> tuple[Option, ...]:
+    """The flags it takes."""
+    return (
+        Option("format", "f", TEXT, "print json, or a template such as {{.State.Status}}"),
+        Option("type", "", TEXT, "look only among these: container or image"),
+    )
+
+
+def execute(engine: Door, args: Arguments, out: Output) -> int:
+    """Print what was found; 1 when something was not."""
+    from fastbox.cli.report import report
+
+    kind = _kind(args)
+    form = args.text("format")
+    template = _template(form)
+    found, code = [], 0
+    for name in args.operands:
+        try:
+            found.append(_look_up(engine, name, kind))
+        except FastboxError as error:
+            report(error, out)
+            code = 1
+    if template is not None:
+        for document in found:
+            out.line(template.render(document))
+        return code
+    from fastbox.support import json
+
+    out.line(json.dumps(found) if form == "json" else json.dumps_pretty(found))
+    return code
+
+
+def _kind(args: Arguments) -> str:
+    group = args.command.partition(" ")[0]
+    kind = args.text("type") or (group if group in ("container", "image") else "")
+    if kind not in ("", "container", "image"):
+        raise InvalidArgument(f'unknown type "{kind}"', hint="the types are container and image")
+    return kind
+
+
+def _template(form: str) -> Template | None:
+    if form in ("", "json"):
+        return None
+    from fastbox.cli.render.template import Template
+
+    return Template(form)
+
+
+def _look_up(engine: Door, name: str, kind: str) -> dict[str, object]:
+    if kind == "container":
+        return engine.containers.inspect(name)
+    if kind == "image":
+        return engine.images.inspect(name)
+    try:
+        return engine.containers.inspect(name)
+    except NotFound:
+        pass
+    try:
+        return engine.images.inspect(name)
+    except NotFound:
+        raise NotFound(
+            "no such container or image",
+            where=name,
+            hint="see `fastbox ps -a` and `fastbox images`",
+        ) from None

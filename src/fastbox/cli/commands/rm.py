@@ -1,0 +1,38 @@
+"""Remove containers."""
+
+from __future__ import annotations
+
+from fastbox.cli.parser import SWITCH, Option
+from fastbox.cli.report import each
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fastbox.cli.door import Door
+    from fastbox.cli.output import Output
+    from fastbox.cli.parser import Arguments
+
+NAME = "rm"
+USAGE = "[OPTIONS] CONTAINER [CONTAINER...]"
+SUMMARY = "remove containers"
+OPERANDS = (1, None)
+
+
+def options() -> tuple[Option, ...]:
+    """The flags it takes."""
+    return (
+        Option("force", "f", SWITCH, "kill it first when it runs"),
+        Option("volumes", "v", SWITCH, "remove its anonymous volumes, too (there are none yet)"),
+    )
+
+
+def execute(engine: Door, args: Arguments, out: Output) -> int:
+    """Remove each; 1 when any could not be. With --force one that is not there is fine, as docker
+    has it.
+    """
+    force = args.switch("force")
+
+    def remove(name: str) -> str:
+        engine.containers.remove(name, force=force)
+        return name
+
+    return each(args.operands, remove, out)

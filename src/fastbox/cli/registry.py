@@ -1,0 +1,61 @@
+"""Which module answers to which words. Only that module is ever imported."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from fastbox.cli.door import Door
+    from fastbox.cli.output import Output
+    from fastbox.cli.parser import Arguments, Option
+
+    class Command(Protocol):
+        """What a module in `commands` has."""
+
+        NAME: str
+        USAGE: str
+        SUMMARY: str
+        OPERANDS: tuple[int, int | None]
+
+        def options(self) -> tuple[Option, ...]:
+            """The flags it takes."""
+            ...
+
+        def execute(self, engine: Door, args: Arguments, out: Output) -> int:
+            """Do it; the exit code."""
+            ...
+
+
+PLAIN = {
+    "attach": "attach", "create": "create", "exec": "exec", "images": "images", "import": "import_",
+    "info": "info", "inspect": "inspect", "kill": "kill", "load": "load", "logs": "logs",
+    "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi", "run": "run", "start": "start",
+    "stop": "stop", "tag": "tag", "version": "version", "wait": "wait",
+}  # fmt: skip
+GROUPS = {
+    "container": {
+        "attach": "attach", "create": "create", "exec": "exec", "inspect": "inspect",
+        "kill": "kill", "list": "ps", "logs": "logs", "ls": "ps", "ps": "ps", "remove": "rm",
+        "rename": "rename", "rm": "rm", "run": "run", "start": "start", "stop": "stop",
+        "wait": "wait",
+    },
+    "image": {
+        "import": "import_", "inspect": "inspect", "list": "images", "load": "load", "ls": "images",
+        "remove": "rmi", "rm": "rmi", "tag": "tag",
+    },
+    "system": {"info": "info"},
+}  # fmt: skip
+# These take flags only before their first operand: what follows is the container's own command
+# line.
+STOP_AT_OPERAND = ("run", "create", "exec")
+
+
+def load(module: str) -> Command:
+    """Import one command's module."""
+    import sys
+
+    name = f"fastbox.cli.commands.{module}"
+    __import__(name)
+    command: Command = sys.modules[name]
+    return command

@@ -1,0 +1,1 @@
+"""How results look: tables, ages, sizes, templates. Nothing here asks the engine."""

@@ -1,0 +1,310 @@
+"""The flags of `run` and `create`, and how they become one RunOptions."""
+
+from __future__ import annotations
+
+from fastbox.cli.parser import MANY, SWITCH, TEXT, Arguments, Option, UsageError
+from fastbox.cli.values import bad_value, read, signal, whole
+from fastbox.errors import Conflict, os_error
+from fastbox.types import RunOptions
+
+_ID = (1 << 31) - 1
+NOTES = """Until networks come, a container's network is none (only its own
+loopback), or the host's with --network host."""
+
+
+class IdFile:
+    """--cidfile: claimed before the container exists, so that two can't share one, and given up
+    when none came to be.
+
+    Attributes:
+        id: The container's id, once written.
+    """
+
+    def __init__(self, args: Arguments) -> None:
+        self._path = args.text("cidfile")
+        self.id = ""
+
+    def __enter__(self) -> IdFile:
+        if self._path:
+            self._claim()
+        return self
+
+    def _claim(self) -> None:
+        try:
+            with open(self._path, "x"):
+                pass
+        except FileExistsError:
+            raise Conflict(
+                "the file for the container's id is already there",
+                where=self._path,
+                hint="remove it, or choose another",
+            ) from None
+        except OSError as error:
+            raise os_error(
+                error, "cannot make the file for the container's id", self._path
+            ) from error
+
+    def write(self, identity: str) -> None:
+        """Keep the id."""
+        self.id = identity
+        if self._path:
+            with open(self._path, "w") as file:
+                file.write(identity)
+
+    def __exit__(self, *_: object) -> None:
+        if self._path and not self.id:
+            import os
+
+            os.unlink(self._path)
+
+
+def run_only() -> tuple[Option, ...]:
+    """The flags that `create` does not have."""
+    return (
+        Option("detach", "d", SWITCH, "run in the background and print the container's id"),
+        Option("detach-keys", "", TEXT, "the keys that detach a terminal (default ctrl-p,ctrl-q)"),
+        Option("sig-proxy", "", SWITCH, "pass signals on to the process (default true)"),
+    )
+
+
+def options() -> tuple[Option, ...]:
+    """The flags that `run` and `create` share."""
+    return (
+        Option("cap-add", "", MANY, "add a capability"),
+        Option("cap-drop", "", MANY, "drop a capability"),
+        Option("cidfile", "", TEXT, "write the container's id to this new file"),
+        Option("cpu-period", "", TEXT, "period of the CPU quota, in microseconds", "int"),
+        Option("cpu-quota", "", TEXT, "CPU time within a period, in microseconds", "int"),
+        Option("cpu-shares", "c", TEXT, "weight among containers (relative)", "int"),
+        Option("cpus", "", TEXT, "how many CPUs, such as 0.5", "decimal"),
+        Option("cpuset-cpus", "", TEXT, "CPUs to run on (0-3, 0,1)"),
+        Option("cpuset-mems", "", TEXT, "memory nodes to use (0-3, 0,1)"),
+        Option("disable-content-trust", "", SWITCH, ""),
+        Option("domainname", "", TEXT, "the container's NIS domain name"),
+        Option("entrypoint", "", TEXT, "replace the image's entry point"),
+        Option(
+            "env",
+            "e",
+            MANY,
+            "set an environment variable (NAME=value, or NAME from this environment)",
+        ),
+        Option("env-file", "", MANY, "read environment variables from a file"),
+        Option("group-add", "", MANY, "join an additional group"),
+        Option("hostname", "h", TEXT, "the container's host name"),
+        Option("init", "", SWITCH, "run an init that forwards signals and reaps processes"),
+        Option("interactive", "i", SWITCH, "keep stdin open"),
+        Option("label", "l", MANY, "set a label"),
+        Option("label-file", "", MANY, "read labels from a file"),
+        Option("log-driver", "", TEXT, "log driver: json-file (default) or none"),
+        Option("memory", "m", TEXT, "memory limit", "bytes"),
+        Option("memory-reservation", "", TEXT, "memory to keep when the host runs short", "bytes"),
+        Option("memory-swap", "", TEXT, "memory and swap together; -1 for unlimited swap", "bytes"),
+        Option(
+            "mount",
+            "",
+            MANY,
+            "mount a directory of the host or a tmpfs (type=bind|tmpfs,...)",
+            "mount",
+        ),
+        Option("name", "", TEXT, "name the container"),
+        Option("net", "", TEXT, "", stands_for="network"),
+        Option("network", "", TEXT, "network: none (default) or host"),
+        Option(
+            "pids-limit", "", TEXT, "most processes at once (default 4096, -1 for unlimited)", "int"
+        ),
+        Option("platform", "", TEXT, "refuse an image for another platform"),
+        Option("privileged", "", SWITCH, "give the container every right on the host"),
+        Option("pull", "", TEXT, "when to pull: missing or never, since nothing is pulled yet"),
+        Option("quiet", "q", SWITCH, ""),
+        Option("read-only", "", SWITCH, "make the root file system read-only"),
+        Option("rm", "", SWITCH, "remove the container when it ends"),
+        Option(
+            "rootfs",
+            "",
+            TEXT,
+            "use a directory of the host as the root; no image is named then",
+            "directory",
+        ),
+        Option("security-opt", "", MANY, "security options (seccomp=..., no-new-privileges, ...)"),
+        Option("shm-size", "", TEXT, "size of /dev/shm (default 64m)", "bytes"),
+        Option("stop-signal", "", TEXT, "the signal that `stop` sends first"),
+        Option(
+            "stop-timeout",
+            "",
+            TEXT,
+            "seconds that `stop` waits before it kills (default 10)",
+            "int",
+        ),
+        Option(
+            "sysctl", "", MANY, "set a kernel setting of the container's own (name=value)", "map"
+        ),
+        Option("tmpfs", "", MANY, "mount a tmpfs (/path[:options])"),
+        Option("tty", "t", SWITCH, "give the process a terminal"),
+        Option("ulimit", "", MANY, "resource limit (nofile=1024:2048)", "ulimit"),
+        Option("user", "u", TEXT, "user, and perhaps group (name|uid[:group|gid])"),
+        Option("volume", "v", MANY, "mount a directory of the host (/host:/container[:ro])"),
+        Option("workdir", "w", TEXT, "working directory in the container"),
+    )
+
+
+def build(args: Arguments) -> RunOptions:
+    """The options that a command line asks for.
+
+    Raises:
+        UsageError: A value that can't be read, or no image.
+        Unsupported: Something that is not there yet.
+    """
+    values: dict[str, object] = _words(args) | _switches(args) | _texts(args)
+    if args.given("cpus") and (args.given("cpu-quota") or args.given("cpu-period")):
+        raise UsageError(
+            args.command, "--cpus already sets the quota: leave out --cpu-quota and --cpu-period"
+        )
+    for part in (_limits, _files, _process):
+        values |= part(args)
+    return RunOptions(**values)  # type: ignore[arg-type]
+
+
+def _words(args: Arguments) -> dict[str, object]:
+    """The image and the command; with --rootfs every operand is the command's."""
+    words = args.operands
+    if args.given("rootfs"):
+        if not args.text("rootfs"):
+            raise bad_value(args, "rootfs", "", "it is empty", "/srv/root")
+        return {"rootfs": args.text("rootfs"), "argv": tuple(words)}
+    if not words:
+        raise UsageError(
+            args.command,
+            "it needs an image",
+            f"usage: fastbox {args.command} [OPTIONS] IMAGE [COMMAND] [ARG...]",
+        )
+    return {"image": words[0], "argv": tuple(words[1:])}
+
+
+def _switches(args: Arguments) -> dict[str, object]:
+    remove = args.switch("rm")
+    return {
+        "tty": args.switch("tty"),
+        "interactive": args.switch("interactive"),
+        "detach": args.switch("detach"),
+        "remove": remove,
+        "volatile": remove,
+        "init": args.switch("init"),
+        "read_only": args.switch("read-only"),
+        "privileged": args.switch("privileged"),
+    }
+
+
+def _texts(args: Arguments) -> dict[str, object]:
+    found: dict[str, object] = {
+        name.replace("-", "_"): args.text(name)
+        for name in ("name", "hostname", "domainname", "workdir", "cpuset-cpus", "cpuset-mems")
+    }
+    for name in ("cap-add", "cap-drop", "group-add", "security-opt"):
+        found[name.replace("-", "_")] = tuple(args.texts(name))
+    if args.given("user"):
+        found["user"] = args.text("user")
+    if args.given("entrypoint"):
+        found["entrypoint"] = (args.text("entrypoint"),) if args.text("entrypoint") else ()
+    return found
+
+
+_LIMITS = (
+    "memory", "memory-reservation", "memory-swap", "shm-size", "cpus", "cpu-shares", "cpu-quota",
+    "cpu-period", "pids-limit", "ulimit",
+)  # fmt: skip
+
+
+def _limits(args: Arguments) -> dict[str, object]:
+    if not any(map(args.given, _LIMITS)):
+        return {}
+    from fastbox import units
+    from fastbox.cli.values import convert
+
+    found: dict[str, object] = {
+        "memory": read(args, "memory", units.size, "64m"),
+        "memory_reservation": read(args, "memory-reservation", units.size, "64m"),
+        "memory_swap": read(
+            args, "memory-swap", lambda t: -1 if t == "-1" else units.size(t), "128m"
+        ),
+        "cpus": read(args, "cpus", units.cpus, "0.5"),
+        "cpu_shares": whole(args, "cpu-shares", 0, 262144, "512"),
+        "cpu_quota": whole(args, "cpu-quota", -1, 1 << 40, "50000"),
+        "cpu_period": whole(args, "cpu-period", 0, 1_000_000, "100000"),
+        "pids_limit": whole(args, "pids-limit", -1, 1 << 22, "100"),
+        "ulimits": tuple(
+            convert(args, "ulimit", t, units.ulimit, "nofile=1024:2048")
+            for t in args.texts("ulimit")
+        ),
+    }
+    if args.given("shm-size"):
+        found["shm_size"] = read(args, "shm-size", units.size, "64m")
+    return found
+
+
+_FILES = ("env", "env-file", "label", "label-file", "volume", "mount", "tmpfs", "sysctl")
+
+
+def _files(args: Arguments) -> dict[str, object]:
+    """Environment, labels, mounts, kernel settings: imported only when one is asked for."""
+    if not any(map(args.given, _FILES)):
+        return {}
+    from fastbox.cli.envfiles import environment, labels
+    from fastbox.cli.mountflags import mounts
+
+    settings: dict[str, str] = {}
+    for text in args.texts("sysctl"):
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise bad_value(args, "sysctl", text, "not name=value", "net.ipv4.ip_forward=1")
+        settings[name] = value
+    return {
+        "env": environment(args),
+        "labels": labels(args),
+        "mounts": mounts(args),
+        "sysctls": settings or None,
+    }
+
+
+def _process(args: Arguments) -> dict[str, object]:
+    """What few command lines have, checked strictly; harmless words of docker's are taken and
+    dropped.
+    """
+    found: dict[str, object] = {"stop_signal": signal(args, "stop-signal")}
+    timeout = whole(args, "stop-timeout", -1, _ID, "10")
+    if timeout is not None:
+        found["stop_timeout"] = float(timeout)
+    driver = args.text("log-driver", "json-file")
+    if driver not in ("json-file", "none"):
+        raise bad_value(args, "log-driver", driver, "not json-file or none", "none")
+    network = args.text("network", "none")
+    if network not in ("none", "host"):
+        from fastbox.errors import Unsupported
+
+        raise Unsupported(
+            f'network "{network}" is not supported yet: networks come later',
+            hint="use none or host",
+        )
+    _check_platform(args)
+    if args.text("pull", "missing") not in ("missing", "never"):
+        from fastbox.errors import Unsupported
+
+        raise Unsupported(
+            "--pull is not supported yet: registries come later",
+            hint="load the image with `fastbox load`",
+        )
+    return found | {"log_driver": driver, "network": network}
+
+
+def _check_platform(args: Arguments) -> None:
+    if not args.given("platform"):
+        return
+    import os
+
+    machine = os.uname().machine
+    own = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}.get(machine, f"linux/{machine}")
+    if args.text("platform") not in (own, own.removeprefix("linux/"), "linux"):
+        from fastbox.errors import Unsupported
+
+        raise Unsupported(
+            f'platform "{args.text("platform")}" can\'t run here', hint=f"this machine is {own}"
+        )

@@ -1,0 +1,63 @@
+"""Words that nobody knows: the nearest known one, and the flags of docker's that fastbox does not
+have yet. Only imported for an error.
+"""
+
+from __future__ import annotations
+
+from fastbox.errors import Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_NETWORKS = "it comes with networks; a container's network is none or host"
+_VOLUMES = "it comes with volumes; use an absolute path of the host"
+_RESTART = "restart policies and health checks come later"
+_LATER = {
+    **dict.fromkeys(
+        ("p", "P", "publish", "publish-all", "expose", "add-host", "dns", "dns-option",
+         "dns-search", "ip", "ip6", "link", "link-local-ip", "mac-address", "network-alias"),
+        _NETWORKS),
+    **dict.fromkeys(("volumes-from", "volume-driver"), _VOLUMES),
+    **dict.fromkeys(
+        ("restart", "health-cmd", "health-interval", "health-retries", "health-start-interval",
+         "health-start-period", "health-timeout", "no-healthcheck"), _RESTART),
+    **dict.fromkeys(
+        ("a", "attach", "annotation", "blkio-weight", "blkio-weight-device", "cgroup-parent",
+         "cgroupns", "cpu-rt-period", "cpu-rt-runtime", "device", "device-cgroup-rule",
+         "device-read-bps", "device-read-iops", "device-write-bps", "device-write-iops", "gpus",
+         "ipc", "log-opt", "memory-swappiness", "oom-kill-disable", "oom-score-adj", "pid",
+         "runtime", "storage-opt", "userns", "uts"),
+        "this version of fastbox has no such setting"),
+}  # fmt: skip
+
+
+def unsupported(command: str, name: str) -> Unsupported | None:
+    """The error for a flag of `docker run` that fastbox does not have yet, or None."""
+    why = _LATER.get(name) if command.split(" ")[-1] in ("run", "create") else None
+    dashes = "-" if len(name) == 1 else "--"
+    return Unsupported(f"{dashes}{name} is not supported yet", hint=why) if why else None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that is a typing mistake away, or ""."""
+    limit = 1 if len(word) < 5 else 2
+    best = min(((distance(word, other), other) for other in known), default=(limit + 1, ""))
+    return best[1] if best[0] <= limit else ""
+
+
+def distance(a: str, b: str) -> int:
+    """How many letters to insert, delete, replace or swap with their neighbour make one of the
+    other.
+    """
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, left in enumerate(a, 1):
+        last, row, older = row, [i], before
+        for j, right in enumerate(b, 1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (left != right))
+            if i > 1 and j > 1 and left == b[j - 2] and a[i - 2] == right:
+                cost = min(cost, older[j - 2] + 1)
+            row.append(cost)
+        before = last
+    return row[-1]

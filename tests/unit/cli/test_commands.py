@@ -1,0 +1,261 @@
+"""The other commands over an engine that takes notes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fastbox.cli.commands import logs
+from fastbox.errors import StateConflict
+from fastbox.types import LogLine
+
+ID = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("words", "call"),
+    [
+        (["stop", "a"], ("stop", ("a",), {"timeout": None, "signal": None})),
+        (
+            ["stop", "-t", "3", "-s", "INT", "a"],
+            ("stop", ("a",), {"timeout": 3.0, "signal": "INT"}),
+        ),
+        (["stop", "a", "--time=0"], ("stop", ("a",), {"timeout": 0.0, "signal": None})),
+        (["kill", "a"], ("kill", ("a", "KILL"), {})),
+        (["kill", "-s", "9", "a"], ("kill", ("a", "9"), {})),
+        (["rm", "a", "-f"], ("remove", ("a",), {"force": True})),
+        (["container", "rm", "a", "-v"], ("remove", ("a",), {"force": False})),
+        (["start", "a"], ("start", ("a",), {})),
+    ],
+)
+def test_commands_on_many(shell, words: list[str], call: tuple) -> None:
+    assert shell(*words) == 0
+    assert shell.containers.calls == [call]
+    assert shell.out == "a\n"
+    assert shell(*words, "missing", "c") == 1
+    assert shell.out == "a\nc\n"
+    assert shell.err == "fastbox: missing: no such thing\n"
+
+
+def test_wait(shell) -> None:
+    shell.containers.answers["wait"] = 137
+    assert shell("wait", "a", "missing", "b") == 1
+    assert shell.out == "137\n137\n"
+
+
+def test_rename_and_tag(shell) -> None:
+    assert shell("rename", "a", "b") == 0
+    assert shell("image", "tag", "c", "d") == 0
+    assert shell.containers.calls == [("rename", ("a", "b"), {})]
+    assert shell.images.calls == [("tag", ("c", "d"), {})]
+
+
+def test_rmi(shell, container) -> None:
+    shell.images.answers["remove"] = ["Untagged: a", "Deleted: sha256:x"]
+    shell.containers.answers["list"] = [container(), container(image_id="other")]
+    assert shell("rmi", "-f", "a") == 0
+    assert shell.out == "Untagged: a\nDeleted: sha256:x\n"
+    name, args, options = shell.images.calls[0]
+    assert (name, args, options["force"]) == ("remove", ("a",), True)
+    assert options["in_use"]("sha256:" + "ab" * 32) == [ID]
+
+
+def test_bad_signal_and_timeout(shell) -> None:
+    assert shell("kill", "-s", "nope", "a") == 125
+    assert shell("stop", "-t", "soon", "a") == 125
+    assert not shell.containers.calls
+
+
+def test_ps_is_dockers_table(shell, container, monkeypatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1767323045.0 + 600)
+    shell.containers.answers["list"] = [
+        container(),
+        container(
+            name="gone",
+            state="exited",
+            exit_code=3,
+            finished="2026-01-02T03:14:00Z",
+            command=("true",),
+        ),
+        container(
+            name="newest",
+            state="created",
+            created="2026-01-02T03:14:05Z",
+            image="sha256:" + "ab" * 32,
+        ),
+    ]
+    assert shell("ps", "-a") == 0
+    assert shell.out.splitlines() == [
+        "CONTAINER ID   IMAGE            COMMAND                  CREATED                  STATUS                     PORTS     NAMES",
+        '0123456789ab   abababababab     "sh -c echo hi; slee…"   Less than a second ago   Created                              newest',
+        '0123456789ab   busybox:latest   "sh -c echo hi; slee…"   9 minutes ago            Up 9 minutes                         happy',
+        '0123456789ab   busybox:latest   "true"                   9 minutes ago            Exited (3) 5 seconds ago             gone',
+    ]
+    assert shell.containers.calls == [("list", (), {"all": True})]
+
+
+def test_ps_options(shell, container) -> None:
+    shell.containers.answers["list"] = [
+        container(id=str(i) * 64, created=f"2026-01-0{i}T00:00:00Z") for i in (1, 3, 2)
+    ]
+    shell("ps", "-q")
+    assert shell.out == "333333333333\n222222222222\n111111111111\n"
+    assert shell.containers.calls.pop() == ("list", (), {"all": False})
+    shell("container", "ls", "-lq", "--no-trunc")
+    assert shell.out == "3" * 64 + "\n"
+    assert shell.containers.calls.pop() == ("list", (), {"all": True})
+    shell("ps", "-n", "2", "--format", "{{.ID}}={{.Names}}")
+    assert shell.out == "333333333333=happy\n222222222222=happy\n"
+    shell("ps", "--format", r"table {{.Names}}\t{{.Labels}}", "-l")
+    assert shell.out == "NAMES     LABELS\nhappy     a=1,b=2\n"
+    shell("ps", "--format", "json", "-l")
+    assert json.loads(shell.out)["Image"] == "busybox:latest"
+    assert shell("ps", "--format", "{{.Nope}}") == 125
+    assert "no field .Nope" in shell.err
+
+
+def test_ps_escapes_what_a_command_says(shell, container) -> None:
+    shell.containers.answers["list"] = [container(command=('a\x1b[2J\n"',))]
+    shell("ps")
+    assert r'"a\x1b[2J\n\""' in shell.out
+
+
+def test_images_is_dockers_table(shell, image, monkeypatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1767323045.0 + 3 * 86400)
+    shell.images.answers["list"] = [
+        image(),
+        image(repository="<none>", tag="<none>", created="", size=0),
+    ]
+    assert shell("images") == 0
+    assert shell.out.splitlines() == [
+        "REPOSITORY   TAG       IMAGE ID       CREATED      SIZE",
+        "busybox      latest    abababababab   3 days ago   4.26MB",
+        "<none>       <none>    abababababab   N/A          0B",
+    ]
+    assert shell("images", "-q", "--no-trunc", "busy*") == 0
+    assert shell.out == "sha256:" + "ab" * 32 + "\n"
+    assert shell.images.calls[-1] == ("list", ("busy*",), {"all": False})
+    assert shell("images", "--digests") == 0
+    assert "DIGEST" in shell.out
+
+
+def test_inspect(shell) -> None:
+    shell.containers.answers["inspect"] = {
+        "Id": "a",
+        "State": {"Running": True, "Pid": 5},
+        "Args": ["x", "y"],
+    }
+    assert shell("inspect", "a", "b") == 0
+    assert [item["Id"] for item in json.loads(shell.out)] == ["a", "a"]
+    assert (
+        shell("inspect", "-f", "{{.State.Running}} {{.State.Pid}} {{.Args}} {{json .State}}", "a")
+        == 0
+    )
+    assert shell.out == 'true 5 [x y] {"Running":true,"Pid":5}\n'
+    assert shell("inspect", "missing") == 1
+    assert shell.out == "[]\n"
+    assert shell.err.startswith("fastbox: missing: no such container or image\n")
+    assert shell("image", "inspect", "missing") == 1
+    assert shell.images.calls[-1][0] == "inspect"
+    assert shell("inspect", "--type", "volume", "a") == 125
+
+
+def test_exec(shell, ended) -> None:
+    attachment = shell.containers.answers["exec_attached"] = ended("exit", 7)
+    assert shell("exec", "-u", "1", "-w", "/", "-e", "A=1", "-i", "a", "sh", "-c", "-x") == 7
+    assert shell.containers.calls[0] == (
+        "exec_attached",
+        ("a", ["sh", "-c", "-x"]),
+        {"env": ("A=1",), "user": "1", "workdir": "/", "tty": False, "interactive": True,
+         "privileged": False, "rows": 0, "columns": 0},
+    )  # fmt: skip
+    assert attachment.closed
+    assert shell("exec", "-d", "a", "true") == 0
+    assert shell.containers.calls[1][0] == "exec_detached"
+    assert shell.out == ""
+    assert shell("exec", "a") == 125
+
+
+def test_attach_and_start(shell, ended) -> None:
+    shell.containers.answers["attach"] = ended("exit", 3)
+    assert shell("attach", "a") == 3
+    assert shell("start", "-a", "a") == 3
+    assert shell.containers.calls[-1] == ("attach", ("a",), {"interactive": False})
+    assert shell("start", "-i", "a") == 3
+    assert shell.containers.calls[-1] == ("attach", ("a",), {"interactive": True})
+    assert shell("start", "-a", "a", "b") == 125
+    assert shell("attach", "missing") == 125
+
+
+def test_start_of_one_that_ends_at_once(shell, container) -> None:
+    def over(*_: object, **__: object) -> None:
+        raise StateConflict("not running")
+
+    shell.containers.attach = over
+    shell.containers.answers |= {"logs": LINES, "get": container(state="exited", exit_code=9)}
+    assert shell("start", "-a", "a") == 9
+    assert (shell.out, shell.err) == ("one\nthree", "two\n")
+
+
+LINES = [
+    LogLine(time="2026-01-02T03:04:05.000000000Z", stream="stdout", text="one"),
+    LogLine(time="2026-01-02T03:04:06.000000000Z", stream="stderr", text="two"),
+    LogLine(time="2026-01-02T03:04:07.000000000Z", stream="stdout", text="three", partial=True),
+]
+
+
+def test_logs(shell) -> None:
+    shell.containers.answers["logs"] = LINES
+    assert shell("logs", "a") == 0
+    assert (shell.out, shell.err) == ("one\nthree", "two\n")
+    assert shell("logs", "-ft", "--tail", "5", "a") == 0
+    assert shell.containers.calls[1] == (
+        "logs",
+        ("a",),
+        {"follow": True, "tail": 5, "since": "", "until": ""},
+    )
+    assert shell.err == "2026-01-02T03:04:06.000000000Z two\n"
+    until = "2026-01-02T04:04:06.5+01:00"
+    assert shell("logs", "--since", "2026-01-02T03:04:06Z", "--until", until, "a") == 0
+    given = shell.containers.calls[-1][2]
+    assert given["since"] == "2026-01-02T03:04:06.000000000Z"
+    assert given["until"] == "2026-01-02T03:04:06.500000000Z"
+    assert shell("logs", "--since", "10m", "-n", "-1", "a") == 0
+    assert shell.containers.calls[-1][2]["tail"] is None
+    assert shell("logs", "--tail", "many", "a") == 125
+    assert shell("logs", "--since", "yesterday", "a") == 125
+
+
+def test_relative_times(monkeypatch) -> None:
+    from fastbox.cli.parser import parse
+
+    monkeypatch.setattr("time.time_ns", lambda: 1767323045 * 10**9)
+    assert (
+        logs._moment(parse(logs.options(), ["--since=1h"]), "since")
+        == "2026-01-02T02:04:05.000000000Z"
+    )
+
+
+def test_load_and_import(shell) -> None:
+    shell.images.answers |= {"load": ["Loaded image: a:1"], "import_tar": "sha256:x"}
+    assert shell("load", "-i", "/a.tar") == 0
+    assert shell.out == "Loaded image: a:1\n"
+    assert shell.images.calls[0] == ("load", ("/a.tar",), {"progress": None})
+    assert shell("import", "-c", "CMD a", "-m", "b", "-", "n:t") == 0
+    assert shell.images.calls[1] == (
+        "import_tar",
+        (0, "n:t"),
+        {"changes": ["CMD a"], "message": "b"},
+    )
+    assert shell("import", "http://x/y") == 125
+    assert shell.out == ""
+
+
+def test_info(shell, container, image) -> None:
+    shell.containers.answers["list"] = [container(), container(state="exited")]
+    shell.images.answers["list"] = [image(), image(tag="other")]
+    assert shell("info", "-f", "{{.Containers}} {{.ContainersRunning}} {{.Images}} {{.Root}}") == 0
+    assert shell.out.startswith("2 1 1 /")
+    assert shell("info") == 0
+    assert "Cgroups:" in shell.out
