@@ -74,10 +74,12 @@ def _layers(
 
     overlayfs refuses layers that lie in one another. A root directory that holds the store (such as "/") is therefore
     the only lower layer, and its writable one lies in memory; with any other, the container's own directory has it.
+    A read-only container needs none, unless mount points or a working directory may have to be made.
     """
     if options.rootfs and files.contains(image.layers[0], root.store):
         return files.foreign_scratch(container, image.layers[0], root.run), image.layers
-    scratch = "" if options.read_only else store.directory(container)
+    bare = options.read_only and not options.mounts and not options.workdir
+    scratch = "" if bare else store.directory(container)
     return scratch, (*image.layers, root.skeleton)
 
 

@@ -26,7 +26,9 @@ def options_of(record: ContainerRecord) -> RunOptions:
     try:
         for key, kind in (("mounts", Mount), ("ulimits", Ulimit)):
             values[key] = tuple(kind(**each) for each in values.get(key) or ())
-        known = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key in RunOptions._fields}
+        known: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key in RunOptions._fields
+        }
         return RunOptions(**known)
     except TypeError as error:
         raise ValueError(f"the options are damaged: {error}") from error
@@ -57,7 +59,7 @@ def describe(view: View, directory: str, bundle: Mapping[str, Any]) -> dict[str,
         "ProcessLabel": "",
         "AppArmorProfile": bundle.get("process", {}).get("apparmorProfile", ""),
         "ExecIDs": None,
-        "HostConfig": _host_config(options),
+        "HostConfig": _host_config(options, bundle),
         "GraphDriver": _graph_driver(bundle),
         "Mounts": [_mount(mount) for mount in options.mounts if mount.kind == "bind"],
         "Config": _config(record, options, bundle),
@@ -87,6 +89,7 @@ def state_of(view: View) -> dict[str, object]:
 def _config(record: ContainerRecord, options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, object]:
     process = bundle.get("process", {})
     user = user_of(options, ImageConfig(id="", labels={}, layers=(), user=bundle.get("fastbox", {}).get("user", "")))
+    own = {f"HOSTNAME={bundle.get('hostname', '')}", "TERM=xterm"}  # ours, not the image's or the caller's
     return {
         "Hostname": bundle.get("hostname", options.hostname),
         "Domainname": options.domainname,
@@ -97,8 +100,8 @@ def _config(record: ContainerRecord, options: RunOptions, bundle: Mapping[str, A
         "Tty": record.tty,
         "OpenStdin": record.open_stdin,
         "StdinOnce": options.interactive and not options.detach,
-        "Env": process.get("env", list(options.env)),
-        "Cmd": list(record.argv),
+        "Env": [entry for entry in process.get("env", options.env) if entry not in own],
+        "Cmd": list(record.argv[len(options.entrypoint or ()) :]),
         "Image": record.image,
         "Volumes": None,
         "WorkingDir": process.get("cwd", options.workdir),
@@ -109,8 +112,9 @@ def _config(record: ContainerRecord, options: RunOptions, bundle: Mapping[str, A
     }
 
 
-def _host_config(options: RunOptions) -> dict[str, object]:
+def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, object]:
     binds = [mount for mount in options.mounts if mount.kind == "bind"]
+    linux = bundle.get("linux", {})
     tmpfs = {mount.target: mount.options for mount in options.mounts if mount.kind == "tmpfs"}
     return {
         "Binds": [f"{m.source}:{m.target}" + (":ro" if m.read_only else "") for m in binds] or None,
@@ -121,6 +125,19 @@ def _host_config(options: RunOptions) -> dict[str, object]:
         "CapAdd": list(options.cap_add) or None,
         "CapDrop": list(options.cap_drop) or None,
         "GroupAdd": list(options.group_add) or None,
+        "CgroupnsMode": "private",
+        "IpcMode": "private",
+        "PidMode": "",
+        "UTSMode": "",
+        "UsernsMode": "",
+        "PortBindings": {},
+        "PublishAllPorts": False,
+        "Devices": [],
+        "OomKillDisable": False,
+        "OomScoreAdj": 0,
+        "Runtime": "fastbox",
+        "MaskedPaths": linux.get("maskedPaths", []),
+        "ReadonlyPaths": linux.get("readonlyPaths", []),
         "Privileged": options.privileged,
         "ReadonlyRootfs": options.read_only,
         "SecurityOpt": list(options.security_opt) or None,
