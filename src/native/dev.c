@@ -127,7 +127,7 @@ static int open_master(struct fb_child *child, const struct fb_op *op)
 	struct statfs fs;
 	struct stat st;
 
-	fd = fb_inroot_open(child->root, "dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK, true);
+	fd = fb_inroot_open(child->root, "dev/pts/ptmx", O_RDWR | O_NOCTTY, true);
 	if (fd < 0)
 		return FB_CHILD_FAIL_CODE(child, op, -fd, "open(ptmx)", NULL);
 	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)

@@ -137,7 +137,8 @@ static int read_engine(const struct fb_node *top, struct fb_spec *spec)
 		return r;
 	if (r > 0 && !valid_id(engine->id))
 		return fb_member_fail(&node, "id", "must be letters, digits, dots, dashes, underscores");
-	if ((r = absolute_string(&node, "directory", &engine->directory)) < 0 ||
+	if ((r = fb_json_string(&node, "name", &engine->name)) < 0 ||
+	    (r = absolute_string(&node, "directory", &engine->directory)) < 0 ||
 	    (r = absolute_string(&node, "run", &engine->run)) < 0 ||
 	    (r = read_overlay(&node, engine)) < 0 || (r = read_log(&node, engine)) < 0 ||
 	    (r = fb_json_string(&node, "user", &spec->process.user)) < 0 ||

@@ -50,7 +50,7 @@ struct bundle { /* every text may be NULL */
 	const char *process; /* more members of process, each with a comma before it */
 	const char *user;    /* the user object; root when NULL */
 	const char *mounts;  /* more mounts, each with a comma before it */
-	const char *linux;   /* more members of linux, each with a comma before it */
+	const char *kernel; /* more members of linux, each with a comma before it */
 	const char *namespaces;
 	const char *top;     /* more members, each with a comma before it */
 	const char *root;
@@ -89,8 +89,8 @@ static inline void make_config(const struct bundle *b, char *text, size_t size)
 		 "\"capabilities\":{\"bounding\":%s,\"effective\":%s,\"permitted\":%s}%s},"
 		 "\"root\":{\"path\":\"%s\"%s},\"mounts\":["
 		 "{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\",\"options\":[\"nosuid\",\"noexec\",\"nodev\"]}%s%s],"
-		 "\"linux\":{\"namespaces\":[%s],\"maskedPaths\":[\"/proc/kcore\",\"/proc/acpi\",\"/proc/scsi\",\"/sys/firmware\",\"/proc/none\"],"
-		 "\"readonlyPaths\":[\"/proc/sys\",\"/proc/sysrq-trigger\"]%s}%s}",
+		 "\"linux\":{\"namespaces\":[%s],\"maskedPaths\":[\"/proc/kcore\",\"/proc/keys\",\"/proc/acpi\",\"/proc/scsi\",\"/sys/firmware\",\"/proc/none\"],"
+		 "\"readonlyPaths\":[\"/proc/sys\",\"/proc/sysrq-trigger\",\"/proc/irq\"]%s}%s}",
 		 args, b->cwd ? b->cwd : "/", b->env ? b->env : "\"PATH=/bin\",\"A=b\"",
 		 b->user ? b->user : "{\"uid\":0,\"gid\":0}", caps, caps, caps, b->process ? b->process : "",
 		 root, b->root ? b->root : "",
@@ -101,7 +101,7 @@ static inline void make_config(const struct bundle *b, char *text, size_t size)
 		 ",{\"destination\":\"/dev/mqueue\",\"type\":\"mqueue\",\"source\":\"mqueue\",\"options\":[\"nosuid\",\"noexec\",\"nodev\"]}"
 		 ",{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\",\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"ro\"]}",
 		 b->mounts ? b->mounts : "", b->namespaces ? b->namespaces : STANDARD_NAMESPACES,
-		 b->linux ? b->linux : "", b->top ? b->top : "");
+		 b->kernel ? b->kernel : "", b->top ? b->top : "");
 }
 
 static inline int count_descriptors(void)
@@ -160,7 +160,7 @@ static inline void launch(const struct fb_launch_request *request, struct outcom
 	close(pipes[1]);
 	if (out->started < 0) {
 		out->code = fb_launch_exit_code(&out->err);
-		CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "a child was left");
+		CHECK(waitpid(-1, NULL, WNOHANG) <= 0, "a child was left");
 	} else {
 		drain(out->launched.console >= 0 ? out->launched.console : pipes[0], out->output, sizeof(out->output));
 		out->code = wait_code(out->launched.pid);

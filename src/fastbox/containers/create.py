@@ -36,41 +36,33 @@ def rootfs_image(options: RunOptions) -> ImageConfig:
 def make(
     root: Root, store: ContainerStore, options: RunOptions, image: ImageConfig, *, start: bool, session: str = ""
 ) -> tuple[Held, ContainerRecord]:
-    """A new container, locked; all that can be refused is refused before anything is on disk.
+    """A new container, locked, with all its files; nothing of it is left when it can't be made.
 
     Raises:
         InvalidArgument: Options that contradict each other or are out of range.
         NameInUse: Another container has the name.
     """
-    wanted = names.check(options.name) if options.name else ""
     container = new_id()
     hostname = _hostname(options, container)
-    scratch, lower = _layers(root, store, options, image, container)
-    place = Place(
-        id=container, directory=store.directory(container), run=root.run, hostname=hostname, lower=lower, scratch=scratch,
-        root=root.skeleton, init=paths.libexec("fastbox-init"), seccomp_cache=root.path("cache", "seccomp"),
-    )  # fmt: skip
-    try:
-        config = bundle(options, image, place)
-        record = _record(options, image, container, start=start, session=session, scratch=scratch)
-        held, name = store.make(container, wanted)
-    except BaseException:
-        heal.remove_scratch(scratch, container)
-        raise
+    record = _record(options, image, container, start=start, session=session)
+    held, name = store.make(container, names.check(options.name) if options.name else "")
     record = record.replace(name=name)
     try:
-        files.put(held.directory + "/config.json", config)
+        scratch, lower = _layers(root, store, options, image, container)
+        record = record.replace(scratch=scratch if scratch != held.directory else "")
+        place = Place(
+            id=container, name=name, directory=held.directory, run=root.run, hostname=hostname, lower=lower,
+            scratch=scratch, root=root.skeleton, init=paths.libexec("fastbox-init"),
+            seccomp_cache=root.path("cache", "seccomp"),
+        )  # fmt: skip
+        files.put(held.directory + "/config.json", bundle(options, image, place))
         files.write_network_files(held.directory, options, hostname)
         if scratch:
             files.make_scratch(scratch)
         store.write(record)
-    except BaseException as error:
+    except BaseException:
         heal.discard(store, held, record)
         held.close()
-        if isinstance(error, OSError) and not isinstance(error, FastboxError):
-            from fastbox.errors import os_error
-
-            raise os_error(error, "cannot make the container", held.directory) from error
         raise
     return held, record
 
@@ -82,10 +74,12 @@ def _layers(
 
     overlayfs refuses layers that lie in one another. A root directory that holds the store (such as "/") is therefore
     the only lower layer, and its writable one lies in memory; with any other, the container's own directory has it.
+    A read-only container needs none, unless mount points or a working directory may have to be made.
     """
     if options.rootfs and files.contains(image.layers[0], root.store):
         return files.foreign_scratch(container, image.layers[0], root.run), image.layers
-    scratch = "" if options.read_only else store.directory(container)
+    bare = options.read_only and not options.mounts and not options.workdir
+    scratch = "" if bare else store.directory(container)
     return scratch, (*image.layers, root.skeleton)
 
 
@@ -98,17 +92,16 @@ def _hostname(options: RunOptions, container: str) -> str:
 
 
 def _record(
-    options: RunOptions, image: ImageConfig, container: str, *, start: bool, session: str, scratch: str
+    options: RunOptions, image: ImageConfig, container: str, *, start: bool, session: str
 ) -> ContainerRecord:
     stop_signal = options.stop_signal or image.stop_signal or "SIGTERM"
     if options.stop_signal:
         signals.number(stop_signal)
-    outside = not scratch.endswith("/" + container)
     return ContainerRecord(
         id=container, name="", image=options.image or options.rootfs, image_id=image.id, created=now(), start=start,
         remove=options.remove, argv=process.command(options, image), labels={**image.labels, **(options.labels or {})},
         stop_signal=stop_signal, stop_timeout=options.stop_timeout, tty=options.tty, open_stdin=options.interactive,
-        options=plain(options), session=session, scratch=scratch if outside else "",
+        options=plain(options), session=session,
     )  # fmt: skip
 
 

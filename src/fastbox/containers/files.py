@@ -20,24 +20,24 @@ _MAX_BYTES = 1 << 20
 
 def put(path: str, data: bytes, mode: int = 0o600) -> None:
     """Write a file that does not exist yet; the directory is ours and nobody reads it before the record is there."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        if os.write(fd, data) != len(data):
-            raise OSError(28, os.strerror(28), path)
-        os.fchmod(fd, mode)
-    finally:
-        os.close(fd)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            if os.write(fd, data) != len(data):
+                raise OSError(28, os.strerror(28), path)
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise os_error(error, "cannot write", path) from error
 
 
 def write_network_files(directory: str, options: RunOptions, hostname: str) -> None:
     """hosts, hostname and resolv.conf: of the host with its network, else fixed ones without name servers."""
     host = options.network == "host"
-    try:
-        put(directory + "/hosts", _read("/etc/hosts") if host else _HOSTS, 0o644)
-        put(directory + "/hostname", hostname.encode() + b"\n", 0o644)
-        put(directory + "/resolv.conf", _read("/etc/resolv.conf") if host else b"", 0o644)
-    except OSError as error:
-        raise os_error(error, "cannot write the container's files", directory) from error
+    put(directory + "/hosts", _read("/etc/hosts") if host else _HOSTS, 0o644)
+    put(directory + "/hostname", hostname.encode() + b"\n", 0o644)
+    put(directory + "/resolv.conf", _read("/etc/resolv.conf") if host else b"", 0o644)
 
 
 def _read(path: str) -> bytes:

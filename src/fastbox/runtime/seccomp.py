@@ -13,7 +13,7 @@ from fastbox.support import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 MAX_PROFILE_BYTES = 4 << 20
 
@@ -107,8 +107,8 @@ _FAMILIES = (1, 2, 10, 16, 17)
 _ALLOW = '"action":"SCMP_ACT_ALLOW"'
 
 
-def _names(words: str) -> str:
-    return '["' + '","'.join(words.split()) + '"]'
+def _names(words: Iterable[str]) -> str:
+    return '["' + '","'.join(words) + '"]'
 
 
 def _argument_rule(name: str, index: int, value: int, operator: str, value_two: int = 0) -> str:
@@ -126,12 +126,11 @@ def default_profile(capabilities: Collection[str]) -> str:
             f"no system call filter for {machine}", hint="run it with --security-opt seccomp=unconfined"
         )
     _, architectures, own = _MACHINES[machine]
-    words = f"{_ALWAYS} {_TRACING} {own}"
-    for capability, calls in _BY_CAPABILITY.items():
-        if capability in capabilities:
-            words = f"{words} {calls}"
-    # A name may be allowed by two capabilities; once is enough.
-    rules = [f'{{"names":{_names(" ".join(dict.fromkeys(words.split())))},{_ALLOW}}}']
+    rules = [f'{{"names":{_names(f"{_ALWAYS} {_TRACING} {own}".split())},{_ALLOW}}}']
+    granted = [calls for capability, calls in _BY_CAPABILITY.items() if capability in capabilities]
+    if granted:
+        # A name may come with two capabilities; once is enough.
+        rules.append(f'{{"names":{_names(dict.fromkeys(" ".join(granted).split()))},{_ALLOW}}}')
     rules += [_argument_rule("socket", 0, family, "EQ") for family in _FAMILIES]
     rules += [_argument_rule("personality", 0, persona, "EQ") for persona in _PERSONALITIES]
     if "CAP_SYS_ADMIN" not in capabilities:

@@ -25,6 +25,7 @@ class Place(Record):
     """Where a container lives: paths and names that are not the caller's to choose."""
 
     id: str
+    name: str
     directory: str  # <root>/containers/<id>
     run: str
     hostname: str
@@ -117,6 +118,7 @@ def _linux(options: RunOptions, place: Place, given: security.Security) -> dict[
 def _engine(options: RunOptions, image: ImageConfig, place: Place) -> dict[str, object]:
     made: dict[str, object] = {
         "id": place.id,
+        "name": place.name,
         "directory": place.directory,
         "run": place.run,
         "overlay": _overlay(options, place),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "fastbox-supervisor"
 _ANSWER_SECONDS = 120.0
+_CLOSE_SECONDS = 30.0
 _ESRCH, _ENOENT = 3, 2
 
 
@@ -209,8 +210,9 @@ class Session:
             _sessions.remove(self)
         open_ones = [c for c in map(self._ask_to_close, members) if c]
         for conversation in open_ones:
-            with conversation:
-                _wait_for_end(conversation)
+            conversation.close()
+        for conversation in open_ones:
+            _wait_for_end(self._run, conversation.supervisor)
 
     def _ask_to_close(self, member: _Member) -> Conversation | None:
         try:
@@ -225,11 +227,13 @@ class Session:
         return conversation
 
 
-def _wait_for_end(conversation: Conversation) -> None:
-    try:
-        conversation._receive(30.0)
-    except (SupervisorGone, Timeout):
-        pass
+def _wait_for_end(run: str, name: str) -> None:
+    """Its lock is free only when all is released: processes, cgroups, directories."""
+    deadline = time.monotonic() + _CLOSE_SECONDS
+    pause = 0.0005
+    while _native.alive(run, name) and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(pause * 2, 0.02)
 
 
 class _Use:
