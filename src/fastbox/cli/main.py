@@ -24,7 +24,10 @@ def run(words: Sequence[str]) -> NoReturn:
     teardown would only cost time.
     """
     import os
+    from _signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 
+    if getsignal(SIGINT) is SIG_DFL:
+        signal(SIGINT, default_int_handler)
     os._exit(main(words))
 
 

@@ -33,9 +33,14 @@ def test_commands_on_many(shell, words: list[str], call: tuple) -> None:
     assert shell(*words) == 0
     assert shell.containers.calls == [call]
     assert shell.out == "a\n"
-    assert shell(*words, "missing", "c") == 1
+    assert shell(*words, "missing", "c") == (0 if "-f" in words else 1)
     assert shell.out == "a\nc\n"
     assert shell.err == "fastbox: missing: no such thing\n"
+
+
+def test_rm_force_of_what_is_not_there(shell) -> None:
+    assert shell("rm", "-f", "missing", "a") == 0
+    assert (shell.out, shell.err) == ("a\n", "fastbox: missing: no such thing\n")
 
 
 def test_wait(shell) -> None:
