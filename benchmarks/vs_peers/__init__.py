@@ -1,0 +1,1 @@
+"""fastbox beside runc, crun, bubblewrap and docker: same root file system, same restrictions, one run."""

@@ -1,0 +1,56 @@
+"""Where the time of a start goes, from the traces that fastbox writes itself (FASTBOX_TRACE)."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from ..stats import median
+from .clients import Worker
+from .lab import IMAGE, Lab
+
+Stages = dict[str, float]
+"""Median microseconds of each stage, in the order in which they end."""
+
+
+def read_trace(path: str) -> list[dict[str, Any]]:
+    """The complete ("X") events of a Chrome trace, whose closing bracket may be missing."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read().strip().rstrip(",")
+    events = json.loads(text if text.endswith("]") else text + "]")
+    return [event for event in events if event.get("ph") == "X"]
+
+
+def by_container(events: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The events of each start, by the container's id that every event carries."""
+    starts: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        starts.setdefault(str(event["args"]["id"]), []).append(event)
+    return list(starts.values())
+
+
+def medians(starts: list[list[dict[str, Any]]]) -> Stages:
+    """The median of each stage; a stage that a start lacks counts as 0 there."""
+    totals: dict[str, list[float]] = {}
+    ends: dict[str, float] = {}
+    for events in starts:
+        begin = min(event["ts"] for event in events)
+        for event in events:
+            name = event["name"]
+            totals.setdefault(name, []).append(event["dur"])
+            ends[name] = max(ends.get(name, 0.0), event["ts"] + event["dur"] - begin)
+    padded = {name: found + [0.0] * (len(starts) - len(found)) for name, found in totals.items()}
+    return {name: round(median(padded[name]), 1) for name in sorted(totals, key=ends.__getitem__)}
+
+
+def trace(lab: Lab, mode: str, count: int) -> Stages:
+    """Start `count` containers with a trace, in process ("engine") or by the command ("commands")."""
+    path = os.path.join(lab.path, f"trace-{mode}.json")
+    command = lab.which("fastbox") or "fastbox"
+    words = ["true"] if mode == "engine" else [command, "run", "--rm", "--network", "none", IMAGE, "true"]
+    with Worker(mode, {**lab.env, "FASTBOX_TRACE": path}) as worker:
+        measured = worker.measure(words, count, 1, image=IMAGE)
+    if measured.failures:
+        raise RuntimeError(f"trace: {measured.error}")
+    return medians(by_container(read_trace(path)))
