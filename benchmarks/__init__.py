@@ -1,1 +1,1 @@
-"""Benchmarks: what fastbox costs, beside the floor under it and the peers, measured in the same run."""
+"""Benchmarks: what fastbox costs, beside the floor and the peers, measured in the same run."""

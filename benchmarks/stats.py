@@ -42,5 +42,5 @@ def summarise(samples: Sequence[float]) -> Summary:
 
 
 def median_ratio(samples: Sequence[float], base: Sequence[float]) -> float:
-    """The median over rounds of sample / base of the same round: what drifts with the machine cancels."""
+    """The median over rounds of sample / base of the same round: the machine's drift cancels."""
     return round(median([mine / other for mine, other in zip(samples, base, strict=True)]), 3)

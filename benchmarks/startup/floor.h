@@ -20,6 +20,7 @@ enum stage {
 	MOUNT,
 	DEV,
 	PIVOT,
+	SYSCTL,
 	MASK,
 	HOSTNAME,
 	SECCOMP,
@@ -43,7 +44,7 @@ struct worker {
 	char *stack;
 	char directory[PATH_MAX / 2], root[PATH_MAX / 2], overlay[PATH_MAX];
 	char group[2][PATH_MAX + 32];
-	int procs[2], into;
+	int tasks[2], into;
 	uint64_t begin, at[STAGES];
 	const char *failed; /* written by the child, which shares this memory */
 	int code;

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -71,7 +72,7 @@ static void mount_file_systems(struct worker *w)
 	check(w, mkdir("dev/mqueue", 0755), "dev/mqueue");
 	check(w, mount("mqueue", "dev/mqueue", "mqueue", strict, NULL), "mqueue");
 	check(w, mkdir("dev/shm", 01777), "dev/shm");
-	check(w, mount("shm", "dev/shm", "tmpfs", strict, "mode=1777,size=65536k"), "shm");
+	check(w, mount("shm", "dev/shm", "tmpfs", strict, "mode=1777,size=67108864"), "shm");
 	for (int i = 0; i < 3; i++) {
 		snprintf(source, sizeof(source), "%s/%s", w->directory, files[i]);
 		snprintf(target, sizeof(target), "etc/%s", files[i]);
@@ -99,6 +100,21 @@ static void mount_groups(struct worker *w)
 		check(w, mount("cgroup", path, "cgroup", flags, names[i]), "cgroup");
 	}
 	check(w, mount("", "sys/fs/cgroup", NULL, MS_REMOUNT | MS_BIND | flags, NULL), "cgroup read-only");
+}
+
+/* Docker's two settings for a network of its own, written before /proc/sys becomes read-only. */
+static void set_sysctls(struct worker *w)
+{
+	static const char *const settings[][2] = {{"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
+						  {"/proc/sys/net/ipv4/ping_group_range", "0 2147483647"}};
+
+	for (int i = 0; i < 2; i++) {
+		int fd = open(settings[i][0], O_WRONLY | O_CLOEXEC);
+
+		check(w, fd, settings[i][0]);
+		check(w, write(fd, settings[i][1], strlen(settings[i][1])), settings[i][0]);
+		close(fd);
+	}
 }
 
 static void fill_dev(struct worker *w)
@@ -179,7 +195,7 @@ int floor_child(void *argument)
 
 	AT(CLONE);
 	for (int i = 0; !w->options->unified && i < w->options->bases; i++)
-		check(w, write(w->procs[i], "0", 1), "cgroup.procs");
+		check(w, write(w->tasks[i], "0", 1), "tasks");
 	check(w, unshare(CLONE_NEWCGROUP), "unshare");
 	check(w, setsid(), "setsid");
 	AT(JOIN);
@@ -195,6 +211,9 @@ int floor_child(void *argument)
 	AT(DEV);
 	pivot(w);
 	AT(PIVOT);
+	if (w->options->net)
+		set_sysctls(w);
+	AT(SYSCTL);
 	mask(w);
 	AT(MASK);
 	check(w, sethostname("floor", 5), "sethostname");

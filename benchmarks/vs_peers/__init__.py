@@ -1,1 +1,1 @@
-"""fastbox beside runc, crun, bubblewrap and docker: same root file system, same restrictions, one run."""
+"""fastbox beside runc, crun, bubblewrap and docker: same root, same restrictions, one run."""

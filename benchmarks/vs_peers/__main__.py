@@ -1,4 +1,4 @@
-"""Measure a start beside the floor and the peers: `python -m benchmarks.vs_peers --rounds 30 --out FILE`."""
+"""Measure a start beside the floor and the peers: `python -m benchmarks.vs_peers --out FILE`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=30, help="one of each per round")
     parser.add_argument("--warm-up", type=int, default=3, help="rounds that do not count")
     parser.add_argument("--seed", type=int, default=1, help="of the random order")
-    parser.add_argument("--traces", type=int, default=50, help="starts in the table of stages; 0: none")
-    parser.add_argument("--containers", type=int, default=100, help="of each peer at each number in flight; 0: none")
-    parser.add_argument("--flights", type=int, nargs="+", default=[1, 4, FLIGHTS], help=f"each at most {FLIGHTS}")
+    parser.add_argument("--traces", type=int, default=50, help="starts in the stage table")
+    parser.add_argument("--containers", type=int, default=100, help="of each peer, at each flight")
+    parser.add_argument(
+        "--flights", type=int, nargs="+", default=[1, 4, FLIGHTS], help=f"each at most {FLIGHTS}"
+    )
     parser.add_argument("--variants", action="store_true", help="measure the floor's variants too")
-    parser.add_argument("--scratch", help="directory of the lab, on the file system to measure (/var/tmp)")
+    parser.add_argument("--scratch", help="the lab's place, on the disk to measure (/var/tmp)")
     parser.add_argument("--tmpfs", action="store_true", help="the same as --scratch /dev/shm")
     parser.add_argument("--docker-socket", help="of a private dockerd: measures docker too")
     options = parser.parse_args()
@@ -35,7 +37,9 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _stages(lab: Lab, field: Field, count: int, floor: dict[str, float]) -> dict[str, dict[str, float]]:
+def _stages(
+    lab: Lab, field: Field, count: int, floor: dict[str, float]
+) -> dict[str, dict[str, float]]:
     found = {"floor": floor}
     if count and any(peer.name == "in_process" for peer in field.peers):
         found["in_process"] = trace(lab, "engine", count)
@@ -60,7 +64,9 @@ def _measure(lab: Lab, options: argparse.Namespace) -> dict[str, Any]:
         result["missing"] = field.missing
         result["stages"] = _stages(lab, field, options.traces, floor_stages(found["floor"]))
         count = options.containers
-        result["throughput"] = throughput(field, count, options.flights, options.seed) if count else []
+        result["throughput"] = (
+            throughput(field, count, options.flights, options.seed) if count else []
+        )
     result["load"]["end"] = machine.load()
     return result
 
@@ -78,7 +84,9 @@ def main() -> int:
         json.dump(result, file, indent=1)
         file.write("\n")
     for row in result["peers"]:
-        print(f"{row['label']:42} {row['median'] / 1e3:9.2f} ms  x {row['to_floor']:.2f} of the floor")
+        print(
+            f"{row['label']:42} {row['median'] / 1e3:9.2f} ms  x {row['to_floor']:.2f} of the floor"
+        )
     return 0
 
 

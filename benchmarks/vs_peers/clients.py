@@ -1,4 +1,4 @@
-"""The other ends of the timing processes: start one, send a request, read what it measured, end it."""
+"""The other ends of the timing processes: start one, ask, read what it measured, end it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ class Client:
 
     def close(self) -> None:
         """End the process by ending its input."""
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait(timeout=60)
         self.process.stdout.close()
@@ -66,7 +67,10 @@ class Client:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -75,9 +79,7 @@ class Worker(Client):
     """vs_peers/worker.py, as it is or below a wrapper such as `unshare -m`."""
 
     def __init__(self, mode: str, env: Mapping[str, str], wrapper: Sequence[str] = ()) -> None:
-        super().__init__(
-            [*wrapper, sys.executable, "-m", "benchmarks.vs_peers.worker", mode], env
-        )
+        super().__init__([*wrapper, sys.executable, "-m", "benchmarks.vs_peers.worker", mode], env)
 
     def measure(
         self,

@@ -1,4 +1,4 @@
-"""An OCI seccomp profile to BPF bytes by libseccomp, as a balanced tree: what the floor and bubblewrap load."""
+"""An OCI seccomp profile to BPF bytes, a balanced tree: what the floor and bubblewrap load."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _add_rule(library: ctypes.CDLL, context: ctypes.c_void_p, rule: dict[str, An
 
 
 def compile_filter(profile: dict[str, Any], path: str) -> int:
-    """Write the program of `profile` (the bundle's linux.seccomp) to `path`; returns its instructions."""
+    """Write the program of `profile` (a linux.seccomp) to `path`; returns its instructions."""
     library = _library()
     default = _action(profile["defaultAction"], profile.get("defaultErrnoRet"))
     context = ctypes.c_void_p(library.seccomp_init(default))

@@ -1,6 +1,7 @@
-"""One temporary directory with all that a run needs: root file system, image, store, bundles, filter, floor.
+"""One temporary directory with all that a run needs: root, image, store, bundles, filter, floor.
 
-Everything is below it, except control groups: those are below a group named after this process. Both go in the end.
+Everything is below it, except control groups: those are below a group named after this process.
+Both go in the end.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Lab:
             **os.environ,
             "FASTBOX_ROOT": self.sub("store"),
             "FASTBOX_RUN": self.sub("run"),
-            "PATH": os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", os.defpath),
+            "PATH": os.path.dirname(sys.executable)
+            + os.pathsep
+            + os.environ.get("PATH", os.defpath),
         }
 
     def sub(self, *names: str) -> str:
@@ -121,7 +124,9 @@ def build_floor(lab: Lab) -> str:
 def fastbox(lab: Lab, *words: str) -> str:
     """Run one fastbox command in the lab's store and return what it prints."""
     command = lab.which("fastbox") or "fastbox"
-    done = subprocess.run([command, *words], env=lab.env, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [command, *words], env=lab.env, stdout=subprocess.PIPE, text=True, check=True
+    )
     return done.stdout.strip()
 
 
@@ -148,7 +153,9 @@ def write_bundles(lab: Lab, config: dict[str, Any]) -> None:
     config["process"] = {**config["process"], "terminal": False, "args": ["/bin/true"]}
     for slot in range(FLIGHTS):
         linux = {**config["linux"], "cgroupsPath": f"/{lab.group}/{slot}"}
-        with open(os.path.join(lab.sub(f"bundle-{slot}"), "config.json"), "w", encoding="utf-8") as file:
+        with open(
+            os.path.join(lab.sub(f"bundle-{slot}"), "config.json"), "w", encoding="utf-8"
+        ) as file:
             json.dump({**config, "linux": linux}, file)
 
 
@@ -162,7 +169,7 @@ def prepare(lab: Lab) -> None:
 
 
 def _remove_groups(group: str) -> None:
-    for parent in glob.glob("/sys/fs/cgroup/*/") + ["/sys/fs/cgroup/"]:
+    for parent in [*glob.glob("/sys/fs/cgroup/*/"), "/sys/fs/cgroup/"]:
         for directory, _, _ in os.walk(parent + group, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(directory)

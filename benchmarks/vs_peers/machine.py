@@ -59,5 +59,7 @@ def version(command: str, env: Mapping[str, str]) -> str | None:
     path = shutil.which(command)
     if not path:
         return None
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, env=dict(env), check=False)
+    done = subprocess.run(
+        [path, "--version"], capture_output=True, text=True, env=dict(env), check=False
+    )
     return (done.stdout or done.stderr).strip().partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Who is measured, and with which words: each peer gets the same root, namespaces, capabilities and filter."""
+"""Who is measured, with which words: the same root, namespaces, capabilities and filter for all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from . import machine
 from .clients import Floor, Measure, Measured, Worker
 from .lab import IMAGE, Lab, build_floor
 
-# crun refuses a hybrid host; an empty list of v2 controllers makes it see v1. Entered once, before the first timing.
+# crun refuses a hybrid host; an empty list of v2 controllers makes it see v1. Entered once, before
+# the first timing.
 HYBRID = "/sys/fs/cgroup/unified/cgroup.controllers"
 CRUN_WRAPPER = ["unshare", "-m", "sh", "-c", f'mount --bind /dev/null {HYBRID}; exec "$@"', "sh"]
 CAPABILITIES = (
@@ -61,7 +62,7 @@ class Field:
 
 
 def bubblewrap(path: str, lab: Lab) -> list[str]:
-    """bubblewrap with every namespace, the capabilities and the masks; it knows no control groups and no overlay."""
+    """bubblewrap with every namespace, capability and mask; it knows no cgroups and no overlay."""
     words = [path, "--unshare-all", "--bind", lab.root, "/", "--proc", "/proc", "--dev", "/dev"]
     words += ["--mqueue", "/dev/mqueue", "--ro-bind", "/sys", "/sys", "--hostname", "bench"]
     for name in ("hosts", "hostname", "resolv.conf"):
@@ -80,11 +81,19 @@ def bubblewrap(path: str, lab: Lab) -> list[str]:
 
 def oci(path: str, lab: Lab, name: str) -> list[str]:
     """runc's and crun's common words."""
-    return [path, "--root", lab.sub(f"{name}-state"), "run", "--bundle", lab.bundle("{slot}"), "{id}"]
+    return [
+        path,
+        "--root",
+        lab.sub(f"{name}-state"),
+        "run",
+        "--bundle",
+        lab.bundle("{slot}"),
+        "{id}",
+    ]
 
 
 def floor_words(lab: Lab, program: str) -> list[str]:
-    """The floor below the lab's own store, so that the upper directories share a file system with fastbox's."""
+    """The floor, its upper directories on the file system of fastbox's store."""
     skeleton = lab.sub("skeleton")
     for name in ("proc", "sys", "dev", "etc"):
         lab.sub("skeleton", name)
@@ -97,7 +106,14 @@ def floor_words(lab: Lab, program: str) -> list[str]:
 
 def _floors(lab: Lab, stack: contextlib.ExitStack, found: Field, variants: bool) -> None:
     words = floor_words(lab, build_floor(lab))
-    found.admit(Peer("floor", "floor: the same system calls in C", stack.enter_context(Floor(words, lab.env)).measure, True))
+    found.admit(
+        Peer(
+            "floor",
+            "floor: the same system calls in C",
+            stack.enter_context(Floor(words, lab.env)).measure,
+            True,
+        )
+    )
     for option in ("--no-net", "--read-only", "--tmpfs-upper") if variants else ():
         measure = stack.enter_context(Floor([*words, option], lab.env)).measure
         found.admit(Peer(f"floor{option}", f"floor, {option[2:]}", measure))

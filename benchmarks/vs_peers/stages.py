@@ -45,10 +45,14 @@ def medians(starts: list[list[dict[str, Any]]]) -> Stages:
 
 
 def trace(lab: Lab, mode: str, count: int) -> Stages:
-    """Start `count` containers with a trace, in process ("engine") or by the command ("commands")."""
+    """Start `count` containers with a trace, in process ("engine") or by command ("commands")."""
     path = os.path.join(lab.path, f"trace-{mode}.json")
     command = lab.which("fastbox") or "fastbox"
-    words = ["true"] if mode == "engine" else [command, "run", "--rm", "--network", "none", IMAGE, "true"]
+    words = (
+        ["true"]
+        if mode == "engine"
+        else [command, "run", "--rm", "--network", "none", IMAGE, "true"]
+    )
     with Worker(mode, {**lab.env, "FASTBOX_TRACE": path}) as worker:
         measured = worker.measure(words, count, 1, image=IMAGE)
     if measured.failures:

@@ -1,7 +1,7 @@
-"""The process that times: one for commands, one for commands in another mount namespace, one for the engine.
+"""The process that times: for commands, for commands in another mount namespace, for the engine.
 
-It reads one JSON request a line and answers with one line. All commands are timed by the same few lines, so that no
-peer pays for a wrapper, and none of them for the size of the process that orders the measurements.
+It reads one JSON request a line and answers with one line. All commands are timed by the same few
+lines, so that no peer pays for a wrapper, nor for the size of the process that orders the runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TypedDict
 
 
 class Request(TypedDict):
-    """`{id}` and `{slot}` in the words are replaced by a new name and by the number of the place in flight."""
+    """`{id}` and `{slot}` in the words become a new name and the number of the place in flight."""
 
     argv: list[str]
     files: dict[str, str]
