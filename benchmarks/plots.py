@@ -115,7 +115,8 @@ def bars(title: str, unit: str, rows: Sequence[Bar]) -> str:
     note = f"{unit}{', logarithmic scale' if axis.log else ''}"
     if any(row.low is not None for row in rows):
         note += "; bar: median, whisker: minimum to 90th percentile"
-    parts = [_text(LEFT, 24, title, "title"), _text(LEFT, 44, note, "note")]
+    note += "; blue: fastbox, green: reference, grey: peer"
+    parts = [_text(20, 24, title, "title"), _text(20, 44, note, "note")]
     for tick in axis.ticks():
         x = axis.place(tick)
         parts.append(_line(x, TOP, x, bottom, "grid"))

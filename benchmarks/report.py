@@ -47,8 +47,8 @@ def header(result: Json) -> str:
         f"Taken {result['taken']} on {machine['cpus']} x {machine['model']}, {machine['memory']}, "
         f"kernel {machine['kernel']}, control groups {machine['cgroups']}, store on "
         f"{machine['file_system']}, Python {machine['python']}. Load average before and after: "
-        f"{load['before'][0]} and {load['after'][0]}. {result['options']['rounds']} rounds, "
-        f"each one start of each in random order; `to the floor` is the median of the ratios in a round."
+        f"{load['before'][0]} and {load['after'][0]}. {result['options']['rounds']} rounds, each "
+        f"one start of each in random order; `to the floor` is the median of the rounds' ratios."
         f"\n\nMeasured: {known}."
     )
 
