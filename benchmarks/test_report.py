@@ -48,7 +48,7 @@ def test_a_mark_that_does_not_end_is_an_error() -> None:
 
 def test_stages_are_medians_in_the_order_of_their_ends() -> None:
     def event(name: str, ts: float, dur: float) -> dict[str, object]:
-        return {"name": name, "ph": "X", "ts": ts, "dur": dur, "args": {"id": "a"}}
+        return {"name": name, "ph": "X", "ts": ts, "dur": dur, "pid": "a"}
 
     starts = [[event("mount", 5, 3), event("clone", 0, 5)], [event("clone", 100, 7)]]
     found = stages.medians(starts)

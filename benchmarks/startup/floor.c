@@ -340,6 +340,19 @@ static void load_filter(struct options *o, const char *path)
 	o->filter.filter = instructions;
 }
 
+static void list_hierarchies(struct options *o)
+{
+	FILE *file = fopen("/proc/self/cgroup", "re");
+	char line[256], controllers[64];
+
+	if (!file)
+		die("/proc/self/cgroup");
+	while (o->hierarchies < 16 && fgets(line, sizeof(line), file))
+		if (sscanf(line, "%*d:%63[^:]:", controllers) == 1)
+			strcpy(o->hierarchy[o->hierarchies++], controllers);
+	fclose(file);
+}
+
 /* Best effort, as on most hosts all is handed down already; a missing pids controller shows at the first container. */
 static void hand_down(const char *directory)
 {
@@ -441,6 +454,7 @@ int main(int argc, char **argv)
 	parse(&options, argc, argv, &count, &threads);
 	make_directories(&options);
 	make_bases(&options);
+	list_hierarchies(&options);
 	printf("total");
 	for (int i = 0; i < STAGES; i++)
 		printf(" %s", stage_names[i]);

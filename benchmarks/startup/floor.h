@@ -36,6 +36,8 @@ struct options {
 	bool net, read_only, tmpfs_upper, unified;
 	char base[2][PATH_MAX]; /* the parents of the groups: v1 devices and pids, or v2 alone */
 	int bases;
+	char hierarchy[16][64]; /* every v1 hierarchy of the host, as the mount option that names it */
+	int hierarchies;
 	struct sock_fprog filter;
 };
 

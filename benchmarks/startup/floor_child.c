@@ -81,25 +81,26 @@ static void mount_file_systems(struct worker *w)
 	}
 }
 
-/* The container's own groups, read-only; on v1 one mount for each hierarchy that is used. */
+/* The container's own groups, read-only; on v1 one mount for each hierarchy of the host, sealed when all are there. */
 static void mount_groups(struct worker *w)
 {
-	const unsigned long flags = MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY;
-	static const char *const names[] = {"devices", "pids"};
-	char path[64];
+	const unsigned long flags = MS_NOSUID | MS_NOEXEC | MS_NODEV;
+	char path[128];
 
 	if (w->options->unified) {
-		check(w, mount("cgroup", "sys/fs/cgroup", "cgroup2", flags, NULL), "cgroup2");
+		check(w, mount("cgroup", "sys/fs/cgroup", "cgroup2", flags | MS_RDONLY, NULL), "cgroup2");
 		return;
 	}
-	check(w, mount("cgroup", "sys/fs/cgroup", "tmpfs", flags & ~(unsigned long)MS_RDONLY, "mode=755"),
-	      "cgroup tmpfs");
-	for (int i = 0; i < w->options->bases; i++) {
-		snprintf(path, sizeof(path), "sys/fs/cgroup/%s", names[i]);
-		check(w, mkdir(path, 0755), path);
-		check(w, mount("cgroup", path, "cgroup", flags, names[i]), "cgroup");
+	check(w, mount("tmpfs", "sys/fs/cgroup", "tmpfs", flags, "mode=755"), "cgroup tmpfs");
+	for (int i = 0; i < w->options->hierarchies; i++) {
+		const char *controllers = w->options->hierarchy[i];
+
+		snprintf(path, sizeof(path), "sys/fs/cgroup/%s",
+			 strncmp(controllers, "name=", 5) ? controllers : controllers + 5);
+		check(w, mkdir(path, 0755), "cgroup directory");
+		check(w, mount("cgroup", path, "cgroup", flags | MS_RDONLY, controllers), "cgroup");
 	}
-	check(w, mount("", "sys/fs/cgroup", NULL, MS_REMOUNT | MS_BIND | flags, NULL), "cgroup read-only");
+	check(w, mount("", "sys/fs/cgroup", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL), "cgroup read-only");
 }
 
 /* Docker's two settings for a network of its own, written before /proc/sys becomes read-only. */

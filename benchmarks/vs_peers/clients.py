@@ -16,12 +16,13 @@ HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 @dataclass(frozen=True)
 class Measured:
-    """Microseconds; `stages` has one list a stage, for the floor only."""
+    """Microseconds; `begins` on the monotonic clock; `stages`, a list a stage: the floor's only."""
 
     samples: list[float]
     wall: float
     failures: int = 0
     error: str = ""
+    begins: list[float] = field(default_factory=list)
     stages: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -94,8 +95,9 @@ class Worker(Client):
         request = {"argv": list(argv), "files": dict(files or {}), "image": image}
         self.ask(json.dumps({**request, "count": count, "flight": flight}))
         got = json.loads(self.answer())
-        samples = [nanoseconds / 1e3 for nanoseconds in got["samples"]]
-        return Measured(samples, got["wall"] / 1e3, got["failures"], got["error"])
+        samples = [(end - begin) / 1e3 for begin, end in got["samples"]]
+        begins = [begin / 1e3 for begin, _ in got["samples"]]
+        return Measured(samples, got["wall"] / 1e3, got["failures"], got["error"], begins)
 
 
 class Floor(Client):

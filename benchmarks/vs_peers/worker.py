@@ -28,19 +28,19 @@ class Request(TypedDict):
 
 
 class Answer(TypedDict):
-    """Nanoseconds; only those that succeeded are in `samples`."""
+    """Nanoseconds; `samples` has begin and end of those that succeeded, on the monotonic clock."""
 
-    samples: list[int]
+    samples: list[tuple[int, int]]
     wall: int
     failures: int
     error: str
 
 
-Once = Callable[[Request, int, int], int]
+Once = Callable[[Request, int, int], tuple[int, int]]
 
 
-def run_command(request: Request, number: int, slot: int) -> int:
-    """Spawn the command with its stdio on /dev/null, wait for it, and return the nanoseconds.
+def run_command(request: Request, number: int, slot: int) -> tuple[int, int]:
+    """Spawn the command with its stdio on /dev/null, wait for it, and return when.
 
     Raises:
         RuntimeError: It did not end with 0.
@@ -56,7 +56,7 @@ def run_command(request: Request, number: int, slot: int) -> int:
     end = time.perf_counter_ns()
     if status:
         raise RuntimeError(f"{argv[0]}: status {os.waitstatus_to_exitcode(status)}")
-    return end - begin
+    return begin, end
 
 
 def run_many(request: Request, once: Once, numbers: itertools.count[int]) -> Answer:
@@ -96,14 +96,14 @@ def serve_engine() -> None:
 
     with Engine.open() as engine:
 
-        def once(request: Request, _number: int, _slot: int) -> int:
+        def once(request: Request, _number: int, _slot: int) -> tuple[int, int]:
             begin = time.perf_counter_ns()
             with engine.run(request["image"], request["argv"]) as container:
                 code = container.wait()
             end = time.perf_counter_ns()
             if code:
                 raise RuntimeError(f"exit code {code}")
-            return end - begin
+            return begin, end
 
         serve(once)
 
