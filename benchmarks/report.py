@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .plots import Bar, bars
+from .vs_peers.stages import AFTER, BEFORE
 
 Json = dict[str, Any]
 BEGIN, END = "<!-- measured: {kind} -->", "<!-- end of measured: {kind} -->"
@@ -23,6 +24,17 @@ BUDGETS = [
     ("in process, at most 1.5 x the floor", "in_process", 1.5, "floor"),
 ]
 SUSTAINED = 0.7
+# One row of the table of stages, and the names that the floor and fastbox have for it.
+STAGES = {
+    "before the launch (records, bundle, groups)": (BEFORE, "plan", "files", "groups"),
+    "clone, join the groups": ("clone", "cgroup", "join"),
+    "overlay": ("rootfs",),
+    "pivot": ("pivot", "pivot_root"),
+    "ids, capabilities, limits": (
+        *("caps", "user", "rlimit", "credentials", "capabilities", "working directory", "stdio"),
+    ),
+    "exec, run, wait, removal": ("exec", "run", "release", AFTER),
+}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -111,16 +123,30 @@ def throughput(result: Json) -> str:
     return f"{table(head, rows)}\n\n{count} containers in each cell; {failures} failed."
 
 
+def grouped(stages: dict[str, float]) -> dict[str, float]:
+    """The stages by the rows of STAGES; those without a row keep their names."""
+    rows = {name: row for row, names in STAGES.items() for name in names}
+    found: dict[str, float] = {}
+    for name, value in stages.items():
+        row = rows.get(name, name)
+        found[row] = found.get(row, 0.0) + value
+    return found
+
+
 def stages(result: Json) -> str:
     """Where the time goes: one row a stage, medians in microseconds."""
-    found: dict[str, dict[str, float]] = result["stages"]
-    names = list(dict.fromkeys(name for column in found.values() for name in column))
+    columns = {name: grouped(column) for name, column in result["stages"].items()}
+    names = sorted({name for column in columns.values() for name in column})
+    order = {name: place for column in columns.values() for place, name in enumerate(column)}
+    names.sort(key=order.__getitem__)
     titles = {"floor": "floor", "in_process": "in process", "cli": "`fastbox run`"}
     rows = [
-        [name, *(f"{column[name]:.0f}" if name in column else "" for column in found.values())]
-        for name in names
+        [name, *(f"{column.get(name, 0):.0f}" for column in columns.values())] for name in names
     ]
-    return table(["stage, us", *(titles[name] for name in found)], rows)
+    rows.append(
+        ["sum of the medians", *(f"{sum(column.values()):.0f}" for column in columns.values())]
+    )
+    return table(["stage, us", *(titles[name] for name in columns)], rows)
 
 
 def plots(result: Json, directory: str, suffix: str) -> list[tuple[str, str]]:

@@ -31,7 +31,7 @@
 
 #include "floor.h"
 
-static const char *const stage_names[STAGES] = {"files",   "cgroup", "clone", "join",	"network", "rootfs",
+static const char *const stage_names[STAGES] = {"files",   "groups", "clone", "join",	"network", "rootfs",
 						"mount",   "dev",    "pivot", "sysctl", "mask",	   "hostname",
 						"seccomp", "caps",   "exec",  "run",	"release"};
 
@@ -250,7 +250,7 @@ static void run_one(struct worker *w, unsigned number, uint64_t sample[STAGES + 
 	make_files(w);
 	AT(FILES);
 	make_groups(w, number);
-	AT(CGROUP);
+	AT(GROUPS);
 	pid = start(w);
 	AT(EXEC);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)

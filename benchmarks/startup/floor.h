@@ -12,7 +12,7 @@
 
 enum stage {
 	FILES,
-	CGROUP,
+	GROUPS,
 	CLONE,
 	JOIN,
 	NETWORK,
