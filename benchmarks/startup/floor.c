@@ -1,13 +1,17 @@
-/* The floor under a container's start: one loop that does what the kernel must be asked to do, and nothing else.
+/* The floor under a container's start: one loop that does what the kernel must be asked to do, and
+ * nothing else.
  *
- * It has no command line to parse per container, no configuration, no records, no log and no supervisor; the system
- * calls are those of one `fastbox run --rm` of a program that prints nothing. What fastbox costs above it is fastbox.
+ * It has no command line to parse per container, no configuration, no records, no log and no
+ * supervisor; the system calls are those of one `fastbox run --rm` of a program that prints
+ * nothing. What fastbox costs above it is fastbox.
  *
- *   floor --lower DIR[:DIR...] --scratch DIR --group NAME [--filter FILE] [--no-net] [--read-only] [--tmpfs-upper]
+ *   floor --lower DIR[:DIR...] --scratch DIR --group NAME [--filter FILE] [--no-net] [--read-only]
+ * [--tmpfs-upper]
  *         [--count N [--threads T]]
  *
- * Without --count it reads "N T" lines from stdin: N containers, T at a time. For each container it prints one line
- * of microseconds, "total" and then the stages in the order of the first line printed, and in the end "done WALL".
+ * Without --count it reads "N T" lines from stdin: N containers, T at a time. For each container it
+ * prints one line of microseconds, "total" and then the stages in the order of the first line
+ * printed, and in the end "done WALL".
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,9 +35,9 @@
 
 #include "floor.h"
 
-static const char *const stage_names[STAGES] = {"files",   "groups", "clone", "join",	"network", "rootfs",
-						"mount",   "dev",    "pivot", "sysctl", "mask",	   "hostname",
-						"seccomp", "caps",   "exec",  "run",	"release"};
+static const char *const stage_names[STAGES] = {
+    "files",  "groups", "clone",    "join",    "network", "rootfs", "mount", "dev",    "pivot",
+    "sysctl", "mask",	"hostname", "seccomp", "caps",	  "exec",   "run",   "release"};
 
 #define STACK_SIZE ((size_t)256 << 10)
 
@@ -57,7 +61,8 @@ static void put(const char *path, const char *text, int flags)
 static void make_files(struct worker *w)
 {
 	static const char *const names[] = {"hosts", "hostname", "resolv.conf"};
-	static const char *const texts[] = {"127.0.0.1\tlocalhost\n", "floor\n", "nameserver 127.0.0.1\n"};
+	static const char *const texts[] = {"127.0.0.1\tlocalhost\n", "floor\n",
+					    "nameserver 127.0.0.1\n"};
 	char path[PATH_MAX];
 
 	if (mkdir(w->directory, 0700))
@@ -102,24 +107,29 @@ static void make_group_v1(struct worker *w, int i)
 	} else {
 		limit_pids(w->group[i]);
 	}
-	/* Not cgroup.procs: only a thread that moves itself is spared the lock, a grace period of 5 to 14 ms after a
-	 * pause. */
+	/* Not cgroup.procs: only a thread that moves itself is spared the lock, a grace period of 5
+	 * to 14 ms after a pause. */
 	snprintf(path, sizeof(path), "%s/tasks", w->group[i]);
 	w->tasks[i] = open(path, O_WRONLY | O_CLOEXEC);
 	if (w->tasks[i] < 0)
 		die(path);
 }
 
-/* The same rule for v2, as long as the real one: compare the number of the device, once for each rule. */
+/* The same rule for v2, as long as the real one: compare the number of the device, once for each
+ * rule. */
 static int load_device_program(void)
 {
-	struct bpf_insn code[64] = {{.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1, .off = 4}};
-	union bpf_attr attr = {.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE, .insns = (uint64_t)(uintptr_t)code};
+	struct bpf_insn code[64] = {
+	    {.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1, .off = 4}};
+	union bpf_attr attr = {.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,
+			       .insns = (uint64_t)(uintptr_t)code};
 	int n = 1, fd;
 
 	for (int rule = 0; rule < 11; rule++) {
-		code[n++] = (struct bpf_insn){.code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 2, .off = 2, .imm = rule};
-		code[n++] = (struct bpf_insn){.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1};
+		code[n++] = (struct bpf_insn){
+		    .code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 2, .off = 2, .imm = rule};
+		code[n++] =
+		    (struct bpf_insn){.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1};
 		code[n++] = (struct bpf_insn){.code = BPF_JMP | BPF_EXIT};
 	}
 	code[n++] = (struct bpf_insn){.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1};
@@ -159,14 +169,16 @@ static void make_groups(struct worker *w, unsigned number)
 /* ---- one container ---- */
 
 #ifdef __x86_64__
-/* clone3 with a stack of the child's own, which glibc keeps to itself: only it can clone into a v2 group. */
+/* clone3 with a stack of the child's own, which glibc keeps to itself: only it can clone into a v2
+ * group. */
 static pid_t clone_into(struct worker *w, struct clone_args *args)
 {
 	register struct worker *self __asm__("r12") = w;
 	register int (*entry)(void *) __asm__("r13") = floor_child;
 	long result = SYS_clone3;
 
-	__asm__ volatile("syscall\n\ttestq %%rax, %%rax\n\tjnz 1f\n\tmovq %%r12, %%rdi\n\tcallq *%%r13\n\tud2\n1:"
+	__asm__ volatile("syscall\n\ttestq %%rax, %%rax\n\tjnz 1f\n\tmovq %%r12, %%rdi\n\tcallq "
+			 "*%%r13\n\tud2\n1:"
 			 : "+a"(result)
 			 : "D"(args), "S"(sizeof(*args)), "r"(self), "r"(entry)
 			 : "rcx", "r11", "memory", "cc");
@@ -180,8 +192,8 @@ static pid_t clone_into(struct worker *w, struct clone_args *args)
 
 static pid_t start(struct worker *w)
 {
-	const int namespaces =
-	    CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (w->options->net ? CLONE_NEWNET : 0);
+	const int namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+			       (w->options->net ? CLONE_NEWNET : 0);
 	struct clone_args args = {
 	    .flags = (uint64_t)(CLONE_VM | CLONE_VFORK | namespaces) | CLONE_INTO_CGROUP,
 	    .exit_signal = SIGCHLD,
@@ -197,7 +209,8 @@ static pid_t start(struct worker *w)
 	if (w->options->unified)
 		pid = clone_into(w, &args);
 	else
-		pid = clone(floor_child, w->stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | namespaces | SIGCHLD, w);
+		pid = clone(floor_child, w->stack + STACK_SIZE,
+			    CLONE_VM | CLONE_VFORK | namespaces | SIGCHLD, w);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return pid;
 }
@@ -284,8 +297,8 @@ static void *work(void *argument)
 
 static void *make_stack(void)
 {
-	char *stack =
-	    mmap(NULL, STACK_SIZE + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	char *stack = mmap(NULL, STACK_SIZE + 4096, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
 	if (stack == MAP_FAILED || mprotect(stack, 4096, PROT_NONE))
 		die("stack");
@@ -301,8 +314,11 @@ static void run_many(const struct options *options, unsigned count, unsigned thr
 	if (!samples || !workers)
 		die("memory");
 	for (unsigned i = 0; i < threads; i++) {
-		workers[i] =
-		    (struct worker){.options = options, .next = &next, .count = count, .samples = samples, .into = -1};
+		workers[i] = (struct worker){.options = options,
+					     .next = &next,
+					     .count = count,
+					     .samples = samples,
+					     .into = -1};
 		workers[i].stack = make_stack();
 		snprintf(workers[i].root, sizeof(workers[i].root), "%s/root", options->scratch);
 	}
@@ -353,7 +369,8 @@ static void list_hierarchies(struct options *o)
 	fclose(file);
 }
 
-/* Best effort, as on most hosts all is handed down already; a missing pids controller shows at the first container. */
+/* Best effort, as on most hosts all is handed down already; a missing pids controller shows at the
+ * first container. */
 static void hand_down(const char *directory)
 {
 	char path[PATH_MAX + 32];
@@ -377,7 +394,8 @@ static void make_bases(struct options *o)
 	if (o->unified)
 		hand_down("/sys/fs/cgroup");
 	for (int i = 0; i < o->bases; i++) {
-		snprintf(o->base[i], sizeof(o->base[i]), "%s/%s", o->unified ? "/sys/fs/cgroup" : v1[i], o->group);
+		snprintf(o->base[i], sizeof(o->base[i]), "%s/%s",
+			 o->unified ? "/sys/fs/cgroup" : v1[i], o->group);
 		if (mkdir(o->base[i], 0755) && errno != EEXIST)
 			die(o->base[i]);
 		if (o->unified)
@@ -397,13 +415,14 @@ static void make_directories(const struct options *o)
 	}
 }
 
-static void parse(struct options *o, int argc, char **argv, unsigned *ret_count, unsigned *ret_threads)
+static void parse(struct options *o, int argc, char **argv, unsigned *ret_count,
+		  unsigned *ret_threads)
 {
-	static const struct option names[] = {{"lower", 1, NULL, 'l'},	     {"scratch", 1, NULL, 's'},
-					      {"group", 1, NULL, 'g'},	     {"filter", 1, NULL, 'f'},
-					      {"count", 1, NULL, 'c'},	     {"threads", 1, NULL, 't'},
-					      {"no-net", 0, NULL, 'n'},	     {"read-only", 0, NULL, 'r'},
-					      {"tmpfs-upper", 0, NULL, 'u'}, {NULL, 0, NULL, 0}};
+	static const struct option names[] = {
+	    {"lower", 1, NULL, 'l'},  {"scratch", 1, NULL, 's'},   {"group", 1, NULL, 'g'},
+	    {"filter", 1, NULL, 'f'}, {"count", 1, NULL, 'c'},	   {"threads", 1, NULL, 't'},
+	    {"no-net", 0, NULL, 'n'}, {"read-only", 0, NULL, 'r'}, {"tmpfs-upper", 0, NULL, 'u'},
+	    {NULL, 0, NULL, 0}};
 	int word;
 
 	while ((word = getopt_long(argc, argv, "", names, NULL)) != -1) {

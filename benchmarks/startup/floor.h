@@ -1,4 +1,5 @@
-/* What the two halves of the floor share: the options, and one worker's state, which parent and child both write. */
+/* What the two halves of the floor share: the options, and one worker's state, which parent and
+ * child both write. */
 #ifndef FLOOR_H
 #define FLOOR_H
 
@@ -36,7 +37,8 @@ struct options {
 	bool net, read_only, tmpfs_upper, unified;
 	char base[2][PATH_MAX]; /* the parents of the groups: v1 devices and pids, or v2 alone */
 	int bases;
-	char hierarchy[16][64]; /* every v1 hierarchy of the host, as the mount option that names it */
+	char hierarchy[16]
+		      [64]; /* every v1 hierarchy of the host, as the mount option that names it */
 	int hierarchies;
 	struct sock_fprog filter;
 };
@@ -66,7 +68,8 @@ static inline uint64_t now(void)
 
 #define AT(stage) (w->at[stage] = now())
 
-/* The process of the container, from clone to exec; the argument is the worker, in memory shared with the parent. */
+/* The process of the container, from clone to exec; the argument is the worker, in memory shared
+ * with the parent. */
 int floor_child(void *argument);
 
 #endif

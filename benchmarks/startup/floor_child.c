@@ -1,4 +1,5 @@
-/* The floor's child: everything between clone and exec, in memory that it shares with its waiting parent. */
+/* The floor's child: everything between clone and exec, in memory that it shares with its waiting
+ * parent. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -63,10 +64,12 @@ static void mount_file_systems(struct worker *w)
 	char source[PATH_MAX], target[32];
 
 	check(w, mount("proc", "proc", "proc", strict, NULL), "proc");
-	check(w, mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k"), "dev");
+	check(w, mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k"),
+	      "dev");
 	check(w, mkdir("dev/pts", 0755), "dev/pts");
 	check(w,
-	      mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"),
+	      mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+		    "newinstance,ptmxmode=0666,mode=0620,gid=5"),
 	      "devpts");
 	check(w, mount("sysfs", "sys", "sysfs", strict | MS_RDONLY, NULL), "sysfs");
 	check(w, mkdir("dev/mqueue", 0755), "dev/mqueue");
@@ -81,14 +84,16 @@ static void mount_file_systems(struct worker *w)
 	}
 }
 
-/* The container's own groups, read-only; on v1 one mount for each hierarchy of the host, sealed when all are there. */
+/* The container's own groups, read-only; on v1 one mount for each hierarchy of the host, sealed
+ * when all are there. */
 static void mount_groups(struct worker *w)
 {
 	const unsigned long flags = MS_NOSUID | MS_NOEXEC | MS_NODEV;
 	char path[128];
 
 	if (w->options->unified) {
-		check(w, mount("cgroup", "sys/fs/cgroup", "cgroup2", flags | MS_RDONLY, NULL), "cgroup2");
+		check(w, mount("cgroup", "sys/fs/cgroup", "cgroup2", flags | MS_RDONLY, NULL),
+		      "cgroup2");
 		return;
 	}
 	check(w, mount("tmpfs", "sys/fs/cgroup", "tmpfs", flags, "mode=755"), "cgroup tmpfs");
@@ -100,14 +105,16 @@ static void mount_groups(struct worker *w)
 		check(w, mkdir(path, 0755), "cgroup directory");
 		check(w, mount("cgroup", path, "cgroup", flags | MS_RDONLY, controllers), "cgroup");
 	}
-	check(w, mount("", "sys/fs/cgroup", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL), "cgroup read-only");
+	check(w, mount("", "sys/fs/cgroup", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL),
+	      "cgroup read-only");
 }
 
 /* Docker's two settings for a network of its own, written before /proc/sys becomes read-only. */
 static void set_sysctls(struct worker *w)
 {
-	static const char *const settings[][2] = {{"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
-						  {"/proc/sys/net/ipv4/ping_group_range", "0 2147483647"}};
+	static const char *const settings[][2] = {
+	    {"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
+	    {"/proc/sys/net/ipv4/ping_group_range", "0 2147483647"}};
 
 	for (int i = 0; i < 2; i++) {
 		int fd = open(settings[i][0], O_WRONLY | O_CLOEXEC);
@@ -125,12 +132,15 @@ static void fill_dev(struct worker *w)
 		unsigned major, minor;
 	} nodes[] = {{"dev/null", 1, 3},   {"dev/zero", 1, 5},	  {"dev/full", 1, 7},
 		     {"dev/random", 1, 8}, {"dev/urandom", 1, 9}, {"dev/tty", 5, 0}};
-	static const char *const links[][2] = {{"/proc/self/fd", "dev/fd"},	  {"/proc/self/fd/0", "dev/stdin"},
-					       {"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"},
-					       {"pts/ptmx", "dev/ptmx"},	  {"/proc/kcore", "dev/core"}};
+	static const char *const links[][2] = {
+	    {"/proc/self/fd", "dev/fd"},       {"/proc/self/fd/0", "dev/stdin"},
+	    {"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"},
+	    {"pts/ptmx", "dev/ptmx"},	       {"/proc/kcore", "dev/core"}};
 
 	for (int i = 0; i < 6; i++)
-		check(w, mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)), nodes[i].path);
+		check(w,
+		      mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)),
+		      nodes[i].path);
 	for (int i = 0; i < 6; i++)
 		check(w, symlink(links[i][0], links[i][1]), links[i][1]);
 }
@@ -141,16 +151,19 @@ static void pivot(struct worker *w)
 	check(w, umount2(".", MNT_DETACH), "detach");
 	check(w, chdir("/"), "chdir /");
 	if (w->options->read_only)
-		check(w, mount("", "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL), "read-only root");
+		check(w, mount("", "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL),
+		      "read-only root");
 }
 
-/* Docker's masked and read-only paths; those that this kernel doesn't have cost the call that says so. */
+/* Docker's masked and read-only paths; those that this kernel doesn't have cost the call that says
+ * so. */
 static void mask(struct worker *w)
 {
-	static const char *const masked[] = {"/proc/asound",	 "/proc/acpi",	      "/proc/interrupts",
-					     "/proc/kcore",	 "/proc/keys",	      "/proc/latency_stats",
-					     "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
-					     "/proc/scsi",	 "/sys/firmware",     "/sys/devices/virtual/powercap"};
+	static const char *const masked[] = {
+	    "/proc/asound",	"/proc/acpi",	     "/proc/interrupts",
+	    "/proc/kcore",	"/proc/keys",	     "/proc/latency_stats",
+	    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+	    "/proc/scsi",	"/sys/firmware",     "/sys/devices/virtual/powercap"};
 	static const char *const readonly[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 					       "/proc/sysrq-trigger"};
 	const unsigned long keep = MS_NOSUID | MS_NOEXEC | MS_NODEV | MS_RDONLY;
@@ -174,7 +187,8 @@ static void drop_capabilities(struct worker *w)
 {
 	const uint64_t docker = 0xa80425fb;
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {{.effective = (uint32_t)docker, .permitted = (uint32_t)docker}};
+	struct __user_cap_data_struct data[2] = {
+	    {.effective = (uint32_t)docker, .permitted = (uint32_t)docker}};
 
 	for (unsigned long cap = 0; cap < 64; cap++)
 		if (!(docker >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) && errno != EINVAL)
@@ -190,7 +204,8 @@ static void drop_capabilities(struct worker *w)
 
 int floor_child(void *argument)
 {
-	static char *const argv[] = {"true", NULL}, *const envp[] = {"PATH=/usr/bin:/bin", "HOME=/root", NULL};
+	static char *const argv[] = {"true", NULL}, *const envp[] = {"PATH=/usr/bin:/bin",
+								     "HOME=/root", NULL};
 	struct worker *w = argument;
 	sigset_t none;
 
@@ -219,9 +234,11 @@ int floor_child(void *argument)
 	AT(MASK);
 	check(w, sethostname("floor", 5), "sethostname");
 	AT(HOSTNAME);
-	/* The filter goes in before the capabilities go: without no_new_privs it needs CAP_SYS_ADMIN. */
+	/* The filter goes in before the capabilities go: without no_new_privs it needs
+	 * CAP_SYS_ADMIN. */
 	if (w->options->filter.len)
-		check(w, syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &w->options->filter), "seccomp");
+		check(w, syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &w->options->filter),
+		      "seccomp");
 	AT(SECCOMP);
 	drop_capabilities(w);
 	AT(CAPS);
