@@ -24,6 +24,9 @@ struct fb_child {
 	int null;    /* its /dev/null, verified, O_PATH */
 	int empty;   /* a read-only empty directory, mounted, for masks */
 	int console; /* the pty's other end */
+	int parent;  /* the directory that the last node or link was made in */
+	const char *parent_path;
+	size_t parent_length;
 	struct fb_user_answer user;
 };
 

@@ -18,7 +18,8 @@
 #define TIOCGPTPEER _IO('T', 0x41)
 #endif
 
-/* The directory of op->path, made when missing; *ret_name is what is to be made in it. */
+/* The directory of op->path, made when missing; *ret_name is what is to be made in it. It stays open for the next name, which is mostly in
+ * the same one: every mount below has been made by then. */
 static int open_parent(struct fb_child *child, const struct fb_op *op, const char **ret_name)
 {
 	const char *slash = strrchr(op->path, '/');
@@ -28,12 +29,20 @@ static int open_parent(struct fb_child *child, const struct fb_op *op, const cha
 
 	if (length >= sizeof(parent))
 		return FB_CHILD_FAIL_CODE(child, op, ENAMETOOLONG, "openat2", NULL);
+	*ret_name = slash ? slash + 1 : op->path;
+	if (child->parent >= 0 && child->parent_length == length &&
+	    memcmp(child->parent_path, op->path, length) == 0)
+		return child->parent;
 	memcpy(parent, op->path, length);
 	parent[length] = '\0';
-	*ret_name = slash ? slash + 1 : op->path;
 	/* Below /dev everything was made by us a moment ago: a link on the way is an image's trap. */
 	fd = fb_inroot_make(child->root, parent, FB_MAKE_DIRECTORY, strncmp(op->path, "dev/", 4) == 0);
-	return fd < 0 ? FB_CHILD_FAIL_CODE(child, op, -fd, "openat2", NULL) : fd;
+	if (fd < 0)
+		return FB_CHILD_FAIL_CODE(child, op, -fd, "openat2", NULL);
+	fb_cleanup_fd(&child->parent);
+	child->parent_path = op->path;
+	child->parent_length = length;
+	return child->parent = fd;
 }
 
 /* A user namespace may not make nodes: the host's own is bound, if it is the one asked for. */
@@ -67,8 +76,7 @@ int fb_op_node(struct fb_child *child, const struct fb_op *op)
 	mode_t type = device->type == 'b' ? S_IFBLK : device->type == 'p' ? S_IFIFO : S_IFCHR;
 	dev_t number = type == S_IFIFO ? 0 : makedev(device->major, device->minor);
 	const char *name;
-	fb_auto_close int parent = open_parent(child, op, &name);
-	int r;
+	int parent = open_parent(child, op, &name), r;
 
 	if (parent < 0)
 		return parent;
@@ -92,7 +100,7 @@ int fb_op_node(struct fb_child *child, const struct fb_op *op)
 int fb_op_symlink(struct fb_child *child, const struct fb_op *op)
 {
 	const char *name;
-	fb_auto_close int parent = open_parent(child, op, &name);
+	int parent = open_parent(child, op, &name);
 
 	if (parent < 0)
 		return parent;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <isa-l/igzip_lib.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -230,6 +229,11 @@ ssize_t fb_inflate_next(struct fb_inflate *f, const uint8_t **ret_data, struct f
 	*ret_data = f->in + f->in_used;
 	f->in_used = f->in_length;
 	return got;
+}
+
+bool fb_inflate_is_plain(const struct fb_inflate *f)
+{
+	return f->format == PLAIN;
 }
 
 int fb_inflate_packed(struct fb_inflate *f, uint8_t ret_digest[FB_DIGEST_SIZE], uint64_t *ret_size,

@@ -9,6 +9,7 @@
 #ifndef FB_INFLATE_H
 #define FB_INFLATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -23,6 +24,8 @@ int fb_inflate_open(int fd, uint64_t max_packed, struct fb_inflate **ret_inflate
 /* The next piece, valid until the next call. 0: the end, reached only after the whole input was
  * read and every check passed. */
 ssize_t fb_inflate_next(struct fb_inflate *inflate, const uint8_t **ret_data, struct fb_error *err);
+/* The input is the output: one digest is enough. */
+bool fb_inflate_is_plain(const struct fb_inflate *inflate);
 /* After the end: size and sha256 of the input. */
 int fb_inflate_packed(struct fb_inflate *inflate, uint8_t ret_digest[FB_DIGEST_SIZE],
 		      uint64_t *ret_size, struct fb_error *err);

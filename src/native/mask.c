@@ -61,7 +61,9 @@ static int mask_directory(struct fb_child *child, int target)
 		path = fb_fd_path(target);
 		return mount("tmpfs", path.text, "tmpfs", EMPTY_FLAGS, "mode=755") < 0 ? -errno : 0;
 	}
-	if (fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0) < 0 ||
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
 	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ||
 	    (fd = fsmount(fs, FSMOUNT_CLOEXEC, EMPTY_ATTRS)) < 0)
 		return -errno;

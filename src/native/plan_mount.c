@@ -281,7 +281,7 @@ static int plan_cgroup_mount(struct fb_plan *plan, struct fb_mount_plan *mount, 
 	if (length < 0)
 		return FB_FAIL_CODE(err, FB_STAGE_MOUNT, (int)-length, "open", "/proc/self/cgroup", NULL);
 	text[length] = '\0';
-	mount->type = "tmpfs";
+	mount->type = mount->source = "tmpfs";
 	mount->data = "mode=755";
 	mount->settings = fb_arena_alloc(&plan->arena, sizeof(*mount->settings));
 	if (!mount->settings)

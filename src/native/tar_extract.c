@@ -48,7 +48,9 @@ static ssize_t pull(void *context, const uint8_t **ret_data, struct fb_error *er
 	if (x->result.tar_size > overhead && x->result.tar_size - overhead > x->limits.max_bytes)
 		return FB_FAIL_CODE(err, FB_STAGE_TAR, EFBIG, "tar", NULL,
 				    "the unpacked archive is larger than the limit");
-	r = fb_digest_add(&x->digest, *ret_data, (size_t)got, err);
+	r = fb_inflate_is_plain(x->inflate)
+		? 0
+		: fb_digest_add(&x->digest, *ret_data, (size_t)got, err);
 	return r < 0 ? r : got;
 }
 
@@ -227,10 +229,12 @@ static int run(struct extract *x, int archive_fd)
 	if (r == 0)
 		r = fb_place_finish(&x->place);
 	if (r == 0)
-		r = fb_digest_end(&x->digest, x->result.diff_digest, x->err);
-	if (r == 0)
 		r = fb_inflate_packed(x->inflate, x->result.packed_digest, &x->result.packed_size,
 				      x->err);
+	if (r == 0 && fb_inflate_is_plain(x->inflate))
+		memcpy(x->result.diff_digest, x->result.packed_digest, FB_DIGEST_SIZE);
+	else if (r == 0)
+		r = fb_digest_end(&x->digest, x->result.diff_digest, x->err);
 	return r;
 }
 

@@ -13,8 +13,10 @@ static const struct fb_tar_field F_NAME = {0, 100}, F_MODE = {100, 8}, F_UID = {
 const char *fb_tar_safe_name(const char *name, char ret_text[FB_TAR_SAFE_SIZE])
 {
 	static const char digits[] = "0123456789abcdef";
-	size_t length = name ? strlen(name) : 0, at = FB_TAR_SAFE_SIZE - 1;
+	size_t at = FB_TAR_SAFE_SIZE - 1, length;
 
+	name = name ? name : "";
+	length = strlen(name);
 	/* From the end, since the error keeps the end; never half an escape. */
 	ret_text[at] = '\0';
 	while (length--) {

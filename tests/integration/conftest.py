@@ -1,61 +1,188 @@
-"""A busybox root, an engine on a store of its own, and a check that nothing is left behind."""
+"""Real containers in a store of the session's own; after each test the kernel is asked whether anything is left."""
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
-import time
+import tarfile
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-import fastbox
+from . import host
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-BUSYBOX = "/bin/busybox"
+CACHE = Path(__file__).resolve().parents[2] / "build" / "test-cache"
 
 
-def remains() -> dict[str, object]:
-    """What a container could leave behind on the host."""
-    groups = [str(p) for p in Path("/sys/fs/cgroup").glob("*/fastbox/*")]
-    groups += [str(p) for p in Path("/sys/fs/cgroup").glob("fastbox/*")]
-    mounts = Path("/proc/self/mountinfo").read_text().count("\n")
-    return {"cgroups": sorted(g for g in groups if os.path.isdir(g)), "mounts": mounts}
+class Box:
+    """The fastbox command on a store of its own."""
+
+    def __init__(self, root: str, run: str) -> None:
+        self.root, self.run_root = root, run
+        self.environ = {**os.environ, "FASTBOX_ROOT": root, "FASTBOX_RUN": run}
+        program = shutil.which("fastbox")
+        assert program, "fastbox is not on the PATH: run the tests with `make test`"
+        self.program = program
+
+    def __call__(
+        self, *words: str, check: bool = True, stdin: bytes | None = None, timeout: float = 60, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [self.program, *words],
+            input=stdin.decode("latin-1") if stdin is not None else None,
+            encoding="latin-1" if stdin is not None else "utf-8",
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            env={**self.environ, **environ},
+            timeout=timeout,
+        )
+        if check:
+            assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def start(self, *words: str, **options: object) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([self.program, *words], env=self.environ, **options)  # type: ignore[call-overload,no-any-return]
+
+    def fails(self, *words: str, code: int = 125, stdin: bytes | None = None) -> str:
+        """Run what must fail: one line and perhaps a hint, no traceback, nothing changed on disk."""
+        before = host.snapshot(self.root, self.run_root)
+        done = self(*words, check=False, stdin=stdin)
+        assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+        lines = done.stderr.strip().splitlines()
+        assert lines, f"{words}: no error line"
+        assert lines[0].startswith("fastbox"), done.stderr
+        assert all(line.startswith("hint: ") for line in lines[1:]), done.stderr
+        assert len(lines) <= 2, done.stderr
+        assert not host.settle(before, self.root, self.run_root)
+        return done.stderr
 
 
 @pytest.fixture(scope="session")
-def rootfs(tmp_path_factory: pytest.TempPathFactory) -> str:
-    if os.geteuid() != 0 or not os.path.exists(BUSYBOX):
-        pytest.skip("needs root and a static busybox")
-    top = tmp_path_factory.mktemp("rootfs")
-    for name in ("bin", "etc", "tmp", "root", "proc", "sys", "dev"):
-        (top / name).mkdir()
-    (top / "tmp").chmod(0o1777)
-    shutil.copy(BUSYBOX, top / "bin/busybox")
-    applets = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout
-    for applet in applets.split():
-        if applet != "busybox":
-            (top / "bin" / applet).symlink_to("busybox")
-    (top / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home:/bin/sh\n")
-    (top / "etc/group").write_text("root:x:0:\nwheel:x:10:root\napp:x:1000:\nextra:x:77:app\n")
-    return str(top)
+def box() -> Iterator[Box]:
+    base = tempfile.mkdtemp(prefix="fastbox-test-", dir="/var/tmp")
+    run = tempfile.mkdtemp(prefix="fastbox-test-", dir="/run")
+    os.environ["FASTBOX_ROOT"], os.environ["FASTBOX_RUN"] = f"{base}/store", run
+    box = Box(f"{base}/store", run)
+    box("import", "-", "busybox", stdin=busybox_tar())
+    yield box
+    for name in box("ps", "-aq").stdout.split():
+        box("rm", "-f", name)
+    shutil.rmtree(base)
+    shutil.rmtree(run)
 
 
-@pytest.fixture
-def box(tmp_path: Path, rootfs: str) -> Iterator[fastbox.Engine]:
-    before = remains()
-    engine = fastbox.Engine.open(root=str(tmp_path / "store"), run=str(tmp_path / "run"))
-    with engine:
-        yield engine
-        for info in engine.containers.list(all=True):
-            engine.containers.remove(info.id, force=True)
-    # A supervisor answers first and releases then.
-    deadline = time.monotonic() + 5
-    while remains() != before and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert remains() == before
-    assert list((tmp_path / "store/containers").iterdir()) == []
+@pytest.fixture(autouse=True)
+def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After a test the host is as it was before: mounts, cgroups, namespaces, supervisors, directories."""
+    if "box" not in request.fixturenames:
+        yield
+        return
+    box: Box = request.getfixturevalue("box")
+    for name in request.fixturenames:
+        if name in ("debian", "docker", "docker_busybox"):
+            request.getfixturevalue(name)
+    before = host.snapshot(box.root, box.run_root)
+    yield
+    left = host.settle(before, box.root, box.run_root)
+    assert not left, f"left behind: {left}"
+
+
+def busybox_tar() -> bytes:
+    """A root of Debian's static busybox with its applets, and the users that tests ask for."""
+    applets = subprocess.run(["/bin/busybox", "--list"], capture_output=True, check=True, text=True).stdout.split()
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name in ("bin", "etc", "tmp", "root", "home", "home/app", "var", "usr", "usr/bin", "sbin"):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
+            if name == "home/app":
+                entry.uid = entry.gid = 1000
+            tar.addfile(entry)
+        binary = Path("/bin/busybox").read_bytes()
+        entry = tarfile.TarInfo("bin/busybox")
+        entry.mode, entry.size = 0o755, len(binary)
+        tar.addfile(entry, io.BytesIO(binary))
+        for applet in applets:
+            if applet != "busybox":
+                entry = tarfile.TarInfo(f"bin/{applet}")
+                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(entry)
+        texts = {
+            "etc/passwd": "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n",
+            "etc/group": "root:x:0:\napp:x:1000:\nwheel:x:10:root,app\naudio:x:29:app\n",
+        }
+        for name, text in texts.items():
+            entry = tarfile.TarInfo(name)
+            entry.mode, entry.size = 0o644, len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def debian(box: Box) -> str:
+    """Debian's minbase as debootstrap makes it, kept between runs since it takes half a minute."""
+    tar = CACHE / "debian-minbase.tar"
+    if not tar.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as work:
+            subprocess.run(
+                ["debootstrap", "--variant=minbase", "bookworm", f"{work}/root"], check=True, capture_output=True, timeout=900
+            )
+            subprocess.run(["tar", "-C", f"{work}/root", "-cf", f"{tar}.part", "."], check=True)
+        os.rename(f"{tar}.part", tar)
+    with tar.open("rb") as archive:
+        subprocess.run([box.program, "import", "-", "debian:bookworm"], env=box.environ, stdin=archive, check=True, capture_output=True)
+    return "debian:bookworm"
+
+
+class Docker:
+    """A private dockerd, without a network of its own."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.environ = {**os.environ, "DOCKER_HOST": f"unix://{base}/docker.sock"}
+        self.log = (base / "log").open("wb")
+        self.daemon = subprocess.Popen(
+            ["dockerd", "--data-root", f"{base}/data", "--exec-root", f"{base}/exec", "-H", f"unix://{base}/docker.sock",
+             "-p", f"{base}/pid", "--bridge=none", "--iptables=false"],
+            stdout=self.log, stderr=self.log,
+        )
+
+    def __call__(self, *words: str, check: bool = True, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        done = subprocess.run(["docker", *words], env=self.environ, input=stdin, capture_output=True, timeout=120)
+        if check:
+            assert done.returncode == 0, (words, done.stderr)
+        return done
+
+    def wait_ready(self) -> None:
+        import time
+
+        for _ in range(300):
+            if self.daemon.poll() is not None:
+                break
+            if self("version", check=False).returncode == 0:
+                return
+            time.sleep(0.1)
+        raise AssertionError((self.base / "log").read_text()[-2000:])
+
+    def close(self) -> None:
+        self.daemon.terminate()
+        self.daemon.wait(30)
+        self.log.close()
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Docker]:
+    with tempfile.TemporaryDirectory(prefix="fastbox-docker-", dir="/var/tmp") as base:
+        docker = Docker(Path(base))
+        try:
+            docker.wait_ready()
+            docker("import", "-", "busybox:latest", stdin=busybox_tar())
+            yield docker
+        finally:
+            docker.close()
+            subprocess.run(["sh", "-c", f"grep -o '{base}[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l"], check=False)

@@ -187,7 +187,7 @@ static struct make sample(void)
 	struct make m = {0};
 	char *text = malloc(700000);
 
-	for (int i = 0; i < 700000; i++)
+	for (unsigned i = 0; i < 700000; i++)
 		text[i] = (char)('a' + i * i % 7919 % 26);
 	text[699999] = '\0';
 	mk_file(&m, "large", text);

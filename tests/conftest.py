@@ -1,0 +1,3 @@
+"""What all tests share: nothing but the place of the tree."""
+
+from __future__ import annotations

@@ -1,0 +1,71 @@
+"""The kernel's own account of what exists, to prove that a test left nothing behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def mounts() -> list[str]:
+    return sorted(line.split(" - ")[0].split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def cgroups() -> list[str]:
+    """Every group below a `fastbox` directory of any hierarchy."""
+    found = []
+    for top in [CGROUPS / "fastbox", *CGROUPS.glob("*/fastbox")]:
+        found += [str(path) for path in top.glob("**/") if path != top]
+    return sorted(found)
+
+
+def supervisors(run: str) -> list[int]:
+    """Pids of supervisors that serve `run`."""
+    return sorted(int(p.parent.name) for p in Path("/proc").glob("[0-9]*/cmdline") if _serves(p, run))
+
+
+def _serves(cmdline: Path, run: str) -> bool:
+    try:
+        words = cmdline.read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return words[0].endswith(b"fastbox-supervisor") and os.fsencode(run) in words
+
+
+def namespaces() -> int:
+    """How many network, mount and pid namespaces have a process in them."""
+    seen = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        for kind in ("net", "mnt", "pid"):
+            try:
+                seen.add(os.readlink(process / "ns" / kind))
+            except OSError:
+                continue
+    return len(seen)
+
+
+def snapshot(root: str, run: str) -> dict[str, object]:
+    store = Path(root)
+    return {
+        "mounts": mounts(),
+        "cgroups": cgroups(),
+        "supervisors": supervisors(run),
+        "namespaces": namespaces(),
+        "containers": sorted(os.listdir(store / "containers")) if store.exists() else [],
+        "names": sorted(os.listdir(store / "names")) if store.exists() else [],
+        "tmp": sorted(os.listdir(store / "tmp")) if store.exists() else [],
+        "live": sorted(str(p.relative_to(run)) for p in Path(run).glob("*/*")),
+    }
+
+
+def settle(before: dict[str, object], root: str, run: str, seconds: float = 10.0) -> dict[str, tuple[object, object]]:
+    """Differences to `before`, once there are none or the time is over: cleaning goes on after the answer."""
+    end = time.monotonic() + seconds
+    while True:
+        now = snapshot(root, run)
+        differences = {k: (before[k], now[k]) for k in before if before[k] != now[k]}
+        if not differences or time.monotonic() > end:
+            return differences
+        time.sleep(0.02)
