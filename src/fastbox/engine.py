@@ -69,7 +69,9 @@ class Engine:
             self._containers = Containers(self.root, lambda: self.images)
         return self._containers
 
-    def run(self, image: str = "", argv: Sequence[str] = (), **options: Unpack[RunKeywords]) -> Container:
+    def run(
+        self, image: str = "", argv: Sequence[str] = (), **options: Unpack[RunKeywords]
+    ) -> Container:
         """Start a container tied to this engine: it ends with its `with`, with the engine, or with this process.
 
         Any number of threads may start containers at once.
@@ -108,4 +110,3 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-

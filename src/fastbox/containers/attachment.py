@@ -76,7 +76,13 @@ class Attachment:
     __slots__ = ("_conversation", "_exec", "_streams", "_terminal", "id")
 
     def __init__(
-        self, container: str, conversation: Conversation, streams: Streams, *, terminal: bool, exec_id: str | None = None,
+        self,
+        container: str,
+        conversation: Conversation,
+        streams: Streams,
+        *,
+        terminal: bool,
+        exec_id: str | None = None,
     ) -> None:
         self.id = container
         self._conversation, self._streams = conversation, streams

@@ -27,7 +27,9 @@ class Container:
 
     __slots__ = ("_bundle", "_conversation", "_removed", "_service", "_stop_signal", "id", "name")
 
-    def __init__(self, service: Containers, record: ContainerRecord, conversation: Conversation) -> None:
+    def __init__(
+        self, service: Containers, record: ContainerRecord, conversation: Conversation
+    ) -> None:
         self.id, self.name = record.id, record.name
         self._service, self._conversation = service, conversation
         self._stop_signal = record.stop_signal
@@ -53,8 +55,16 @@ class Container:
             raise
 
     def exec(
-        self, argv: Sequence[str], *, input: bytes | None = None, env: Mapping[str, str] | Sequence[str] = (),
-        user: str | None = None, workdir: str = "", tty: bool = False, privileged: bool = False, timeout: float | None = None,
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | None = None,
+        env: Mapping[str, str] | Sequence[str] = (),
+        user: str | None = None,
+        workdir: str = "",
+        tty: bool = False,
+        privileged: bool = False,
+        timeout: float | None = None,
     ) -> ExecResult:
         """Run a command in it and collect its output.
 
@@ -79,7 +89,13 @@ class Container:
             self._bundle = execs.read_bundle(self._service.directory(self.id))
         pairs = tuple(f"{k}={v}" for k, v in env.items()) if hasattr(env, "items") else tuple(env)
         text = execs.document(
-            self._bundle, argv, env=pairs, user=user, workdir=workdir, tty=tty, privileged=privileged
+            self._bundle,
+            argv,
+            env=pairs,
+            user=user,
+            workdir=workdir,
+            tty=tty,
+            privileged=privileged,
         )
         with Conversation(self._conversation.run, self._conversation.supervisor) as conversation:
             return execs.run(conversation, self.id, text, data=input, tty=tty, timeout=timeout)

@@ -34,7 +34,13 @@ def rootfs_image(options: RunOptions) -> ImageConfig:
 
 
 def make(
-    root: Root, store: ContainerStore, options: RunOptions, image: ImageConfig, *, start: bool, session: str = ""
+    root: Root,
+    store: ContainerStore,
+    options: RunOptions,
+    image: ImageConfig,
+    *,
+    start: bool,
+    session: str = "",
 ) -> tuple[Held, ContainerRecord]:
     """A new container, locked, with all its files; nothing of it is left when it can't be made.
 
@@ -84,7 +90,9 @@ def _layers(
 
 
 def _hostname(options: RunOptions, container: str) -> str:
-    name = options.hostname or (os.uname().nodename if options.network == "host" else container[:12])
+    name = options.hostname or (
+        os.uname().nodename if options.network == "host" else container[:12]
+    )
     for text, what in ((name, "host name"), (options.domainname, "domain name")):
         if len(text) > 64 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in text):
             raise InvalidArgument(f'invalid {what} "{text}"')
@@ -114,15 +122,27 @@ def plain(options: RunOptions) -> dict[str, Any]:
 
 
 def launch(
-    store: ContainerStore, held: Held, record: ContainerRecord, conversation: Conversation, streams: Streams, *,
-    rows: int = 0, columns: int = 0, tied: bool = False,
+    store: ContainerStore,
+    held: Held,
+    record: ContainerRecord,
+    conversation: Conversation,
+    streams: Streams,
+    *,
+    rows: int = 0,
+    columns: int = 0,
+    tied: bool = False,
 ) -> None:
     """Tell the supervisor to start a locked container; after a failure it is gone (--rm, session) or has exited.
 
     Raises:
         LaunchError: With the stage, call and path that failed.
     """
-    message: dict[str, object] = {"op": "launch", "id": held.id, "bundle": held.directory, "streams": streams.names}
+    message: dict[str, object] = {
+        "op": "launch",
+        "id": held.id,
+        "bundle": held.directory,
+        "streams": streams.names,
+    }
     if rows > 0 and columns > 0:
         message |= {"rows": rows, "cols": columns}
     if tied:
@@ -145,4 +165,6 @@ def fail(store: ContainerStore, held: Held, record: ContainerRecord, error: Fast
     if record.remove or record.session:
         heal.discard(store, held, record)
     elif os.path.isdir(held.directory) and store.read_exit(held.id) is None:
-        store.write_exit(held.id, ExitRecord(code=error.exit_code, finished=now(), error=str(error)))
+        store.write_exit(
+            held.id, ExitRecord(code=error.exit_code, finished=now(), error=str(error))
+        )

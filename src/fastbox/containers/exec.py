@@ -36,7 +36,13 @@ def document(bundle: Mapping[str, Any], argv: Sequence[str], **wishes: Any) -> b
 
 
 def begin(
-    conversation: Conversation, container: str, text: bytes, streams: Streams, *, rows: int = 0, columns: int = 0,
+    conversation: Conversation,
+    container: str,
+    text: bytes,
+    streams: Streams,
+    *,
+    rows: int = 0,
+    columns: int = 0,
     detach: bool = False,
 ) -> str:
     """Start the process, return the exec's number.
@@ -62,7 +68,13 @@ def begin(
 
 
 def run(
-    conversation: Conversation, container: str, text: bytes, *, data: bytes | None, tty: bool, timeout: float | None,
+    conversation: Conversation,
+    container: str,
+    text: bytes,
+    *,
+    data: bytes | None,
+    tty: bool,
+    timeout: float | None,
 ) -> ExecResult:
     """Run it to its end and collect what it wrote.
 
@@ -132,7 +144,9 @@ class _Collector:
 
     def _feed(self, fd: int) -> None:
         try:
-            self._input = self._input[os.write(fd, self._input[:_CHUNK]) :] if self._input else self._input
+            self._input = (
+                self._input[os.write(fd, self._input[:_CHUNK]) :] if self._input else self._input
+            )
         except BlockingIOError:
             return
         except BrokenPipeError:

@@ -63,8 +63,12 @@ def _read(store: ContainerStore, run: str, container: str) -> View | None:
     live = state.read_live(run, container)
     end = store.read_exit(container)
     if end is not None:
-        dead = (live is not None and not state.supervisor_alive(run, live.supervisor)) or _orphan(run, record)
-        return View(id=container, state="remains" if dead else "exited", record=record, live=live, exit=end)
+        dead = (live is not None and not state.supervisor_alive(run, live.supervisor)) or _orphan(
+            run, record
+        )
+        return View(
+            id=container, state="remains" if dead else "exited", record=record, live=live, exit=end
+        )
     if live is not None:
         alive = state.supervisor_alive(run, live.supervisor)
         return View(id=container, state="running" if alive else "remains", record=record, live=live)
@@ -95,7 +99,9 @@ def _heal_held(store: ContainerStore, run: str, held: Held) -> None:
         _repair(store, run, held, view, view.record)
 
 
-def _repair(store: ContainerStore, run: str, held: Held, view: View, record: ContainerRecord) -> None:
+def _repair(
+    store: ContainerStore, run: str, held: Held, view: View, record: ContainerRecord
+) -> None:
     ended = state.end_processes(held.id, view.live)
     error = DIED if ended else f"{DIED}, and processes of the container can't be killed"
     if record.remove or _orphan(run, record):
@@ -180,7 +186,12 @@ def _sweep_scratch(known: set[str], run: str) -> None:
         for name in os.listdir(place) if os.path.isdir(place) else ():
             container = name.removeprefix("fastbox-")
             path = f"{place}/{name}"
-            if len(container) == 64 and name != container and container not in known and _age(path) > _YOUNG_SECONDS:
+            if (
+                len(container) == 64
+                and name != container
+                and container not in known
+                and _age(path) > _YOUNG_SECONDS
+            ):
                 remove_scratch(path, container)
 
 

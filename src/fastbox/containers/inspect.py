@@ -27,7 +27,9 @@ def options_of(record: ContainerRecord) -> RunOptions:
         for key, kind in (("mounts", Mount), ("ulimits", Ulimit)):
             values[key] = tuple(kind(**each) for each in values.get(key) or ())
         known: dict[str, Any] = {
-            key: tuple(v) if isinstance(v, list) else v for key, v in values.items() if key in RunOptions._fields
+            key: tuple(v) if isinstance(v, list) else v
+            for key, v in values.items()
+            if key in RunOptions._fields
         }
         return RunOptions(**known)
     except TypeError as error:
@@ -86,10 +88,18 @@ def state_of(view: View) -> dict[str, object]:
     }
 
 
-def _config(record: ContainerRecord, options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, object]:
+def _config(
+    record: ContainerRecord, options: RunOptions, bundle: Mapping[str, Any]
+) -> dict[str, object]:
     process = bundle.get("process", {})
-    user = user_of(options, ImageConfig(id="", labels={}, layers=(), user=bundle.get("fastbox", {}).get("user", "")))
-    own = {f"HOSTNAME={bundle.get('hostname', '')}", "TERM=xterm"}  # ours, not the image's or the caller's
+    user = user_of(
+        options,
+        ImageConfig(id="", labels={}, layers=(), user=bundle.get("fastbox", {}).get("user", "")),
+    )
+    own = {
+        f"HOSTNAME={bundle.get('hostname', '')}",
+        "TERM=xterm",
+    }  # ours, not the image's or the caller's
     return {
         "Hostname": bundle.get("hostname", options.hostname),
         "Domainname": options.domainname,
@@ -155,7 +165,8 @@ def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, ob
         "CpusetCpus": options.cpuset_cpus,
         "CpusetMems": options.cpuset_mems,
         "PidsLimit": 4096 if options.pids_limit is None else options.pids_limit,
-        "Ulimits": [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in options.ulimits] or None,
+        "Ulimits": [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in options.ulimits]
+        or None,
     }
 
 

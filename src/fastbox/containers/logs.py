@@ -18,7 +18,12 @@ _MAX_LINE = 1 << 20
 
 
 def read(
-    path: str, *, tail: int | None = None, since: str = "", until: str = "", running: Callable[[], bool] | None = None
+    path: str,
+    *,
+    tail: int | None = None,
+    since: str = "",
+    until: str = "",
+    running: Callable[[], bool] | None = None,
 ) -> Iterator[LogLine]:
     """The lines of a log; none when there is no log.
 

@@ -72,7 +72,9 @@ def parse_size(size: int | str) -> int:
     try:
         return int(float(number) * _UNITS[unit]) if "." in number else int(number) * _UNITS[unit]
     except (ValueError, KeyError, OverflowError):
-        raise InvalidArgument(f'"{size}" is not a size', hint="write a number and b, k, m or g: 256m") from None
+        raise InvalidArgument(
+            f'"{size}" is not a size', hint="write a number and b, k, m or g: 256m"
+        ) from None
 
 
 def from_keywords(image: str, argv: Sequence[str], given: RunKeywords) -> RunOptions:
@@ -117,5 +119,7 @@ def _ulimits(given: Mapping[str, int | tuple[int, int]] | Sequence[Ulimit]) -> t
 def _tmpfs(given: Mapping[str, str] | Sequence[str]) -> list[Mount]:
     if isinstance(given, str):
         raise TypeError("tmpfs is a list of texts, not one text")
-    pairs = given.items() if hasattr(given, "items") else (entry.partition(":")[::2] for entry in given)
+    pairs = (
+        given.items() if hasattr(given, "items") else (entry.partition(":")[::2] for entry in given)
+    )
     return [Mount(kind="tmpfs", target=target, options=options) for target, options in pairs]

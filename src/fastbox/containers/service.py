@@ -41,7 +41,9 @@ class Containers:
 
     def __init__(self, root: Root, images: Callable[[], ImageResolver]) -> None:
         self._root, self._run = root, root.run
-        self._images = images  # called when needed: a start from a directory imports nothing of images
+        self._images = (
+            images  # called when needed: a start from a directory imports nothing of images
+        )
         self._store = ContainerStore(root)
 
     # Making and starting
@@ -71,7 +73,9 @@ class Containers:
             conversation = self._launch(held, record, streams, rows=rows, columns=columns)
         return Attachment(record.id, conversation, streams, terminal=options.tty)
 
-    def start_tied(self, options: RunOptions, session: Session) -> tuple[ContainerRecord, Conversation]:
+    def start_tied(
+        self, options: RunOptions, session: Session
+    ) -> tuple[ContainerRecord, Conversation]:
         """Make and start a container that ends with the session."""
         for attempt in range(3):
             with session.starting() as name:
@@ -120,19 +124,35 @@ class Containers:
         if view.state == "running":
             return None
         if view.record is None:
-            raise StateConflict(f"container {container[:12]} is damaged: {view.error}", hint="remove it")
+            raise StateConflict(
+                f"container {container[:12]} is damaged: {view.error}", hint="remove it"
+            )
         if view.record.session or view.record.options.get("volatile"):
-            raise StateConflict(f"container {container[:12]} can't be started again: its writable layer was not synced")
+            raise StateConflict(
+                f"container {container[:12]} can't be started again: its writable layer was not synced"
+            )
         if view.live is not None:
             supervisor.sync(self._run, view.live.supervisor)
         return view.record
 
-    def _make(self, options: RunOptions, *, start: bool, session: str = "") -> tuple[Held, ContainerRecord]:
-        image = create.rootfs_image(options) if options.rootfs else self._images().resolve(options.image)
+    def _make(
+        self, options: RunOptions, *, start: bool, session: str = ""
+    ) -> tuple[Held, ContainerRecord]:
+        image = (
+            create.rootfs_image(options)
+            if options.rootfs
+            else self._images().resolve(options.image)
+        )
         return create.make(self._root, self._store, options, image, start=start, session=session)
 
     def _launch(
-        self, held: Held, record: ContainerRecord, streams: Streams, *, rows: int = 0, columns: int = 0
+        self,
+        held: Held,
+        record: ContainerRecord,
+        streams: Streams,
+        *,
+        rows: int = 0,
+        columns: int = 0,
     ) -> Conversation:
         try:
             conversation = Conversation(self._run, supervisor.spawn(self._run, tied=False))
@@ -157,7 +177,9 @@ class Containers:
         streams = Streams(_names(interactive and record.open_stdin, record.tty))
         conversation = self._converse(view, streams)
         try:
-            conversation.ask({"op": "attach", "id": view.id, "streams": streams.names}, streams.theirs)
+            conversation.ask(
+                {"op": "attach", "id": view.id, "streams": streams.names}, streams.theirs
+            )
         except BaseException:
             streams.close()
             conversation.close()
@@ -166,8 +188,18 @@ class Containers:
         return Attachment(view.id, conversation, streams, terminal=record.tty)
 
     def exec_attached(
-        self, reference: str, argv: Sequence[str], *, env: Sequence[str] = (), user: str | None = None, workdir: str = "",
-        tty: bool = False, interactive: bool = False, privileged: bool = False, rows: int = 0, columns: int = 0,
+        self,
+        reference: str,
+        argv: Sequence[str],
+        *,
+        env: Sequence[str] = (),
+        user: str | None = None,
+        workdir: str = "",
+        tty: bool = False,
+        interactive: bool = False,
+        privileged: bool = False,
+        rows: int = 0,
+        columns: int = 0,
     ) -> Attachment:
         """Start another process in a running container and hold its streams.
 
@@ -176,7 +208,9 @@ class Containers:
             CommandNotFound: No such command in it.
         """
         view = self._running(reference)
-        text = self._document(view.id, argv, env=env, user=user, workdir=workdir, tty=tty, privileged=privileged)
+        text = self._document(
+            view.id, argv, env=env, user=user, workdir=workdir, tty=tty, privileged=privileged
+        )
         streams = Streams(_names(interactive, tty))
         conversation = self._converse(view, streams)
         try:
@@ -188,12 +222,21 @@ class Containers:
         return Attachment(view.id, conversation, streams, terminal=tty, exec_id=number)
 
     def exec_detached(
-        self, reference: str, argv: Sequence[str], *, env: Sequence[str] = (), user: str | None = None, workdir: str = "",
-        tty: bool = False, privileged: bool = False,
+        self,
+        reference: str,
+        argv: Sequence[str],
+        *,
+        env: Sequence[str] = (),
+        user: str | None = None,
+        workdir: str = "",
+        tty: bool = False,
+        privileged: bool = False,
     ) -> None:
         """Start another process in a running container and leave it to itself."""
         view = self._running(reference)
-        text = self._document(view.id, argv, env=env, user=user, workdir=workdir, tty=tty, privileged=privileged)
+        text = self._document(
+            view.id, argv, env=env, user=user, workdir=workdir, tty=tty, privileged=privileged
+        )
         streams = Streams([])
         with self._converse(view, streams) as conversation:
             execs.begin(conversation, view.id, text, streams, detach=True)
@@ -205,7 +248,8 @@ class Containers:
         view = self._view(self._store.find(reference))
         if view.state != "running" or view.live is None:
             raise StateConflict(
-                f"container {view.id[:12]} is not running", hint=f"start it with `fastbox start {reference}`"
+                f"container {view.id[:12]} is not running",
+                hint=f"start it with `fastbox start {reference}`",
             )
         return view
 
@@ -224,7 +268,9 @@ class Containers:
         """The running ones, or all, newest first."""
         heal.sweep(self._store, self._run)
         views = (heal.look(self._store, self._run, container) for container in self._store.ids())
-        infos = [_info(view) for view in views if view is not None and (all or view.state == "running")]
+        infos = [
+            _info(view) for view in views if view is not None and (all or view.state == "running")
+        ]
         return sorted(infos, key=lambda info: info.created, reverse=True)
 
     def get(self, reference: str) -> ContainerInfo:
@@ -243,7 +289,13 @@ class Containers:
         return inspect.describe(view, self.directory(view.id), bundle)
 
     def logs(
-        self, reference: str, *, follow: bool = False, tail: int | None = None, since: str = "", until: str = ""
+        self,
+        reference: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: str = "",
+        until: str = "",
     ) -> Iterator[LogLine]:
         """What it wrote, line by line; with `follow` until it ends."""
         container = self._store.find(reference)
@@ -276,7 +328,9 @@ class Containers:
 
     # Ending
 
-    def stop(self, reference: str, *, timeout: float | None = None, signal: str | None = None) -> None:
+    def stop(
+        self, reference: str, *, timeout: float | None = None, signal: str | None = None
+    ) -> None:
         """Ask it to end, kill it after `timeout` seconds (its own by default), return when it has ended.
 
         Raises:
@@ -332,7 +386,8 @@ class Containers:
         if view.state == "running":
             if not force:
                 raise StateConflict(
-                    f"container {container[:12]} is running", hint=f"stop it, or `fastbox rm -f {reference}`"
+                    f"container {container[:12]} is running",
+                    hint=f"stop it, or `fastbox rm -f {reference}`",
                 )
             self._kill_and_wait(view)
         held = self._store.lock(container, missing_ok=True)
@@ -361,7 +416,9 @@ class Containers:
         except StateConflict:
             pass
         except Timeout as error:
-            raise Timeout(f"container {view.id[:12]} can't be killed", hint="a process waits for a device") from error
+            raise Timeout(
+                f"container {view.id[:12]} can't be killed", hint="a process waits for a device"
+            ) from error
 
     def rename(self, reference: str, name: str) -> None:
         """Give it another name.
@@ -382,7 +439,9 @@ def _names(interactive: bool, tty: bool) -> list[str]:
     return [*(["stdin"] if interactive else []), "stdout", *([] if tty else ["stderr"])]
 
 
-def _streams(interactive: bool, tty: bool, held: Held, store: ContainerStore, record: ContainerRecord) -> Streams:
+def _streams(
+    interactive: bool, tty: bool, held: Held, store: ContainerStore, record: ContainerRecord
+) -> Streams:
     try:
         return Streams(_names(interactive, tty))
     except OSError as error:

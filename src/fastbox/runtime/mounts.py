@@ -38,8 +38,11 @@ def mounts(options: RunOptions, directory: str) -> list[dict[str, object]]:
     asked = [_asked(mount) for mount in options.mounts]
     taken = {str(mount["destination"]) for mount in asked}
     if len(taken) != len(asked):
-        double = next(str(m["destination"]) for i, m in enumerate(asked) if m["destination"] in
-                      [other["destination"] for other in asked[:i]])
+        double = next(
+            str(m["destination"])
+            for i, m in enumerate(asked)
+            if m["destination"] in [other["destination"] for other in asked[:i]]
+        )
         raise InvalidArgument(f"duplicate mount point {double}")
     own = _system(options) + _network_files(directory, options.read_only)
     made = [mount for mount in own if mount["destination"] not in taken]
@@ -54,7 +57,10 @@ def _system(options: RunOptions) -> list[dict[str, object]]:
         _mount("/proc", "proc", "proc", guarded),
         _mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
         _mount(
-            "/dev/pts", "devpts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         ),
         _mount("/sys", "sysfs", "sysfs", fixed),
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", fixed),
@@ -71,28 +77,39 @@ def _shm_size(size: int) -> int:
 
 def _network_files(directory: str, read_only: bool) -> list[dict[str, object]]:
     options = ["rbind", "rprivate", "ro"] if read_only else ["rbind", "rprivate"]
-    return [_mount(path, "bind", os.path.join(directory, path[5:]), options) for path in NETWORK_FILES]
+    return [
+        _mount(path, "bind", os.path.join(directory, path[5:]), options) for path in NETWORK_FILES
+    ]
 
 
 def _asked(mount: Mount) -> dict[str, object]:
     target = os.path.normpath(mount.target) if mount.target.startswith("/") else ""
     target = target.replace("//", "/")
     if not target or target == "/" or "\0" in target:
-        raise InvalidArgument(f'the mount point "{mount.target}" must be an absolute path other than "/"')
+        raise InvalidArgument(
+            f'the mount point "{mount.target}" must be an absolute path other than "/"'
+        )
     if target == "/proc":
-        raise InvalidArgument('"/proc" is the container\'s own and can\'t be mounted over')
+        raise InvalidArgument("\"/proc\" is the container's own and can't be mounted over")
     if mount.kind == "tmpfs":
-        return _mount(target, "tmpfs", "tmpfs", tmpfs_options(mount.options.split(","), mount.read_only))
+        return _mount(
+            target, "tmpfs", "tmpfs", tmpfs_options(mount.options.split(","), mount.read_only)
+        )
     if mount.kind == "bind":
         return _bind(mount, target)
     raise Unsupported(
-        f'a mount of kind "{mount.kind}" is not supported', where=target, hint="mount a directory: -v /dir:/target"
+        f'a mount of kind "{mount.kind}" is not supported',
+        where=target,
+        hint="mount a directory: -v /dir:/target",
     )
 
 
 def _bind(mount: Mount, target: str) -> dict[str, object]:
     if not mount.source.startswith("/") or "\0" in mount.source:
-        raise InvalidArgument(f'the source "{mount.source}" is not an absolute path', hint="named volumes are not supported")
+        raise InvalidArgument(
+            f'the source "{mount.source}" is not an absolute path',
+            hint="named volumes are not supported",
+        )
     propagation = mount.propagation or "rprivate"
     if propagation not in _PROPAGATIONS:
         raise InvalidArgument(f'unknown propagation "{propagation}"')
@@ -101,12 +118,18 @@ def _bind(mount: Mount, target: str) -> dict[str, object]:
             raise InvalidArgument(f'unknown option "{word}" of a bind mount', where=target)
     if not os.path.exists(mount.source):
         _make_source(mount)
-    return _mount(target, "bind", mount.source, ["rbind", propagation, *(["ro"] if mount.read_only else [])])
+    return _mount(
+        target, "bind", mount.source, ["rbind", propagation, *(["ro"] if mount.read_only else [])]
+    )
 
 
 def _make_source(mount: Mount) -> None:
     if not mount.create:
-        raise NotFound("the source of the bind mount does not exist", where=mount.source, hint="make it, or use -v")
+        raise NotFound(
+            "the source of the bind mount does not exist",
+            where=mount.source,
+            hint="make it, or use -v",
+        )
     try:
         os.makedirs(mount.source, mode=0o755, exist_ok=True)
     except OSError as error:
@@ -126,5 +149,7 @@ def tmpfs_options(words: Iterable[str], read_only: bool = False) -> list[str]:
         if not known:
             raise InvalidArgument(f'unknown tmpfs option "{word}"')
     undone = {_OPPOSITE.get(word) for word in given}
-    made = [word for word in ("noexec", "nosuid", "nodev") if word not in undone and word not in given]
+    made = [
+        word for word in ("noexec", "nosuid", "nodev") if word not in undone and word not in given
+    ]
     return made + [word for word in given if word != "defaults"] + (["ro"] if read_only else [])

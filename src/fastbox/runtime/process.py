@@ -30,7 +30,9 @@ def command(options: RunOptions, image: ImageConfig) -> tuple[str, ...]:
     else:
         argv = image.entrypoint + (options.argv or image.cmd)
     if not argv:
-        raise InvalidArgument("no command given, and the image names none", hint="add a command after the image")
+        raise InvalidArgument(
+            "no command given, and the image names none", hint="add a command after the image"
+        )
     return argv
 
 
@@ -38,7 +40,9 @@ def merged_env(given: Sequence[str], image: Sequence[str]) -> list[str]:
     """The caller's variables, then those of the image that the caller does not set; "NAME" alone takes one away."""
     for entry in given:
         if not entry or entry[0] == "=" or "\0" in entry:
-            raise InvalidArgument(f'invalid environment variable "{entry}"', hint="write NAME=value")
+            raise InvalidArgument(
+                f'invalid environment variable "{entry}"', hint="write NAME=value"
+            )
     mine = {entry.partition("=")[0] for entry in given}
     return [*given, *(entry for entry in image if entry.partition("=")[0] not in mine)]
 
@@ -89,7 +93,11 @@ def rlimits(ulimits: Iterable[Ulimit]) -> list[dict[str, object]]:
 def capability_sets(names: list[str]) -> dict[str, list[str]]:
     """Inheritable and ambient stay empty: with them a program of another user would start with rights."""
     return {
-        "bounding": names, "effective": names, "permitted": names, "inheritable": [], "ambient": [],
+        "bounding": names,
+        "effective": names,
+        "permitted": names,
+        "inheritable": [],
+        "ambient": [],
     }
 
 
@@ -103,8 +111,15 @@ def numeric_user(user: str) -> dict[str, int]:
 
 
 def exec_document(
-    base: dict[str, object], fastbox: dict[str, object], *, argv: Sequence[str], env: Sequence[str],
-    user: str | None, workdir: str, tty: bool, privileged: bool,
+    base: dict[str, object],
+    fastbox: dict[str, object],
+    *,
+    argv: Sequence[str],
+    env: Sequence[str],
+    user: str | None,
+    workdir: str,
+    tty: bool,
+    privileged: bool,
 ) -> dict[str, object]:
     """What the supervisor's `exec` takes: the container's own process object with the caller's wishes.
 

@@ -35,7 +35,8 @@ def resources(options: RunOptions) -> dict[str, object]:
         InvalidArgument: A value out of its range, or two that contradict each other.
     """
     made: dict[str, object] = {
-        "devices": _ALL_DEVICES if options.privileged else _DEVICES, "pids": {"limit": _pids(options)}
+        "devices": _ALL_DEVICES if options.privileged else _DEVICES,
+        "pids": {"limit": _pids(options)},
     }
     memory, cpu = _memory(options), _cpu(options)
     if memory:
@@ -65,7 +66,9 @@ def _memory(options: RunOptions) -> dict[str, object]:
         if swap and swap != -1 and not limit <= swap <= _MAX_SIZE:
             raise InvalidArgument("the limit of memory plus swap is below the memory limit")
     elif swap not in (None, 0, -1):
-        raise InvalidArgument("a limit of memory plus swap needs a memory limit", hint="add --memory")
+        raise InvalidArgument(
+            "a limit of memory plus swap needs a memory limit", hint="add --memory"
+        )
     if soft is not None:
         if limit is not None and soft > limit:
             raise InvalidArgument("the memory reservation is above the memory limit")
@@ -113,10 +116,14 @@ def _quota(options: RunOptions) -> dict[str, object]:
     quota, period = options.cpu_quota, options.cpu_period
     if options.cpus is not None and options.cpus > 0:
         if quota or period:
-            raise InvalidArgument("cpus and cpu quota or period say the same twice", hint="give one of them")
+            raise InvalidArgument(
+                "cpus and cpu quota or period say the same twice", hint="give one of them"
+            )
         count = os.cpu_count() or 1
         if not 0.01 <= options.cpus <= count:
-            raise InvalidArgument(f"cpus is {options.cpus:g}: it must be from 0.01 to {count}, the CPUs of this host")
+            raise InvalidArgument(
+                f"cpus is {options.cpus:g}: it must be from 0.01 to {count}, the CPUs of this host"
+            )
         return {"quota": round(options.cpus * _PERIOD), "period": _PERIOD}
     if options.cpus is not None and options.cpus < 0:
         raise InvalidArgument("cpus can't be negative")
@@ -127,7 +134,9 @@ def _quota(options: RunOptions) -> dict[str, object]:
     return {key: value for key, value in (("quota", quota), ("period", period)) if value}
 
 
-def _rule(allow: bool, access: str, kind: str = "", major: int = -1, minor: int = -1) -> dict[str, object]:
+def _rule(
+    allow: bool, access: str, kind: str = "", major: int = -1, minor: int = -1
+) -> dict[str, object]:
     rule: dict[str, object] = {"allow": allow, "access": access}
     if kind:
         rule["type"] = kind
@@ -141,7 +150,9 @@ def _rule(allow: bool, access: str, kind: str = "", major: int = -1, minor: int 
 # Any node may be made (the rule on opening it is what counts), and docker's few may be used: null, zero, full, random,
 # urandom, tty, console, ptmx and the pseudo terminals.
 _DEVICES: list[dict[str, object]] = [
-    _rule(False, "rwm"), _rule(True, "m", "c"), _rule(True, "m", "b"),
+    _rule(False, "rwm"),
+    _rule(True, "m", "c"),
+    _rule(True, "m", "b"),
     *(_rule(True, "rwm", "c", 1, minor) for minor in (3, 5, 7, 8, 9)),
     *(_rule(True, "rwm", "c", 5, minor) for minor in (0, 1, 2)),
     _rule(True, "rwm", "c", 136),
@@ -158,18 +169,28 @@ def sysctls(given: Mapping[str, str] | None, *, own_network: bool) -> dict[str, 
     made = dict(_NET_DEFAULTS) if own_network else {}
     for written, value in (given or {}).items():
         name = written.replace("/", ".")
-        if not name or ".." in name or not all(c.isascii() and (c.isalnum() or c in "._-") for c in name):
+        if (
+            not name
+            or ".." in name
+            or not all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
+        ):
             raise InvalidArgument(f'invalid sysctl "{written}"')
         if "\n" in value or "\0" in value:
             raise InvalidArgument(f'invalid value for the sysctl "{written}"')
         if name in ("kernel.hostname", "kernel.domainname"):
             option = "--" + name.partition(".")[2]
-            raise InvalidArgument(f'the sysctl "{name}" has an option of its own', hint=f"use {option}")
+            raise InvalidArgument(
+                f'the sysctl "{name}" has an option of its own', hint=f"use {option}"
+            )
         if name.startswith("net."):
             if not own_network:
-                raise InvalidArgument(f'the sysctl "{name}" would change the host, whose network is used')
+                raise InvalidArgument(
+                    f'the sysctl "{name}" would change the host, whose network is used'
+                )
         elif name not in _IPC_SYSCTLS and not name.startswith("fs.mqueue."):
-            raise InvalidArgument(f'the sysctl "{name}" is not the container\'s own: it would change the host')
+            raise InvalidArgument(
+                f'the sysctl "{name}" is not the container\'s own: it would change the host'
+            )
         made[name] = value
     return made
 
@@ -193,6 +214,11 @@ def _device(path: str, status: os.stat_result) -> dict[str, object] | None:
     if kind is None:
         return None
     return {
-        "path": path, "type": kind, "major": os.major(status.st_rdev), "minor": os.minor(status.st_rdev),
-        "fileMode": status.st_mode & 0o7777, "uid": status.st_uid, "gid": status.st_gid,
+        "path": path,
+        "type": kind,
+        "major": os.major(status.st_rdev),
+        "minor": os.minor(status.st_rdev),
+        "fileMode": status.st_mode & 0o7777,
+        "uid": status.st_uid,
+        "gid": status.st_gid,
     }

@@ -94,7 +94,11 @@ _MACHINES = {
     ),
     "riscv64": ("riscv64", ("RISCV64",), "riscv_flush_icache riscv_hwprobe"),
     "ppc64le": ("ppc64le", ("PPC64LE",), "sync_file_range2 swapcontext"),
-    "s390x": ("s390x", ("S390X", "S390"), "s390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr"),
+    "s390x": (
+        "s390x",
+        ("S390X", "S390"),
+        "s390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr",
+    ),
 }
 
 _NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW* that clone takes in its flags
@@ -113,9 +117,7 @@ def _names(words: Iterable[str]) -> str:
 
 def _argument_rule(name: str, index: int, value: int, operator: str, value_two: int = 0) -> str:
     two = f',"valueTwo":{value_two}' if value_two else ""
-    return (
-        f'{{"names":["{name}"],{_ALLOW},"args":[{{"index":{index},"value":{value}{two},"op":"SCMP_CMP_{operator}"}}]}}'
-    )
+    return f'{{"names":["{name}"],{_ALLOW},"args":[{{"index":{index},"value":{value}{two},"op":"SCMP_CMP_{operator}"}}]}}'
 
 
 def default_profile(capabilities: Collection[str]) -> str:
@@ -123,7 +125,8 @@ def default_profile(capabilities: Collection[str]) -> str:
     machine = os.uname().machine
     if machine not in _MACHINES:
         raise Unsupported(
-            f"no system call filter for {machine}", hint="run it with --security-opt seccomp=unconfined"
+            f"no system call filter for {machine}",
+            hint="run it with --security-opt seccomp=unconfined",
         )
     _, architectures, own = _MACHINES[machine]
     rules = [f'{{"names":{_names(f"{_ALWAYS} {_TRACING} {own}".split())},{_ALLOW}}}']

@@ -33,7 +33,10 @@ def parse(options: Iterable[str], *, privileged: bool) -> Security:
     Raises:
         InvalidArgument: A word that is not known.
     """
-    found: dict[str, object] = {"masks": not privileged, "seccomp": "unconfined" if privileged else ""}
+    found: dict[str, object] = {
+        "masks": not privileged,
+        "seccomp": "unconfined" if privileged else "",
+    }
     for option in options:
         name, value = _split(option)
         if name == "no-new-privileges" and value in ("", "true", "false"):
@@ -66,5 +69,7 @@ def _apparmor(profile: str) -> str:
     except OSError:
         enabled = False
     if not enabled:
-        raise InvalidArgument(f'the AppArmor profile "{profile}" can\'t be used: this kernel has no AppArmor')
+        raise InvalidArgument(
+            f'the AppArmor profile "{profile}" can\'t be used: this kernel has no AppArmor'
+        )
     return profile

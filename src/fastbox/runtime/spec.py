@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 # runc 1.1 accepts every 1.x; 1.1.0 is the first with `domainname`.
 OCI_VERSION = "1.1.0"
 _NAMESPACES = ("mount", "uts", "ipc", "pid", "cgroup")
-_STDIN = {(False, False): "none", (False, True): "none", (True, False): "once", (True, True): "open"}
+_STDIN = {
+    (False, False): "none",
+    (False, True): "none",
+    (True, False): "once",
+    (True, True): "open",
+}
 
 
 class Place(Record):
@@ -56,7 +61,11 @@ def bundle(options: RunOptions, image: ImageConfig, place: Place) -> bytes:
         document["domainname"] = options.domainname
     linux = json.dumps(_linux(options, place, given))
     if given.seccomp != "unconfined":
-        filtered = seccomp.load_profile(given.seccomp, held) if given.seccomp else seccomp.default_profile(held)
+        filtered = (
+            seccomp.load_profile(given.seccomp, held)
+            if given.seccomp
+            else seccomp.default_profile(held)
+        )
         linux = f'{linux[:-1]},"seccomp":{filtered}}}'
     # The filter is text already (400 names): joined here instead of encoded again.
     text = f'{json.dumps(document)[:-1]},"linux":{linux}}}'
@@ -70,13 +79,21 @@ def user_of(options: RunOptions, image: ImageConfig) -> str:
         InvalidArgument: An empty name, or characters that no name has.
     """
     user = options.user if options.user is not None else image.user
-    if any(c.isspace() or not c.isprintable() for c in user) or user.startswith(":") or user.count(":") > 1:
+    if (
+        any(c.isspace() or not c.isprintable() for c in user)
+        or user.startswith(":")
+        or user.count(":") > 1
+    ):
         raise InvalidArgument(f'invalid user "{user}"', hint="write name[:group] or uid[:gid]")
     return user or "0"
 
 
 def _process(
-    options: RunOptions, image: ImageConfig, place: Place, given: security.Security, held: list[str],
+    options: RunOptions,
+    image: ImageConfig,
+    place: Place,
+    given: security.Security,
+    held: list[str],
 ) -> dict[str, object]:
     variables = process.merged_env(options.env, image.env)
     made: dict[str, object] = {
@@ -98,7 +115,9 @@ def _process(
 
 def _linux(options: RunOptions, place: Place, given: security.Security) -> dict[str, object]:
     if options.network not in ("none", "host"):
-        raise InvalidArgument(f'unknown network "{options.network}"', hint="none and host are known")
+        raise InvalidArgument(
+            f'unknown network "{options.network}"', hint="none and host are known"
+        )
     own_network = options.network == "none"
     namespaces = (*_NAMESPACES, "network") if own_network else _NAMESPACES
     made: dict[str, object] = {
@@ -133,7 +152,9 @@ def _engine(options: RunOptions, image: ImageConfig, place: Place) -> dict[str, 
     if options.log_driver == "json-file":
         made["log"] = {"path": place.directory + "/log", "max_size": 0, "max_file": 1}
     elif options.log_driver != "none":
-        raise InvalidArgument(f'unknown log driver "{options.log_driver}"', hint="json-file and none are known")
+        raise InvalidArgument(
+            f'unknown log driver "{options.log_driver}"', hint="json-file and none are known"
+        )
     if place.seccomp_cache:
         made["seccomp_cache"] = place.seccomp_cache
     return made

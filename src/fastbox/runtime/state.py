@@ -97,7 +97,11 @@ def cgroup_directories(container: str, known: Sequence[str] = ()) -> list[str]:
         usual += [f"{_CGROUPS}/{name}/fastbox/{container}" for name in os.listdir(_CGROUPS)]
     except OSError:
         pass
-    mine = [path for path in known if container in path and ".." not in path and path.startswith("/sys/fs/cgroup/")]
+    mine = [
+        path
+        for path in known
+        if container in path and ".." not in path and path.startswith("/sys/fs/cgroup/")
+    ]
     return [path for path in dict.fromkeys(mine + usual) if os.path.isdir(path)]
 
 

@@ -96,7 +96,9 @@ class Conversation:
         """The exit event, if it was received."""
         return self._ended
 
-    def _receive(self, timeout: float | None, what: str = "the supervisor did not answer") -> dict[str, Any]:
+    def _receive(
+        self, timeout: float | None, what: str = "the supervisor did not answer"
+    ) -> dict[str, Any]:
         poll = select.poll()
         poll.register(self.fd, select.POLLIN)
         if not poll.poll(None if timeout is None else timeout * 1000):
@@ -136,7 +138,9 @@ def _error(failed: dict[str, object], message: Mapping[str, object]) -> FastboxE
     if operation == "launch":
         return launch_error(failed, container)
     if errno in (_ESRCH, _ENOENT) and failed.get("stage") == "request":
-        return StateConflict(f"container {container[:12]} is not running", hint="start it with `fastbox start`")
+        return StateConflict(
+            f"container {container[:12]} is not running", hint="start it with `fastbox start`"
+        )
     if operation == "exec":
         return launch_error(failed, container)
     why = failed.get("detail") or os.strerror(int(str(errno or 0))).lower()
@@ -150,7 +154,9 @@ def spawn(run: str, *, tied: bool) -> str:
         return _native.spawn_supervisor(program, run, tied)[1]
     except OSError as error:
         why = getattr(error, "detail", "") or (error.strerror or str(error)).lower()
-        raise EngineUnavailable(f"cannot start a supervisor: {why}", where=getattr(error, "path", "")) from error
+        raise EngineUnavailable(
+            f"cannot start a supervisor: {why}", where=getattr(error, "path", "")
+        ) from error
 
 
 class _Member:
@@ -199,7 +205,10 @@ class Session:
     def detach(self) -> None:
         """In a forked child: the containers are the parent's."""
         self._lock = _thread.allocate_lock()
-        self._members, self._closed = [], "this engine was opened before a fork; open one in the child"
+        self._members, self._closed = (
+            [],
+            "this engine was opened before a fork; open one in the child",
+        )
 
     def close(self) -> None:
         """Kill and release what the session still runs, and wait until it is done."""
@@ -272,4 +281,3 @@ def sync(run: str, name: str) -> None:
             conversation.ask({"op": "sync"})
     except (SupervisorGone, Timeout):
         pass
-

@@ -196,7 +196,12 @@ class ContainerStore:
         if found is None:
             return None
         types: dict[str, type | tuple[type, ...]] = {
-            "code": int, "signal": int, "oom": bool, "started": str, "finished": str, "error": str
+            "code": int,
+            "signal": int,
+            "oom": bool,
+            "started": str,
+            "finished": str,
+            "error": str,
         }
         return ExitRecord(**_checked(found, types, required=1))
 
@@ -234,7 +239,11 @@ class ContainerStore:
 
     def trashed(self) -> list[str]:
         """Ids of removed containers whose files are still there."""
-        return [name[3:] for name in os.listdir(self._root.path("tmp")) if name.startswith("rm-") and _is_id(name[3:])]
+        return [
+            name[3:]
+            for name in os.listdir(self._root.path("tmp"))
+            if name.startswith("rm-") and _is_id(name[3:])
+        ]
 
     def rename(self, record: ContainerRecord, name: str) -> ContainerRecord:
         """Give a locked container another name."""
@@ -250,7 +259,9 @@ class ContainerStore:
 
     def name_of(self, container: str) -> str:
         """The name that points to it, for a container whose record can't be read; "" without one."""
-        found = (name for name in os.listdir(self._names) if names.holder(self._names, name) == container)
+        found = (
+            name for name in os.listdir(self._names) if names.holder(self._names, name) == container
+        )
         return next(found, "")
 
     def find(self, reference: str) -> str:
@@ -271,7 +282,10 @@ class ContainerStore:
             raise not_found(reference)
         found = [name for name in self.ids() if name.startswith(reference)]
         if len(found) > 1:
-            raise InvalidArgument(f'"{reference}" is the beginning of {len(found)} containers', hint="give more of the id")
+            raise InvalidArgument(
+                f'"{reference}" is the beginning of {len(found)} containers',
+                hint="give more of the id",
+            )
         if not found:
             raise not_found(reference)
         return found[0]

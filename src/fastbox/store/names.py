@@ -35,7 +35,8 @@ def check(name: str) -> str:
     plain = name.removeprefix("/")
     if not (1 < len(plain) <= MAX_NAME and plain[0] in _LETTERS and _LATER.issuperset(plain)):
         raise InvalidArgument(
-            f'invalid container name "{name}"', hint="letters, digits, _ . - are allowed, two or more, a letter or digit first"
+            f'invalid container name "{name}"',
+            hint="letters, digits, _ . - are allowed, two or more, a letter or digit first",
         )
     return plain
 
@@ -111,5 +112,6 @@ def _unlink(names: str, name: str) -> None:
 
 def _taken(names: str, name: str) -> NameInUse:
     return NameInUse(
-        f'the name "{name}" belongs to container {holder(names, name)[:12]}', hint=f"remove it with `fastbox rm {name}`"
+        f'the name "{name}" belongs to container {holder(names, name)[:12]}',
+        hint=f"remove it with `fastbox rm {name}`",
     )

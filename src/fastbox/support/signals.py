@@ -20,8 +20,14 @@ def number(signal: int | str) -> int:
         base, sign, offset = text.partition("+" if "+" in text else "-")
         found = getattr(_signal, "SIG" + base, None) if base.isalnum() else None
         plain = found if isinstance(found, int) else 0
-        steps = int(offset) if offset.isascii() and offset.isdigit() and base in ("RTMIN", "RTMAX") else 0
-        value = plain + (steps if sign == "+" else -steps) if plain and bool(sign) == bool(steps) else 0
+        steps = (
+            int(offset)
+            if offset.isascii() and offset.isdigit() and base in ("RTMIN", "RTMAX")
+            else 0
+        )
+        value = (
+            plain + (steps if sign == "+" else -steps) if plain and bool(sign) == bool(steps) else 0
+        )
     if not 1 <= value <= 64:
         raise InvalidArgument(f'unknown signal "{signal}"')
     return value

@@ -17,7 +17,13 @@ from fastbox.types import Mount, Ulimit
 
 def write(path: Path, count: int, width: int = 1) -> None:
     lines = [
-        json.dumps({"log": f"{n} {'x' * width}\n", "stream": "stdout", "time": f"2026-01-01T00:00:{n % 60:02d}.000000000Z"})
+        json.dumps(
+            {
+                "log": f"{n} {'x' * width}\n",
+                "stream": "stdout",
+                "time": f"2026-01-01T00:00:{n % 60:02d}.000000000Z",
+            }
+        )
         for n in range(count)
     ]
     path.write_text("".join(line + "\n" for line in lines))
@@ -42,13 +48,24 @@ def test_no_log_and_a_damaged_one(tmp_path: Path) -> None:
 
 def test_since_and_until(tmp_path: Path) -> None:
     write(tmp_path / "log", 10)
-    found = logs.read(str(tmp_path / "log"), since="2026-01-01T00:00:03", until="2026-01-01T00:00:05.5")
+    found = logs.read(
+        str(tmp_path / "log"), since="2026-01-01T00:00:03", until="2026-01-01T00:00:05.5"
+    )
     assert [line.text[0] for line in found] == ["3", "4", "5"]
 
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [(5, 5), ("5", 5), ("256m", 256 << 20), ("1.5g", 3 << 29), ("64KiB", 65536), ("2 kb", 2048), ("1B", 1), ("-1", -1)],
+    [
+        (5, 5),
+        ("5", 5),
+        ("256m", 256 << 20),
+        ("1.5g", 3 << 29),
+        ("64KiB", 65536),
+        ("2 kb", 2048),
+        ("1B", 1),
+        ("-1", -1),
+    ],
 )
 def test_sizes(text: int | str, size: int) -> None:
     assert parse_size(text) == size
@@ -70,7 +87,9 @@ def test_keywords() -> None:
     assert made.mounts == (Mount(kind="tmpfs", target="/t", options="size=1m"),)
 
 
-@pytest.mark.parametrize("wrong", [{"nonsense": 1}, {"env": "A=1"}, {"cap_add": "X"}, {"tmpfs": "/t"}])
+@pytest.mark.parametrize(
+    "wrong", [{"nonsense": 1}, {"env": "A=1"}, {"cap_add": "X"}, {"tmpfs": "/t"}]
+)
 def test_wrong_keywords_are_type_errors(wrong: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
         from_keywords("x", ["a"], wrong)  # type: ignore[arg-type]
@@ -79,13 +98,24 @@ def test_wrong_keywords_are_type_errors(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [(9, 9), ("9", 9), ("kill", 9), ("SIGTERM", 15), ("RTMIN", 34), ("SIGRTMIN+3", 37), ("RTMAX-1", 63)]
+    ("name", "number"),
+    [
+        (9, 9),
+        ("9", 9),
+        ("kill", 9),
+        ("SIGTERM", 15),
+        ("RTMIN", 34),
+        ("SIGRTMIN+3", 37),
+        ("RTMAX-1", 63),
+    ],
 )
 def test_signals(name: int | str, number: int) -> None:
     assert signals.number(name) == number
 
 
-@pytest.mark.parametrize("name", [0, 65, "-1", "", "NOPE", "TERM+1", "RTMIN+", "RTMIN+99", "_DFL", "_IGN"])
+@pytest.mark.parametrize(
+    "name", [0, 65, "-1", "", "NOPE", "TERM+1", "RTMIN+", "RTMIN+99", "_DFL", "_IGN"]
+)
 def test_not_signals(name: int | str) -> None:
     with pytest.raises(InvalidArgument):
         signals.number(name)

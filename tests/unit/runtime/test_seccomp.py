@@ -43,7 +43,9 @@ def test_rules_with_arguments() -> None:
     rules = [rule for rule in profile()["syscalls"] if "args" in rule]
     families = [rule["args"][0]["value"] for rule in rules if rule["names"] == ["socket"]]
     assert families == [1, 2, 10, 16, 17]
-    assert all(rule["args"][0]["op"] == "SCMP_CMP_EQ" for rule in rules if rule["names"] == ["socket"])
+    assert all(
+        rule["args"][0]["op"] == "SCMP_CMP_EQ" for rule in rules if rule["names"] == ["socket"]
+    )
     (clone,) = [rule for rule in rules if rule["names"] == ["clone"]]
     assert clone["args"] == [{"index": 0, "value": 0x7E020000, "op": "SCMP_CMP_MASKED_EQ"}]
     (clone3,) = [rule for rule in profile()["syscalls"] if rule["names"] == ["clone3"]]
@@ -55,7 +57,9 @@ def test_capabilities_add_calls() -> None:
     assert {"mount", "unshare", "clone", "clone3", "bpf", "syslog"} <= set(names(found))
     assert [rule for rule in found["syscalls"] if rule["names"] == ["clone3"]] == []
     assert "chroot" in names(profile())
-    assert "chroot" not in names(json.loads(seccomp.default_profile(capabilities.effective(drop=["SYS_CHROOT"]))))
+    assert "chroot" not in names(
+        json.loads(seccomp.default_profile(capabilities.effective(drop=["SYS_CHROOT"])))
+    )
 
 
 def test_capability_arithmetic() -> None:

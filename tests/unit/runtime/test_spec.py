@@ -43,7 +43,9 @@ def test_defaults_are_dockers() -> None:
     assert bundle["linux"]["readonlyPaths"] == [
         "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
     ]  # fmt: skip
-    assert {"/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"} < set(bundle["linux"]["maskedPaths"])
+    assert {"/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"} < set(
+        bundle["linux"]["maskedPaths"]
+    )
     assert bundle["linux"]["resources"]["pids"] == {"limit": 4096}
     assert "memory" not in bundle["linux"]["resources"]
     assert bundle["linux"]["sysctl"]["net.ipv4.ip_unprivileged_port_start"] == "0"
@@ -80,7 +82,9 @@ def test_the_hosts_network_is_the_hosts() -> None:
         ((), ("x",), ("x",)),
     ],
 )
-def test_command(entrypoint: tuple[str, ...] | None, argv: tuple[str, ...], expected: tuple[str, ...]) -> None:
+def test_command(
+    entrypoint: tuple[str, ...] | None, argv: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
     assert process.command(RunOptions(entrypoint=entrypoint, argv=argv), IMAGE) == expected
 
 
@@ -90,7 +94,11 @@ def test_no_command_is_an_error() -> None:
 
 
 def test_environment() -> None:
-    assert made(env=("A=1", "LANG=de", "PATH"))["process"]["env"] == ["HOSTNAME=box", "A=1", "LANG=de"]
+    assert made(env=("A=1", "LANG=de", "PATH"))["process"]["env"] == [
+        "HOSTNAME=box",
+        "A=1",
+        "LANG=de",
+    ]
     assert made(tty=True)["process"]["env"] == ["PATH=/bin", "HOSTNAME=box", "TERM=xterm", "LANG=C"]
     with pytest.raises(InvalidArgument):
         made(env=("=x",))
@@ -142,7 +150,9 @@ def test_values_out_of_range(wrong: dict[str, Any]) -> None:
 )  # fmt: skip
 def test_sysctls(name: str, own_network: bool, allowed: bool) -> None:
     if allowed:
-        assert resources.sysctls({name: "1"}, own_network=own_network)[name.replace("/", ".")] == "1"
+        assert (
+            resources.sysctls({name: "1"}, own_network=own_network)[name.replace("/", ".")] == "1"
+        )
         return
     with pytest.raises(InvalidArgument):
         resources.sysctls({name: "1"}, own_network=own_network)
@@ -194,12 +204,23 @@ def test_refused_mounts(mount: Mount, kind: type) -> None:
 
 def test_a_mount_point_twice() -> None:
     with pytest.raises(InvalidArgument, match="/t"):
-        mounts(RunOptions(mounts=(Mount(kind="tmpfs", target="/t"), Mount(kind="tmpfs", target="/t/"))), "/d")
+        mounts(
+            RunOptions(
+                mounts=(Mount(kind="tmpfs", target="/t"), Mount(kind="tmpfs", target="/t/"))
+            ),
+            "/d",
+        )
 
 
 def test_tmpfs_defaults() -> None:
     assert tmpfs_options([]) == ["noexec", "nosuid", "nodev"]
-    assert tmpfs_options(["defaults", "mode=700"], read_only=True) == ["noexec", "nosuid", "nodev", "mode=700", "ro"]
+    assert tmpfs_options(["defaults", "mode=700"], read_only=True) == [
+        "noexec",
+        "nosuid",
+        "nodev",
+        "mode=700",
+        "ro",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,9 @@ def make(store: ContainerStore, name: str = "") -> ContainerRecord:
     return made
 
 
-@pytest.mark.parametrize("name", ["", "a", "-ab", ".ab", "a b", "a/b", "ä1", "a" * 129, "..", "ab\n"])
+@pytest.mark.parametrize(
+    "name", ["", "a", "-ab", ".ab", "a b", "a/b", "ä1", "a" * 129, "..", "ab\n"]
+)
 def test_invalid_names(name: str) -> None:
     with pytest.raises(InvalidArgument):
         names.check(name)
@@ -107,7 +109,10 @@ def test_records_survive_a_round_trip(store: ContainerStore) -> None:
     assert store.read("0" * 64) is None
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"schema":1}', b'{"schema":"1"}', b'{"schema":1,"id":5}', b"\0" * 100])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"[]", b'{"schema":1}', b'{"schema":"1"}', b'{"schema":1,"id":5}', b"\0" * 100],
+)
 def test_damaged_records_are_value_errors(store: ContainerStore, data: bytes) -> None:
     made = make(store)
     Path(store.directory(made.id), "record.json").write_bytes(data)
