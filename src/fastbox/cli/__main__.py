@@ -3,12 +3,9 @@ is.
 """
 
 import sys
-from _signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 
-if getsignal(SIGINT) is default_int_handler:
-    signal(SIGINT, SIG_DFL)  # until there is somebody to catch it: no traceback out of an import
 sys.path.insert(0, __file__.rpartition("/fastbox/")[0])
 
-from fastbox.cli.main import run  # noqa: E402
+from fastbox.cli.main import run
 
 run(sys.argv[1:])

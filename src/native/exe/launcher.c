@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -287,6 +288,7 @@ static int hand_over(const struct installation *found, int argc, char **argv)
 	char main_file[PATH_MAX];
 	char **words = calloc((size_t)argc + 8, sizeof(*words));
 	int count = 0;
+	sigset_t interrupt;
 
 	if (!words || !make_path(main_file, "%s/" MAIN_FILE, found->package))
 		return ENGINE_ERROR;
@@ -301,6 +303,11 @@ static int hand_over(const struct installation *found, int argc, char **argv)
 	words[count++] = main_file;
 	for (int i = 1; i < argc; i++)
 		words[count++] = argv[i];
+	/* An interrupt waits until the command line can catch it: Python would print a traceback.
+	 */
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	sigprocmask(SIG_BLOCK, &interrupt, NULL);
 	execv(found->python, words);
 	fprintf(stderr, "fastbox: cannot run \"%s\": %s\n", found->python, strerror(errno));
 	return ENGINE_ERROR;
