@@ -121,11 +121,14 @@ static void send_size(const struct pump *pump)
 		send_text(pump, text, length);
 }
 
-static void handle_signals(struct pump *pump)
+/* Returns whether there was any. */
+static bool handle_signals(struct pump *pump)
 {
 	unsigned char number;
+	bool any = false;
 
 	while (read(pump->signals[0], &number, 1) == 1) {
+		any = true;
 		if (number == SIGWINCH)
 			send_size(pump);
 		else if (pump->attach->signals)
@@ -133,6 +136,7 @@ static void handle_signals(struct pump *pump)
 		else
 			pump->raised = number;
 	}
+	return any;
 }
 
 static size_t pending(const struct flow *flow)
@@ -302,12 +306,11 @@ static int step(struct pump *pump, char *ret_event, size_t size)
 	r = poll(polls, P_COUNT, over && !stuck ? QUIET_MS : -1);
 	if (r < 0 && errno != EINTR)
 		return -errno;
-	if (r < 0 && !pump->attach->signals)
-		return -EINTR; /* a handler of the caller's has run: it decides */
 	if (r == 0)
 		return pump->event ? FB_ATTACH_EVENT : FB_ATTACH_LOST;
-	if (r < 0 || polls[P_SIGNALS].revents)
-		handle_signals(pump);
+	/* Interrupted, but not by a signal of ours: a handler of the caller's has run, and it decides. */
+	if ((r < 0 || polls[P_SIGNALS].revents) && !handle_signals(pump) && r < 0)
+		return -EINTR;
 	if (pump->raised)
 		return -EINTR;
 	if (r < 0)

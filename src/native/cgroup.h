@@ -16,7 +16,7 @@ enum fb_cgroup_mode { FB_CGROUP_NONE, FB_CGROUP_V1, FB_CGROUP_HYBRID, FB_CGROUP_
 struct fb_cgroup {
 	enum fb_cgroup_mode mode;
 	int into;		    /* v2: directory descriptor for CLONE_INTO_CGROUP; -1 otherwise */
-	int procs[FB_CGROUP_MAX];   /* v1: cgroup.procs, open for writing; the child writes "0" to each */
+	int procs[FB_CGROUP_MAX];   /* v1: the groups' tasks, open for writing; the child writes "0" to each */
 	int procs_count;
 	char paths[FB_CGROUP_MAX][256]; /* absolute directories, to be removed in the end */
 	int path_count;

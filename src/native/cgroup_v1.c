@@ -322,7 +322,9 @@ static int make_group(const struct fb_cgroup_mounts *mounts, enum fb_controller 
 			   group, err);
 	if (r < 0)
 		return r;
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", group->paths[group->path_count - 1]);
+	/* For a process of one thread the same as cgroup.procs, which first waits for a grace period of the whole machine
+	 * (5 to 14 ms after any pause; 40 us this way). */
+	snprintf(procs, sizeof(procs), "%s/tasks", group->paths[group->path_count - 1]);
 	fd = open(procs, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return FB_FAIL(err, FB_STAGE_CGROUP, "open", procs);

@@ -108,7 +108,7 @@ struct fb_plan {
 	int pid_namespace;    /* entered by the parent for its child; -1 */
 	int fds[24];	      /* opened for the plan, closed with it */
 	size_t fd_count;
-	int procs[FB_CGROUP_MAX + 1]; /* cgroup.procs to write "0" to */
+	int procs[FB_CGROUP_MAX + 1]; /* tasks (v1) or cgroup.procs (v2 without CLONE_INTO_CGROUP) to write "0" to */
 	size_t procs_count;
 	char **argv, **envp, **candidates;
 	size_t env_count;

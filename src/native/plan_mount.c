@@ -3,6 +3,7 @@
 #include <linux/magic.h>
 #include <sched.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -62,7 +63,7 @@ static const struct fb_device default_nodes[] = {
 static const char *const default_links[][2] = {
 	{"dev/fd", "/proc/self/fd"},	   {"dev/stdin", "/proc/self/fd/0"},
 	{"dev/stdout", "/proc/self/fd/1"}, {"dev/stderr", "/proc/self/fd/2"},
-	{"dev/core", "/proc/kcore"},	   {"dev/ptmx", "pts/ptmx"},
+	{"dev/ptmx", "pts/ptmx"},
 };
 
 /* A link here would aim the engine's own mounts elsewhere (CVE-2019-19921 and its kin). */
@@ -397,6 +398,9 @@ static int plan_dev(struct fb_plan *plan, struct fb_mount_plan *const *mounts, s
 		r = plan_node(plan, &spec->devices[i], err);
 	for (size_t i = 0; i < sizeof(default_links) / sizeof(*default_links) && r == 0; i++)
 		r = add_link(plan, default_links[i][0], default_links[i][1], FB_STAGE_DEV, err);
+	/* Some kernels have none; a dangling link would be a riddle. */
+	if (r == 0 && access("/proc/kcore", F_OK) == 0)
+		r = add_link(plan, "dev/core", "/proc/kcore", FB_STAGE_DEV, err);
 	return r;
 }
 

@@ -20,7 +20,7 @@ ALLOWED = set(
     fstat fstatfs mkdirat mknodat symlinkat unlinkat fchown fchownat umask
     fsopen fsconfig fsmount move_mount open_tree mount_setattr
     setns unshare setsid sethostname setdomainname prctl clock_gettime execve socket sendmsg
-    memcpy memmove memset strlen strchr strrchr strcmp strncmp strspn strcspn
+    memcmp memcpy memmove memset strlen strchr strrchr strcmp strncmp strspn strcspn
     __memcpy_chk __memmove_chk __memset_chk __read_chk __readlinkat_chk __openat_2 __errno_location
     __stack_chk_fail _GLOBAL_OFFSET_TABLE_
     """.split()

@@ -25,7 +25,7 @@ ALLOWED = {
     "images": BASE | {"store", "images", "_native"},
     "containers": BASE | {"store", "runtime", "containers", "_native"},
     "engine": BASE | {"store", "runtime", "images", "containers", "_native"},
-    "cli": BASE | {"cli", "engine"},
+    "cli": BASE | {"cli", "engine", "__version__"},
 }
 HEAVY = {"json", "re", "argparse", "dataclasses", "typing", "subprocess", "socket", "enum", "pathlib", "tempfile", "shutil",
          "logging", "datetime", "asyncio", "inspect", "ctypes", "hashlib", "random", "threading"}

@@ -81,7 +81,10 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     if "box" not in request.fixturenames:
         yield
         return
-    box: Box = request.getfixturevalue("box")
+    box = request.getfixturevalue("box")
+    if not isinstance(box, Box):  # a module with a store of its own, and its own check
+        yield
+        return
     for name in request.fixturenames:
         if name in ("debian", "docker", "docker_busybox"):
             request.getfixturevalue(name)

@@ -29,8 +29,8 @@ def test_apt_writes_into_the_container_layer(box: Box, debian: str) -> None:
 
 
 def test_an_image_saved_by_docker(box: Box, docker: Docker, tmp_path: Path) -> None:
-    docker("run", "--name", "b", "--network", "none", "busybox", "sh", "-c", "rm /bin/vi; mkdir /new; echo layer two > /new/file; rm -r /home; mkdir /home")
-    docker("commit", "-c", 'CMD ["cat","/new/file"]', "-c", "ENV FROM=docker", "-c", "USER app", "b", "two:1")
+    docker("run", "--name", "made", "--network", "none", "busybox", "sh", "-c", "rm /bin/vi; mkdir /new; echo layer two > /new/file; rm -r /home; mkdir /home")
+    docker("commit", "-c", 'CMD ["cat","/new/file"]', "-c", "ENV FROM=docker", "-c", "USER app", "made", "two:1")
     docker("save", "-o", str(tmp_path / "two.tar"), "two:1")
     assert box("load", "-i", str(tmp_path / "two.tar")).stdout == "Loaded image: two:1\n"
     assert box("run", "--rm", "two:1").stdout == "layer two\n"
@@ -40,7 +40,7 @@ def test_an_image_saved_by_docker(box: Box, docker: Docker, tmp_path: Path) -> N
     theirs = docker("image", "inspect", "-f", "{{.Id}}", "two:1").stdout.decode().strip()
     assert box("images", "-q", "--no-trunc", "two:1").stdout.strip() == theirs
     box("rmi", "two:1")
-    docker("rm", "b")
+    docker("rm", "made")
 
 
 def test_an_image_made_by_skopeo(box: Box, docker: Docker, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archives import (
+from .archives import (
     INDEX,
     MANIFEST,
     blob,

@@ -95,15 +95,15 @@ def test_a_venv_uses_its_own_python_even_without_path(
 ) -> None:
     program, package = make_prefix(tmp_path, launcher)
     (tmp_path / "pyvenv.cfg").write_text(f"home = {os.path.dirname(PYTHON)}\n")
-    (tmp_path / "bin" / "python3").symlink_to(PYTHON)
+    (tmp_path / "bin" / VERSION).symlink_to(PYTHON)
     found = call(program, env={})
-    assert (found.package, found.python) == (str(package), f"{tmp_path}/bin/python3")
+    assert (found.package, found.python) == (str(package), f"{tmp_path}/bin/{VERSION}")
 
 
 def test_through_a_symbolic_link(tmp_path: pathlib.Path, launcher: pathlib.Path) -> None:
     program, package = make_prefix(tmp_path / "venv", launcher)
     (tmp_path / "venv" / "pyvenv.cfg").write_text(f"home = {os.path.dirname(PYTHON)}\n")
-    (tmp_path / "venv" / "bin" / "python3").symlink_to(PYTHON)
+    (tmp_path / "venv" / "bin" / VERSION).symlink_to(PYTHON)
     link = tmp_path / "fb"
     link.symlink_to(program)
     assert call(link, env={"PATH": "/nowhere"}).package == str(package)
@@ -117,6 +117,7 @@ def test_the_newest_version_that_has_a_python(
     program, package = make_prefix(tmp_path, launcher)
     (tmp_path / "bin" / VERSION).symlink_to(PYTHON)
     (tmp_path / "bin" / "python3.9").symlink_to(PYTHON)
+    (tmp_path / "bin" / "python3").symlink_to(PYTHON)  # never for another version's directory
     assert call(program, env={"PATH": "/nowhere"}).package == str(package)
 
 
@@ -138,6 +139,17 @@ def test_words_arrive_byte_for_byte(tmp_path: pathlib.Path, launcher: pathlib.Pa
         found = call(program, *words, env={"LC_ALL": locale})
         assert found.words == words
     assert call(program, env={}).words == []
+
+
+def test_closed_streams_are_opened(tmp_path: pathlib.Path, launcher: pathlib.Path) -> None:
+    program, package = make_prefix(tmp_path, launcher)
+    (tmp_path / "bin" / VERSION).symlink_to(PYTHON)
+    code = "import os; os.write(9, str([os.readlink(f'/proc/self/fd/{fd}') for fd in (0, 1, 2)]).encode())"
+    (package / "cli" / "__main__.py").write_text(code)
+    done = subprocess.run(
+        ["sh", "-c", f"exec {program} 9>&1 <&- >&- 2>&-"], capture_output=True, text=True
+    )
+    assert done.stdout == str(["/dev/null"] * 3)
 
 
 def test_the_environment_chooses_nothing_else(

@@ -13,6 +13,8 @@ pytestmark = pytest.mark.integration
 
 # Where fastbox refuses what this docker lets through, or says it otherwise: docs/security-defaults.md has the reasons.
 STRICTER = {"io_uring_setup": "EPERM", "socket 38": "EPERM", "socket 40": "EPERM"}
+# What docker's profile allows since 23.0, where this docker is older: whoever may ptrace may do this too.
+SINCE = {"process_vm_readv": "ok"}
 STATUS = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "SigBlk", "SigIgn", "Groups", "Umask"]
 
 
@@ -33,8 +35,8 @@ def test_every_probe_is_answered_as_under_docker_or_more_strictly(box: Box, dock
     ours = answers(box("run", "--rm", "-v", f"{probe}:/probe:ro", "busybox", "/probe").stdout)
     assert ours.keys() == theirs.keys()
     for name, answer in theirs.items():
-        if name in STRICTER:
-            assert ours[name] == STRICTER[name], name
+        if name in STRICTER | SINCE:
+            assert ours[name] == (STRICTER | SINCE)[name], name
         else:
             assert (ours[name] == "ok") == (answer == "ok"), (name, ours[name], answer)
 
@@ -78,7 +80,8 @@ def test_mount_options_are_dockers(box: Box, docker: Docker) -> None:
     ours = points(box("run", "--rm", *words).stdout)
     missing = {p: f for p, f in theirs.items() if p not in ours}
     assert not missing
-    assert {p: ours[p] for p in theirs} == theirs
+    weaker = {p: f - ours[p] for p, f in theirs.items() if f - ours[p] - {"rw"}}
+    assert not weaker
 
 
 def test_namespaces_are_its_own(box: Box) -> None:
@@ -133,8 +136,11 @@ def test_security_options(box: Box, tmp_path: Path) -> None:
     assert "not permitted" in done.stderr
 
 
-def test_a_setuid_program_gains_nothing_with_no_new_privileges(box: Box) -> None:
-    script = "cp /bin/busybox /tmp/b && chmod 4755 /tmp/b && su app -s /bin/sh -c '/tmp/b id -u'"
-    assert box("run", "--rm", "busybox", "sh", "-c", script).stdout.strip() in ("0", "1000")
-    limited = box("run", "--rm", "--user", "app", "--security-opt", "no-new-privileges", "busybox", "su", "-c", "id", check=False)
-    assert limited.returncode != 0
+def test_a_setuid_program_gains_nothing_with_no_new_privileges(box: Box, tmp_path: Path) -> None:
+    program = tmp_path / "suid"
+    source = b"#include <stdio.h>\n#include <unistd.h>\nint main(void) { printf(\"%d\\n\", geteuid()); return 0; }"
+    subprocess.run(["gcc", "-static", "-x", "c", "-", "-o", str(program)], input=source, check=True)
+    program.chmod(0o4755)
+    words = ["--user", "app", "-v", f"{program}:/suid", "busybox", "/suid"]
+    assert box("run", "--rm", *words).stdout == "0\n"
+    assert box("run", "--rm", "--security-opt", "no-new-privileges", *words).stdout == "1000\n"

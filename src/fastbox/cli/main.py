@@ -30,8 +30,9 @@ def run(words: Sequence[str]) -> NoReturn:
 
 def main(words: Sequence[str], out: Output | None = None) -> int:
     """Execute a command line; the exit code."""
-    out = out or Output()
     try:
+        _let_interrupts_in()
+        out = out or Output()
         code = _dispatch(words, out)
         out.flush()
     except BrokenPipeError:
@@ -41,8 +42,15 @@ def main(words: Sequence[str], out: Output | None = None) -> int:
     except Exception as error:
         from fastbox.cli.report import report
 
-        return report(error, out)
+        return report(error, out or Output())
     return code
+
+
+def _let_interrupts_in() -> None:
+    """The launcher blocks SIGINT until there is somebody to catch it."""
+    from _signal import SIG_UNBLOCK, SIGINT, pthread_sigmask  # type: ignore[import-not-found]
+
+    pthread_sigmask(SIG_UNBLOCK, (SIGINT,))
 
 
 def _dispatch(words: Sequence[str], out: Output) -> int:

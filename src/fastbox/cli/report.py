@@ -33,9 +33,7 @@ def report(error: Exception, out: Output) -> int:
 
 
 def each(names: Iterable[str], act: Callable[[str], str], out: Output) -> int:
-    """Do the same to every name, go on after a failure, and print what each gave; 1 when any
-    failed.
-    """
+    """Do the same to every name, go on after a failure, print what each gave; 1 when any failed."""
     code = 0
     for name in names:
         try:
@@ -44,5 +42,6 @@ def each(names: Iterable[str], act: Callable[[str], str], out: Output) -> int:
             report(error, out)
             code = 1
         else:
-            out.line(text)
+            if text:
+                out.line(text)
     return code

@@ -109,11 +109,39 @@ class Containers:
             return
         with self._lock(container) as held:
             record = self._restartable(held)
-            if record is None:
-                return
-            self._store.write(record.replace(start=True))
-            self._store.clear_exit(container)
-            self._launch(held, record, Streams([])).close()
+            if record is not None:
+                self._launch_again(held, record, Streams([])).close()
+
+    def start_again(
+        self, reference: str, *, interactive: bool = False, rows: int = 0, columns: int = 0
+    ) -> Attachment:
+        """Start a created or exited container again, and hold its streams from its first byte on.
+
+        One that runs is attached.
+
+        Args:
+            reference: The container.
+            interactive: Take its stdin too, where it has one.
+            rows: Of the terminal.
+            columns: Of the terminal.
+
+        Raises:
+            StateConflict: It can't be started again: its writable layer was not kept.
+        """
+        with self._lock(self._store.find(reference)) as held:
+            record = self._restartable(held)
+            if record is not None:
+                streams = _streams(interactive and record.open_stdin, record.tty, held, self._store, record)
+                conversation = self._launch_again(held, record, streams, rows=rows, columns=columns)
+                return Attachment(record.id, conversation, streams, terminal=record.tty)
+        return self.attach(reference, interactive=interactive)
+
+    def _launch_again(
+        self, held: Held, record: ContainerRecord, streams: Streams, *, rows: int = 0, columns: int = 0
+    ) -> Conversation:
+        self._store.write(record.replace(start=True))
+        self._store.clear_exit(record.id)
+        return self._launch(held, record, streams, rows=rows, columns=columns)
 
     def _restartable(self, held: Held) -> ContainerRecord | None:
         """The record, once nothing of its last run is left; None when it runs."""

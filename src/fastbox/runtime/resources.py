@@ -89,10 +89,31 @@ def _cpu(options: RunOptions) -> dict[str, object]:
     made |= _quota(options)
     for key, value in (("cpus", options.cpuset_cpus), ("mems", options.cpuset_mems)):
         if value:
-            if not all(c in "0123456789,-" for c in value):
-                raise InvalidArgument(f'"{value}" is not a list of numbers such as 0-2,4')
+            _check_available(key, value)
             made[key] = value
     return made
+
+
+def _check_available(kind: str, value: str) -> None:
+    """Every CPU (or memory node) that a list names is online, so that the kernel's ERANGE is never the answer."""
+    place = "cpu" if kind == "cpus" else "node"
+    with open(f"/sys/devices/system/{place}/online", encoding="ascii") as file:
+        online = file.read().strip()
+    missing = _numbers(value) - _numbers(online)
+    if missing:
+        raise InvalidArgument(f'{kind} "{value}" are not all there: this host has {online}')
+
+
+def _numbers(text: str) -> set[int]:
+    """The members of a list such as "0-2,4"."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal()) or not int(first) <= int(last) < 1 << 16:
+            raise InvalidArgument(f'"{text}" is not a list of numbers such as 0-2,4')
+        found.update(range(int(first), int(last) + 1))
+    return found
 
 
 def _quota(options: RunOptions) -> dict[str, object]:

@@ -112,7 +112,7 @@ class Layers:
         layer = _extract(home, fd, packed)
         if layer.diff_id != diff_id:
             raise DigestMismatch(
-                f"the layer's tar is {layer.diff_id}, not what the configuration says",
+                f"the layer's digest does not match: its tar is {layer.diff_id}",
                 where=diff_id,
             )
         return _record(home, layer.replace(chain_id=chain_id))

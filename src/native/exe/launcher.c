@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -89,15 +90,15 @@ static bool search_path(const char *name, char *ret_path)
 	return false;
 }
 
-static bool find_python(const char *bin, const char *name, bool own_only, char *ret_python)
+/* The one beside this program, or one on the PATH. */
+static bool find_python(const char *bin, const char *name, char *ret_python)
 {
 	char candidate[PATH_MAX];
 
-	if (make_path(candidate, "%s/%s", bin, name) && is_program(candidate)) {
-		strcpy(ret_python, candidate);
-		return true;
-	}
-	return !own_only && search_path(name, ret_python);
+	if (!make_path(candidate, "%s/%s", bin, name) || !is_program(candidate))
+		return search_path(name, ret_python);
+	strcpy(ret_python, candidate);
+	return true;
 }
 
 /* The minor version in "python3.12"; 0 for Debian's unversioned "python3"; -1 for any other name.
@@ -117,8 +118,8 @@ static int minor_version(const char *name)
 
 /* The compiled part fits one minor version: the Python must be the one that the directory is named
  * after. */
-static void look_in(const char *prefix, const char *lib, const char *bin, bool own_only,
-		    int *newest, struct installation *found)
+static void look_in(const char *prefix, const char *lib, const char *bin, int *newest,
+		    struct installation *found)
 {
 	static const char *const kinds[] = {"site-packages", "dist-packages"};
 	char path[PATH_MAX], python[PATH_MAX];
@@ -127,18 +128,15 @@ static void look_in(const char *prefix, const char *lib, const char *bin, bool o
 
 	dir = make_path(path, "%s/%s", prefix, lib) ? opendir(path) : NULL;
 	while (dir && (entry = readdir(dir))) {
-		int minor = minor_version(entry->d_name);
+		const char *name = entry->d_name;
+		int minor = minor_version(name);
 
 		for (int i = 0; minor > *newest && i < 2; i++) {
-			if (!make_path(path, "%s/%s/%s/%s/fastbox", prefix, lib, entry->d_name,
-				       kinds[i]) ||
-			    !has_package(path) ||
-			    (!find_python(bin, entry->d_name, own_only, python) &&
-			     !(own_only && find_python(bin, "python3", true, python))))
+			if (!make_path(path, "%s/%s/%s/%s/fastbox", prefix, lib, name, kinds[i]) ||
+			    !has_package(path) || !find_python(bin, name, python))
 				continue;
 			strcpy(found->python, python);
 			strcpy(found->package, path);
-			found->needs_site = false;
 			*newest = minor;
 		}
 	}
@@ -158,14 +156,6 @@ static bool own_directory(char *ret_bin)
 		return false;
 	*slash = '\0';
 	return true;
-}
-
-static bool in_venv(const char *bin, const char *prefix)
-{
-	char path[PATH_MAX];
-
-	return (make_path(path, "%s/pyvenv.cfg", prefix) && access(path, F_OK) == 0) ||
-	       (make_path(path, "%s/pyvenv.cfg", bin) && access(path, F_OK) == 0);
 }
 
 /* A directory that only this user can write, or -1. Root's is fixed: HOME and XDG_CACHE_HOME may be
@@ -279,11 +269,26 @@ static bool locate(struct installation *found)
 	return true;
 }
 
+/* A closed standard stream would become the first file that is opened, and be written to as output.
+ */
+static bool open_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 static int hand_over(const struct installation *found, int argc, char **argv)
 {
 	char main_file[PATH_MAX];
 	char **words = calloc((size_t)argc + 8, sizeof(*words));
 	int count = 0;
+	sigset_t interrupt;
 
 	if (!words || !make_path(main_file, "%s/" MAIN_FILE, found->package))
 		return ENGINE_ERROR;
@@ -298,6 +303,11 @@ static int hand_over(const struct installation *found, int argc, char **argv)
 	words[count++] = main_file;
 	for (int i = 1; i < argc; i++)
 		words[count++] = argv[i];
+	/* An interrupt waits until the command line can catch it: Python would print a traceback.
+	 */
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	sigprocmask(SIG_BLOCK, &interrupt, NULL);
 	execv(found->python, words);
 	fprintf(stderr, "fastbox: cannot run \"%s\": %s\n", found->python, strerror(errno));
 	return ENGINE_ERROR;
@@ -308,27 +318,24 @@ int main(int argc, char **argv)
 	static struct installation found;
 	char bin[PATH_MAX], prefix[PATH_MAX];
 	int newest = -1;
-	bool venv;
 
+	if (!open_streams())
+		return ENGINE_ERROR;
 	if (!own_directory(bin)) {
 		fprintf(stderr, "fastbox: cannot read /proc/self/exe: %s\n", strerror(errno));
 		return ENGINE_ERROR;
 	}
 	strcpy(prefix, bin);
 	*strrchr(prefix, '/') = '\0';
-	venv = in_venv(bin, prefix);
-	look_in(prefix, "lib", bin, venv, &newest, &found);
-	look_in(prefix, "lib64", bin, venv, &newest, &found);
-	if (newest < 0) {
-		if (!find_python(bin, "python3", venv, found.python)) {
-			fprintf(stderr, "fastbox: no python3 beside \"%s/fastbox\"%s\n", bin,
-				venv ? "" : " or on the PATH");
-			return ENGINE_ERROR;
-		}
-		if (!locate(&found)) {
-			fprintf(stderr, "fastbox: \"%s\" has no package fastbox\n", found.python);
-			return ENGINE_ERROR;
-		}
+	look_in(prefix, "lib", bin, &newest, &found);
+	look_in(prefix, "lib64", bin, &newest, &found);
+	if (newest < 0 && !find_python(bin, "python3", found.python)) {
+		fprintf(stderr, "fastbox: no python3 beside \"%s/fastbox\" or on the PATH\n", bin);
+		return ENGINE_ERROR;
+	}
+	if (newest < 0 && !locate(&found)) {
+		fprintf(stderr, "fastbox: \"%s\" has no package fastbox\n", found.python);
+		return ENGINE_ERROR;
 	}
 	return hand_over(&found, argc, argv);
 }

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from fastbox.cli.commands import logs
-from fastbox.errors import StateConflict
 from fastbox.types import LogLine
 
 ID = "0123456789abcdef" * 4
@@ -33,9 +32,14 @@ def test_commands_on_many(shell, words: list[str], call: tuple) -> None:
     assert shell(*words) == 0
     assert shell.containers.calls == [call]
     assert shell.out == "a\n"
-    assert shell(*words, "missing", "c") == 1
+    assert shell(*words, "missing", "c") == (0 if "-f" in words else 1)
     assert shell.out == "a\nc\n"
     assert shell.err == "fastbox: missing: no such thing\n"
+
+
+def test_rm_force_of_what_is_not_there(shell) -> None:
+    assert shell("rm", "-f", "missing", "a") == 0
+    assert (shell.out, shell.err) == ("a\n", "fastbox: missing: no such thing\n")
 
 
 def test_wait(shell) -> None:
@@ -178,24 +182,14 @@ def test_exec(shell, ended) -> None:
 
 
 def test_attach_and_start(shell, ended) -> None:
-    shell.containers.answers["attach"] = ended("exit", 3)
+    shell.containers.answers |= {"attach": ended("exit", 3), "start_again": ended("exit", 3)}
     assert shell("attach", "a") == 3
     assert shell("start", "-a", "a") == 3
-    assert shell.containers.calls[-1] == ("attach", ("a",), {"interactive": False})
+    assert shell.containers.calls[-1][2]["interactive"] is False
     assert shell("start", "-i", "a") == 3
-    assert shell.containers.calls[-1] == ("attach", ("a",), {"interactive": True})
+    assert shell.containers.calls[-1][2]["interactive"] is True
     assert shell("start", "-a", "a", "b") == 125
     assert shell("attach", "missing") == 125
-
-
-def test_start_of_one_that_ends_at_once(shell, container) -> None:
-    def over(*_: object, **__: object) -> None:
-        raise StateConflict("not running")
-
-    shell.containers.attach = over
-    shell.containers.answers |= {"logs": LINES, "get": container(state="exited", exit_code=9)}
-    assert shell("start", "-a", "a") == 9
-    assert (shell.out, shell.err) == ("one\nthree", "two\n")
 
 
 LINES = [

@@ -43,11 +43,11 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     )
     for line in lines:
         text = line.text if line.partial else line.text + "\n"
-        show(out, f"{line.time} {text}" if stamps else text, line.stream, at_once=follow)
+        _show(out, f"{line.time} {text}" if stamps else text, line.stream, at_once=follow)
     return 0
 
 
-def show(out: Output, text: str, stream: str, *, at_once: bool) -> None:
+def _show(out: Output, text: str, stream: str, *, at_once: bool) -> None:
     """Write to the stream that the container wrote to, in the order in which it did."""
     if stream == "stderr":
         out.flush()

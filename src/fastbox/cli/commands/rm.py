@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fastbox.cli.parser import SWITCH, Option
-from fastbox.cli.report import each
+from fastbox.cli.report import each, report
+from fastbox.errors import ContainerNotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,13 +27,17 @@ def options() -> tuple[Option, ...]:
 
 
 def execute(engine: Door, args: Arguments, out: Output) -> int:
-    """Remove each; 1 when any could not be. With --force one that is not there is fine, as docker
-    has it.
-    """
+    """Remove each; 1 when any could not be, but one that is not there is no failure of --force."""
     force = args.switch("force")
 
     def remove(name: str) -> str:
-        engine.containers.remove(name, force=force)
+        try:
+            engine.containers.remove(name, force=force)
+        except ContainerNotFound as error:
+            if not force:
+                raise
+            report(error, out)
+            return ""
         return name
 
     return each(args.operands, remove, out)

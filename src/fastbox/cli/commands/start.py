@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastbox.cli import attached
 from fastbox.cli.parser import SWITCH, TEXT, Option, UsageError
 from fastbox.cli.report import each
-from fastbox.errors import StateConflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,23 +35,11 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     if len(args.operands) > 1:
         raise UsageError(args.command, "only one container can be attached")
     attached.check_keys(args)
-    name = args.operands[0]
-    engine.containers.start(name)
-    try:
-        attachment = engine.containers.attach(name, interactive=args.switch("interactive"))
-    except StateConflict:
-        return _over_already(engine, name, out)
+    rows, columns = attached.window(True)
+    attachment = engine.containers.start_again(
+        args.operands[0], interactive=args.switch("interactive"), rows=rows, columns=columns
+    )
     return attached.carry(attachment, args)
-
-
-def _over_already(engine: Door, name: str, out: Output) -> int:
-    """It ended before anybody could attach: what it wrote is in its log."""
-    from fastbox.cli.commands.logs import show
-
-    info = engine.containers.get(name)
-    for line in engine.containers.logs(name, since=info.started):
-        show(out, line.text if line.partial else line.text + "\n", line.stream, at_once=False)
-    return info.exit_code
 
 
 def _start(engine: Door, name: str) -> str:

@@ -1,0 +1,1 @@
+"""fastbox beside runc, crun, bubblewrap and docker: same root, same restrictions, one run."""

@@ -1,0 +1,118 @@
+"""The other ends of the timing processes: start one, ask, read what it measured, end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Microseconds; `begins` on the monotonic clock; `stages`, a list a stage: the floor's only."""
+
+    samples: list[float]
+    wall: float
+    failures: int = 0
+    error: str = ""
+    begins: list[float] = field(default_factory=list)
+    stages: dict[str, list[float]] = field(default_factory=dict)
+
+
+Measure = Callable[[int, int], Measured]
+"""How many, how many at once."""
+
+
+class Client:
+    """One timing process, spoken to by lines."""
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        self.process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(env), cwd=HERE
+        )
+
+    def ask(self, line: str) -> None:
+        """Send one line."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> str:
+        """Read one line.
+
+        Raises:
+            RuntimeError: The process has ended; its own words are on stderr.
+        """
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.process.args!r} ended with {self.process.wait()}")
+        return line.rstrip("\n")
+
+    def close(self) -> None:
+        """End the process by ending its input."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+        self.process.stdout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Worker(Client):
+    """vs_peers/worker.py, as it is or below a wrapper such as `unshare -m`."""
+
+    def __init__(self, mode: str, env: Mapping[str, str], wrapper: Sequence[str] = ()) -> None:
+        super().__init__([*wrapper, sys.executable, "-m", "benchmarks.vs_peers.worker", mode], env)
+
+    def measure(
+        self,
+        argv: Sequence[str],
+        count: int,
+        flight: int,
+        *,
+        files: Mapping[str, str] | None = None,
+        image: str = "",
+    ) -> Measured:
+        """Run `argv` (or start it in a container of `image`) and return the times."""
+        request = {"argv": list(argv), "files": dict(files or {}), "image": image}
+        self.ask(json.dumps({**request, "count": count, "flight": flight}))
+        got = json.loads(self.answer())
+        samples = [(end - begin) / 1e3 for begin, end in got["samples"]]
+        begins = [begin / 1e3 for begin, _ in got["samples"]]
+        return Measured(samples, got["wall"] / 1e3, got["failures"], got["error"], begins)
+
+
+class Floor(Client):
+    """startup/floor.c, one process for one variant."""
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        super().__init__(argv, env)
+        self.names = self.answer().split()[1:]
+
+    def measure(self, count: int, flight: int) -> Measured:
+        """Start `count` containers in C and return the times, whole and by stage."""
+        self.ask(f"{count} {flight}")
+        rows: list[list[float]] = []
+        while not (line := self.answer()).startswith("done"):
+            rows.append([float(word) for word in line.split()])
+        columns = list(map(list, zip(*rows, strict=True)))
+        stages = dict(zip(self.names, columns[1:], strict=True))
+        return Measured(columns[0], float(line.split()[1]), stages=stages)
