@@ -1,4 +1,6 @@
-"""fastbox: containers in milliseconds, from Python. Everything public is here, loaded when it is first used."""
+"""fastbox: containers in milliseconds, from Python. Everything public is here, loaded when it is
+first used.
+"""
 
 from __future__ import annotations
 

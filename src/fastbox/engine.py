@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 class Engine:
-    """A store and its containers. A context manager: `close` ends the containers that `run` started.
+    """A store and its containers. A context manager: `close` ends the containers that `run`
+    started.
 
     Example:
         ```python
@@ -72,14 +73,16 @@ class Engine:
     def run(
         self, image: str = "", argv: Sequence[str] = (), **options: Unpack[RunKeywords]
     ) -> Container:
-        """Start a container tied to this engine: it ends with its `with`, with the engine, or with this process.
+        """Start a container tied to this engine: it ends with its `with`, with the engine, or with
+        this process.
 
         Any number of threads may start containers at once.
 
         Args:
             image: A reference; "" with `rootfs`.
             argv: The command; () for the image's.
-            **options: `RunOptions`' fields in friendly types: env and ulimits as mappings, sizes as "256m".
+            **options: `RunOptions`' fields in friendly types: env and ulimits as mappings, sizes as
+                "256m".
 
         Raises:
             ImageNotFound: No such image.
@@ -102,7 +105,9 @@ class Engine:
             return self._session
 
     def close(self) -> None:
-        """End the session: the containers that `run` started are killed and released, and a later `run` is refused."""
+        """End the session: the containers that `run` started are killed and released, and a later
+        `run` is refused.
+        """
         self._own_session().close()
 
     def __enter__(self) -> Self:

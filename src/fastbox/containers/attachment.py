@@ -1,4 +1,6 @@
-"""A client's hold on a running process: our ends of its pipes, and the conversation that tells its exit."""
+"""A client's hold on a running process: our ends of its pipes, and the conversation that tells its
+exit.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
 
 
 class AttachEnd(Record):
-    """How carrying ended: `kind` is "exit" (then the rest counts), "detached" or "lost" (its supervisor died)."""
+    """How carrying ended: `kind` is "exit" (then the rest counts), "detached" or "lost" (its
+    supervisor died).
+    """
 
     kind: str
     code: int = 0
@@ -29,7 +33,7 @@ class AttachEnd(Record):
 
 
 class Streams:
-    """Pipes for some of stdin, stdout and stderr: `ours` stay here, `theirs` go to the supervisor."""
+    """Pipes for some of the streams: `ours` stay here, `theirs` go to the supervisor."""
 
     __slots__ = ("names", "ours", "theirs")
 
@@ -48,7 +52,9 @@ class Streams:
             raise
 
     def sent(self) -> None:
-        """The other ends are the supervisor's now: an end of file is seen only when ours are closed."""
+        """The other ends are the supervisor's now: an end of file is seen only when ours are
+        closed.
+        """
         for fd in self.theirs:
             os.close(fd)
         self.theirs = []
@@ -89,7 +95,8 @@ class Attachment:
         self._terminal, self._exec = terminal, exec_id
 
     def carry(self, *, detach_keys: bytes = DETACH_KEYS, forward_signals: bool = True) -> AttachEnd:
-        """Carry bytes between our 0, 1, 2 and the process until it ends, the keys are typed, or its supervisor is lost.
+        """Carry bytes between our 0, 1, 2 and the process until it ends, the keys are typed, or its
+        supervisor is lost.
 
         Args:
             detach_keys: Typed on a terminal, they let go of the process; b"" for none.
@@ -97,9 +104,16 @@ class Attachment:
         """
         streams = self._streams
         end, event = _native.attach(
-            self._conversation.fd, streams.end("stdin"), streams.end("stdout"), streams.end("stderr"),
-            self._terminal, forward_signals, self.id, self._exec, detach_keys,
-        )  # fmt: skip
+            self._conversation.fd,
+            streams.end("stdin"),
+            streams.end("stdout"),
+            streams.end("stderr"),
+            self._terminal,
+            forward_signals,
+            self.id,
+            self._exec,
+            detach_keys,
+        )
         # The native side closes the ends it has finished with no more than we do: they stay ours.
         if end == 1:
             ended = as_exit(json.loads_object(event))

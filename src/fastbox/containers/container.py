@@ -109,7 +109,9 @@ class Container:
         self._service.kill(self.id, signal)
 
     def stop(self, timeout: float = 10.0) -> None:
-        """Ask it to end with its stop signal, kill it after `timeout` seconds; return when it has ended."""
+        """Ask it to end with its stop signal, kill it after `timeout` seconds; return when it has
+        ended.
+        """
         self._service.stop(self.id, timeout=timeout)
 
     def remove(self, force: bool = False) -> None:

@@ -1,4 +1,6 @@
-"""Making a container on disk and launching it: the two halves of every start, each undone when it fails."""
+"""Making a container on disk and launching it: the two halves of every start, each undone when it
+fails.
+"""
 
 from __future__ import annotations
 
@@ -57,10 +59,17 @@ def make(
         scratch, lower = _layers(root, store, options, image, container)
         record = record.replace(scratch=scratch if scratch != held.directory else "")
         place = Place(
-            id=container, name=name, directory=held.directory, run=root.run, hostname=hostname, lower=lower,
-            scratch=scratch, root=root.skeleton, init=paths.libexec("fastbox-init"),
+            id=container,
+            name=name,
+            directory=held.directory,
+            run=root.run,
+            hostname=hostname,
+            lower=lower,
+            scratch=scratch,
+            root=root.skeleton,
+            init=paths.libexec("fastbox-init"),
             seccomp_cache=root.path("cache", "seccomp"),
-        )  # fmt: skip
+        )
         files.put(held.directory + "/config.json", bundle(options, image, place))
         files.write_network_files(held.directory, options, hostname)
         if scratch:
@@ -78,9 +87,10 @@ def _layers(
 ) -> tuple[str, tuple[str, ...]]:
     """Where the writable layer is, and what lies below it.
 
-    overlayfs refuses layers that lie in one another. A root directory that holds the store (such as "/") is therefore
-    the only lower layer, and its writable one lies in memory; with any other, the container's own directory has it.
-    A read-only container needs none, unless mount points or a working directory may have to be made.
+    overlayfs refuses layers that lie in one another. A root directory that holds the store (such as
+    "/") is therefore the only lower layer, and its writable one lies in memory; with any other, the
+    container's own directory has it. A read-only container needs none, unless mount points or a
+    working directory may have to be made.
     """
     if options.rootfs and files.contains(image.layers[0], root.store):
         return files.foreign_scratch(container, image.layers[0], root.run), image.layers
@@ -106,11 +116,22 @@ def _record(
     if options.stop_signal:
         signals.number(stop_signal)
     return ContainerRecord(
-        id=container, name="", image=options.image or options.rootfs, image_id=image.id, created=now(), start=start,
-        remove=options.remove, argv=process.command(options, image), labels={**image.labels, **(options.labels or {})},
-        stop_signal=stop_signal, stop_timeout=options.stop_timeout, tty=options.tty, open_stdin=options.interactive,
-        options=plain(options), session=session,
-    )  # fmt: skip
+        id=container,
+        name="",
+        image=options.image or options.rootfs,
+        image_id=image.id,
+        created=now(),
+        start=start,
+        remove=options.remove,
+        argv=process.command(options, image),
+        labels={**image.labels, **(options.labels or {})},
+        stop_signal=stop_signal,
+        stop_timeout=options.stop_timeout,
+        tty=options.tty,
+        open_stdin=options.interactive,
+        options=plain(options),
+        session=session,
+    )
 
 
 def plain(options: RunOptions) -> dict[str, Any]:
@@ -132,7 +153,8 @@ def launch(
     columns: int = 0,
     tied: bool = False,
 ) -> None:
-    """Tell the supervisor to start a locked container; after a failure it is gone (--rm, session) or has exited.
+    """Tell the supervisor to start a locked container; after a failure it is gone (--rm, session)
+    or has exited.
 
     Raises:
         LaunchError: With the stage, call and path that failed.
@@ -161,7 +183,7 @@ def launch(
 
 
 def fail(store: ContainerStore, held: Held, record: ContainerRecord, error: FastboxError) -> None:
-    """Record that a start failed, unless the supervisor did; a container that would be removed is."""
+    """Record that a start failed, unless the supervisor did; --rm and sessions remove it."""
     if record.remove or record.session:
         heal.discard(store, held, record)
     elif os.path.isdir(held.directory) and store.read_exit(held.id) is None:

@@ -30,7 +30,9 @@ def read_bundle(directory: str) -> dict[str, Any]:
 
 
 def document(bundle: Mapping[str, Any], argv: Sequence[str], **wishes: Any) -> bytes:
-    """The exec document for a container with this bundle; `wishes` are those of `process.exec_document`."""
+    """The exec document for a container with this bundle; `wishes` are those of
+    `process.exec_document`.
+    """
     made = exec_document(bundle["process"], bundle["fastbox"], argv=argv, **wishes)
     return json.dumps(made).encode("utf-8", "surrogateescape")
 
@@ -108,7 +110,9 @@ def _kill(conversation: Conversation, container: str, number: str) -> None:
 
 
 class _Collector:
-    """Feeds stdin and gathers output until the exit event, then what is left in the pipes: others may hold them open."""
+    """Feeds stdin and gathers output until the exit event, then what is left in the pipes: others
+    may hold them open.
+    """
 
     def __init__(self, conversation: Conversation, streams: Streams, data: bytes) -> None:
         self._conversation, self._streams = conversation, streams

@@ -1,4 +1,6 @@
-"""What a container's directory holds besides records: the three network files and the writable layer's directories."""
+"""What a container's directory holds besides records: the three network files and the writable
+layer's directories.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ _MAX_BYTES = 1 << 20
 
 
 def put(path: str, data: bytes, mode: int = 0o600) -> None:
-    """Write a file that does not exist yet; the directory is ours and nobody reads it before the record is there."""
+    """Write a file that does not exist yet; the directory is ours and nobody reads it before the
+    record is there.
+    """
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
@@ -33,7 +37,9 @@ def put(path: str, data: bytes, mode: int = 0o600) -> None:
 
 
 def write_network_files(directory: str, options: RunOptions, hostname: str) -> None:
-    """hosts, hostname and resolv.conf: of the host with its network, else fixed ones without name servers."""
+    """hosts, hostname and resolv.conf: of the host with its network, else fixed ones without name
+    servers.
+    """
     host = options.network == "host"
     put(directory + "/hosts", _read("/etc/hosts") if host else _HOSTS, 0o644)
     put(directory + "/hostname", hostname.encode() + b"\n", 0o644)
@@ -59,7 +65,9 @@ def make_scratch(scratch: str) -> None:
 
 
 def contains(outer: str, inner: str) -> bool:
-    """Whether `inner` lies in the tree of `outer` on one file system: overlayfs refuses such layers."""
+    """Whether `inner` lies in the tree of `outer` on one file system: overlayfs refuses such
+    layers.
+    """
     outer, inner = os.path.realpath(outer), os.path.realpath(inner)
     below = inner == outer or inner.startswith(outer.rstrip("/") + "/")
     return below and os.stat(outer).st_dev == os.stat(inner).st_dev
@@ -78,7 +86,8 @@ def check_rootfs(rootfs: str) -> str:
 
 
 def foreign_scratch(container: str, rootfs: str, run: str) -> str:
-    """A directory for a writable layer on another file system than `rootfs`: the live state's or /dev/shm, in memory.
+    """A directory for a writable layer on another file system than `rootfs`: the live state's or
+    /dev/shm, in memory.
 
     Raises:
         ResourceExhausted: There is none.
@@ -90,6 +99,7 @@ def foreign_scratch(container: str, rootfs: str, run: str) -> str:
             os.mkdir(path, 0o700)
             return path
     raise ResourceExhausted(
-        "no place for the writable layer: the root directory holds the store, and there is no tmpfs",
-        where=rootfs, hint="mount a tmpfs on /run",
-    )  # fmt: skip
+        "no place for the writable layer: the root holds the store, and there is no tmpfs",
+        where=rootfs,
+        hint="mount a tmpfs on /run",
+    )

@@ -1,7 +1,9 @@
-"""What is the state of a container, truly; and repairing what killed supervisors and killed commands left.
+"""What is the state of a container, truly; and repairing what killed supervisors and killed
+commands left.
 
-Order of evidence: an exit record ends a story, even while its live state is still being released; live state counts
-as long as its supervisor's lock is held; a record that says "start" without either belongs to whoever holds its lock.
+Order of evidence: an exit record ends a story, even while its live state is still being released;
+live state counts as long as its supervisor's lock is held; a record that says "start" without
+either belongs to whoever holds its lock.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ _YOUNG_SECONDS = 60.0
 
 
 class View(Record):
-    """One look at a container; `state` is created, running, exited or dead (its records can't be read)."""
+    """One look at a container; `state` is created, running, exited or dead (its records can't be
+    read).
+    """
 
     id: str
     state: str
@@ -37,7 +41,8 @@ class View(Record):
 
 
 def look(store: ContainerStore, run: str, container: str, held: Held | None = None) -> View | None:
-    """The state as the records have it, remains healed on the way; None when there is no such container.
+    """The state as the records have it, remains healed on the way; None when there is no such
+    container.
 
     `held` is the caller's own lock on it, if it has it.
     """
@@ -126,7 +131,9 @@ def discard(store: ContainerStore, held: Held, record: ContainerRecord | None) -
 
 
 def remove_scratch(path: str, container: str) -> None:
-    """Delete a writable layer that lies outside the container's directory; any other path is left alone."""
+    """Delete a writable layer that lies outside the container's directory; any other path is left
+    alone.
+    """
     parent, _, name = path.rpartition("/")
     if name != "fastbox-" + container:
         return
@@ -141,7 +148,9 @@ def remove_scratch(path: str, container: str) -> None:
 
 
 def sweep(store: ContainerStore, run: str) -> None:
-    """Look for what no container's record leads to: half-made directories, trash, live state, supervisors, scratch."""
+    """Look for what no container's record leads to: half-made directories, trash, live state,
+    supervisors, scratch.
+    """
     known = set(store.ids())
     for container in known:
         if not os.path.exists(store.directory(container) + "/record.json"):
@@ -168,7 +177,9 @@ def _sweep_half_made(store: ContainerStore, container: str) -> None:
 
 
 def _sweep_live(run: str, container: str) -> None:
-    """A --rm container whose directory is gone, but whose supervisor died before the rest was released."""
+    """A --rm container whose directory is gone, but whose supervisor died before the rest was
+    released.
+    """
     try:
         live = state.read_live(run, container)
     except ValueError:

@@ -1,4 +1,4 @@
-"""One container as docker's `container inspect` object, from its record, its bundle and its state."""
+"""One container as docker's `container inspect` object: from its record, bundle and state."""
 
 from __future__ import annotations
 
@@ -155,6 +155,12 @@ def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, ob
         "ShmSize": options.shm_size,
         "Sysctls": dict(options.sysctls or {}) or None,
         "Init": options.init,
+        **_limits(options),
+    }
+
+
+def _limits(options: RunOptions) -> dict[str, object]:
+    return {
         "Memory": options.memory or 0,
         "MemorySwap": options.memory_swap or (options.memory or 0) * 2,
         "MemoryReservation": options.memory_reservation or 0,
@@ -180,9 +186,13 @@ def _graph_driver(bundle: Mapping[str, Any]) -> dict[str, object]:
 
 def _mount(mount: Mount) -> dict[str, object]:
     return {
-        "Type": mount.kind, "Source": mount.source, "Destination": mount.target, "Mode": mount.options,
-        "RW": not mount.read_only, "Propagation": mount.propagation,
-    }  # fmt: skip
+        "Type": mount.kind,
+        "Source": mount.source,
+        "Destination": mount.target,
+        "Mode": mount.options,
+        "RW": not mount.read_only,
+        "Propagation": mount.propagation,
+    }
 
 
 def _network(options: RunOptions, view: View) -> dict[str, object]:

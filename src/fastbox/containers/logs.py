@@ -1,4 +1,4 @@
-"""Reading a container's log: json-file lines, from the start or the last few, and on as it grows."""
+"""Reading a container's log: json-file lines, all or the last few, and on as it grows."""
 
 from __future__ import annotations
 

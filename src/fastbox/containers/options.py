@@ -1,4 +1,6 @@
-"""Friendly keywords to `RunOptions`: "256m" to bytes, mappings to tuples. Docker's words, Python's types."""
+"""Friendly keywords to `RunOptions`: "256m" to bytes, mappings to tuples. Docker's words, Python's
+types.
+"""
 
 from __future__ import annotations
 

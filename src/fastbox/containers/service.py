@@ -66,7 +66,7 @@ class Containers:
         return record.id
 
     def start_attached(self, options: RunOptions, *, rows: int = 0, columns: int = 0) -> Attachment:
-        """Make and start a container whose streams we hold; it outlives this process all the same."""
+        """Make and start a container whose streams we hold; it still outlives this process."""
         held, record = self._make(options, start=True)
         with held:
             streams = _streams(options.interactive, options.tty, held, self._store, record)
@@ -157,7 +157,7 @@ class Containers:
             )
         if view.record.session or view.record.options.get("volatile"):
             raise StateConflict(
-                f"container {container[:12]} can't be started again: its writable layer was not synced"
+                f"container {container[:12]} can't start again: its layer was not synced"
             )
         if view.live is not None:
             supervisor.sync(self._run, view.live.supervisor)
@@ -359,7 +359,8 @@ class Containers:
     def stop(
         self, reference: str, *, timeout: float | None = None, signal: str | None = None
     ) -> None:
-        """Ask it to end, kill it after `timeout` seconds (its own by default), return when it has ended.
+        """Ask it to end, kill it after `timeout` seconds (its own by default), return when it has
+        ended.
 
         Raises:
             Timeout: Not even SIGKILL ended it (a process in uninterruptible sleep).
@@ -484,10 +485,18 @@ def _info(view: View) -> ContainerInfo:
     record, end = view.record, view.exit
     started = (view.live.started if view.live else "") or (end.started if end else "")
     return ContainerInfo(
-        id=view.id, name=record.name if record else "", image=record.image if record else "",
-        image_id=record.image_id if record else "", command=record.argv if record else (),
-        created=record.created if record else "", state=view.state,
-        pid=view.live.pid if view.live and view.state == "running" else 0, exit_code=end.code if end else 0,
-        oom_killed=bool(end and end.oom), error=view.error or (end.error if end else ""), started=started,
-        finished=end.finished if end else "", labels=record.labels if record else {},
-    )  # fmt: skip
+        id=view.id,
+        name=record.name if record else "",
+        image=record.image if record else "",
+        image_id=record.image_id if record else "",
+        command=record.argv if record else (),
+        created=record.created if record else "",
+        state=view.state,
+        pid=view.live.pid if view.live and view.state == "running" else 0,
+        exit_code=end.code if end else 0,
+        oom_killed=bool(end and end.oom),
+        error=view.error or (end.error if end else ""),
+        started=started,
+        finished=end.finished if end else "",
+        labels=record.labels if record else {},
+    )

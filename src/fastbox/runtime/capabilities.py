@@ -1,4 +1,6 @@
-"""Which capabilities a container gets: docker's default set, changed by --cap-add, --cap-drop and --privileged."""
+"""Which capabilities a container gets: docker's default set, changed by --cap-add, --cap-drop and
+--privileged.
+"""
 
 from __future__ import annotations
 
@@ -60,8 +62,8 @@ def effective(
 ) -> list[str]:
     """The set for a container, by docker's rules.
 
-    ALL in `add` gives everything but what `drop` names; ALL in `drop` leaves only what `add` names; else the
-    default set without `drop`, then `add` (which wins over `drop`).
+    ALL in `add` gives everything but what `drop` names; ALL in `drop` leaves only what `add` names;
+    else the default set without `drop`, then `add` (which wins over `drop`).
 
     Raises:
         InvalidArgument: An unknown name.

@@ -1,4 +1,4 @@
-"""`mounts`: docker's own, the three network files, then what the caller asked for, parents first."""
+"""`mounts`: docker's own, the three network files, then what was asked for, parents first."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _PROPAGATIONS = frozenset("private rprivate shared rshared slave rslave".split()
 _IGNORED = frozenset("z Z nocopy consistent cached delegated".split())
 _OPPOSITE = {"exec": "noexec", "suid": "nosuid", "dev": "nodev", "rw": "ro"}
 _TMPFS_FLAGS = frozenset(
-    "defaults ro rw exec noexec suid nosuid dev nodev sync async dirsync atime noatime diratime nodiratime "
-    "relatime norelatime strictatime nostrictatime".split()
+    "defaults ro rw exec noexec suid nosuid dev nodev sync async dirsync atime noatime diratime "
+    "nodiratime relatime norelatime strictatime nostrictatime".split()
 )
 _TMPFS_VALUES = frozenset("size mode uid gid nr_inodes nr_blocks huge mpol".split())
 NETWORK_FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")

@@ -1,4 +1,6 @@
-"""The OCI `process` object: what runs, as whom, with which environment, for a container and for exec."""
+"""The OCI `process` object: what runs, as whom, with which environment, for a container and for
+exec.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RLIMITS = frozenset(
-    "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
+    "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending "
+    "stack".split()
 )
 _RLIM_INFINITY = (1 << 64) - 1
 
@@ -37,7 +40,9 @@ def command(options: RunOptions, image: ImageConfig) -> tuple[str, ...]:
 
 
 def merged_env(given: Sequence[str], image: Sequence[str]) -> list[str]:
-    """The caller's variables, then those of the image that the caller does not set; "NAME" alone takes one away."""
+    """The caller's variables, then those of the image that the caller does not set; "NAME" alone
+    takes one away.
+    """
     for entry in given:
         if not entry or entry[0] == "=" or "\0" in entry:
             raise InvalidArgument(
@@ -91,7 +96,9 @@ def rlimits(ulimits: Iterable[Ulimit]) -> list[dict[str, object]]:
 
 
 def capability_sets(names: list[str]) -> dict[str, list[str]]:
-    """Inheritable and ambient stay empty: with them a program of another user would start with rights."""
+    """Inheritable and ambient stay empty: with them a program of another user would start with
+    rights.
+    """
     return {
         "bounding": names,
         "effective": names,
@@ -102,7 +109,9 @@ def capability_sets(names: list[str]) -> dict[str, list[str]]:
 
 
 def numeric_user(user: str) -> dict[str, int]:
-    """`process.user` for runtimes that do not know the `fastbox` object: numbers as they are, names as 0."""
+    """`process.user` for runtimes that do not know the `fastbox` object: numbers as they are, names
+    as 0.
+    """
     uid, _, gid = user.partition(":")
     return {
         "uid": int(uid) if uid.isascii() and uid.isdigit() else 0,
@@ -121,7 +130,8 @@ def exec_document(
     tty: bool,
     privileged: bool,
 ) -> dict[str, object]:
-    """What the supervisor's `exec` takes: the container's own process object with the caller's wishes.
+    """What the supervisor's `exec` takes: the container's own process object with the caller's
+    wishes.
 
     Args:
         base: `process` of the container's bundle.

@@ -1,4 +1,6 @@
-"""`linux.resources`, the device rule and sysctls: docker's flags to OCI's numbers, each checked against its range."""
+"""`linux.resources`, the device rule and sysctls: docker's flags to OCI's numbers, each checked
+against its range.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,11 @@ _MAX_SIZE = 1 << 62
 _PERIOD = 100_000
 
 _IPC_SYSCTLS = frozenset(
-    "kernel.msgmax kernel.msgmnb kernel.msgmni kernel.sem kernel.shmall kernel.shmmax kernel.shmmni "
-    "kernel.shm_rmid_forced".split()
+    "kernel.msgmax kernel.msgmnb kernel.msgmni kernel.sem kernel.shmall kernel.shmmax "
+    "kernel.shmmni kernel.shm_rmid_forced".split()
 )
-# Docker's two for a network namespace of its own: ports below 1024 and ping sockets need no rights there.
+# Docker's two for a network namespace of its own: ports below 1024 and ping sockets need no rights
+# there.
 _NET_DEFAULTS = {
     "net.ipv4.ip_unprivileged_port_start": "0",
     "net.ipv4.ping_group_range": "0 2147483647",
@@ -61,8 +64,9 @@ def _memory(options: RunOptions) -> dict[str, object]:
             raise InvalidArgument(f"the {name} is {value} bytes: at least 6 MiB are needed")
     if limit is not None:
         made["limit"] = limit
-        # As docker: without a word about swap, as much swap as memory. The number is memory plus swap.
-        made["swap"] = limit * 2 if not swap else swap
+        # As docker: without a word about swap, as much swap as memory. The number is memory plus
+        # swap.
+        made["swap"] = swap if swap else limit * 2
         if swap and swap != -1 and not limit <= swap <= _MAX_SIZE:
             raise InvalidArgument("the limit of memory plus swap is below the memory limit")
     elif swap not in (None, 0, -1):
@@ -147,8 +151,8 @@ def _rule(
     return rule
 
 
-# Any node may be made (the rule on opening it is what counts), and docker's few may be used: null, zero, full, random,
-# urandom, tty, console, ptmx and the pseudo terminals.
+# Any node may be made (the rule on opening it is what counts), and docker's few may be used: null,
+# zero, full, random, urandom, tty, console, ptmx and the pseudo terminals.
 _DEVICES: list[dict[str, object]] = [
     _rule(False, "rwm"),
     _rule(True, "m", "c"),
@@ -161,7 +165,8 @@ _ALL_DEVICES: list[dict[str, object]] = [_rule(True, "rwm")]
 
 
 def sysctls(given: Mapping[str, str] | None, *, own_network: bool) -> dict[str, str]:
-    """The settings of the container's own namespaces, with docker's two defaults for a network of its own.
+    """The settings of the container's own namespaces, with docker's two defaults for a network of
+    its own.
 
     Raises:
         InvalidArgument: A setting that is not the container's own, so the host's would change.

@@ -1,7 +1,9 @@
-"""Which system calls a container may make: an allow-list, the same as docker's but for what docs/security-defaults.md lists.
+"""Which system calls a container may make: an allow-list, the same as docker's but for what
+docs/security-defaults.md lists.
 
-The profile is made as JSON text, not as a dictionary: 400 names cost 30 us that way, and the start path has no more to spare.
-A profile of the user's own (docker's JSON format) is parsed and resolved here too.
+The profile is made as JSON text, not as a dictionary: 400 names cost 30 us that way, and the start
+path has no more to spare. A profile of the user's own (docker's JSON format) is parsed and resolved
+here too.
 """
 
 from __future__ import annotations
@@ -17,58 +19,64 @@ if TYPE_CHECKING:
 
 MAX_PROFILE_BYTES = 4 << 20
 
-# Harmless to the host, or guarded by the kernel's own capability checks inside the container's namespaces. The old
-# socketcall multiplexer is not here: its arguments are behind a pointer, so it would go round the rule on families.
+# Harmless to the host, or guarded by the kernel's own capability checks inside the container's
+# namespaces. The old socketcall multiplexer is not here: its arguments are behind a pointer, so it
+# would go round the rule on families.
 _ALWAYS = """
-accept accept4 access adjtimex alarm bind brk cachestat capget capset chdir chmod chown chown32 clock_adjtime
-clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep
-clock_nanosleep_time64 close close_range connect copy_file_range creat dup dup2 dup3 epoll_create
-epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2
-execve execveat exit exit_group faccessat faccessat2 fadvise64 fadvise64_64 fallocate fanotify_mark fchdir
-fchmod fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync fgetxattr flistxattr flock fork
-fremovexattr fsetxattr fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 futex
-futex_requeue futex_time64 futex_wait futex_waitv futex_wake futimesat getcpu getcwd getdents getdents64
-getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getitimer getpeername getpgid
-getpgrp getpid getppid getpriority getrandom getresgid getresgid32 getresuid getresuid32 getrlimit
-get_robust_list getrusage getsid getsockname getsockopt get_thread_area gettid gettimeofday getuid getuid32
-getxattr getxattrat inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel ioctl io_destroy
+accept accept4 access adjtimex alarm bind brk cachestat capget capset chdir chmod
+chown chown32 clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime
+clock_gettime64 clock_nanosleep clock_nanosleep_time64 close close_range connect copy_file_range
+creat dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2
+epoll_wait epoll_wait_old eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2
+fadvise64 fadvise64_64 fallocate fanotify_mark fchdir fchmod fchmodat fchmodat2 fchown fchown32
+fchownat fcntl fcntl64 fdatasync fgetxattr flistxattr flock fork fremovexattr fsetxattr fstat
+fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 futex futex_requeue futex_time64
+futex_wait futex_waitv futex_wake futimesat getcpu getcwd getdents getdents64 getegid getegid32
+geteuid geteuid32 getgid getgid32 getgroups getgroups32 getitimer getpeername getpgid getpgrp getpid
+getppid getpriority getrandom getresgid getresgid32 getresuid getresuid32 getrlimit get_robust_list
+getrusage getsid getsockname getsockopt get_thread_area gettid gettimeofday getuid getuid32 getxattr
+getxattrat inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel ioctl io_destroy
 io_getevents io_pgetevents io_pgetevents_time64 ioprio_get ioprio_set io_setup io_submit ipc kill
-landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lchown32 lgetxattr link linkat listen
-listmount listxattr listxattrat llistxattr _llseek lremovexattr lseek lsetxattr lstat lstat64 madvise
-map_shadow_stack membarrier memfd_create memfd_secret mincore mkdir mkdirat mknod mknodat mlock mlock2
-mlockall mmap mmap2 mprotect mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedreceive_time64
-mq_timedsend mq_timedsend_time64 mq_unlink mremap mseal msgctl msgget msgrcv msgsnd msync munlock munlockall
-munmap name_to_handle_at nanosleep newfstatat _newselect open openat openat2 pause pidfd_open
-pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll ppoll_time64 prctl pread64 preadv
-preadv2 prlimit64 process_mrelease pselect6 pselect6_time64 pwrite64 pwritev pwritev2 read readahead readlink
-readlinkat readv recv recvfrom recvmmsg recvmmsg_time64 recvmsg remap_file_pages removexattr removexattrat
-rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask
-rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo
-sched_getaffinity sched_getattr sched_getparam sched_get_priority_max sched_get_priority_min
-sched_getscheduler sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity sched_setattr
-sched_setparam sched_setscheduler sched_yield seccomp select semctl semget semop semtimedop
-semtimedop_time64 send sendfile sendfile64 sendmmsg sendmsg sendto setfsgid setfsgid32 setfsuid setfsuid32
-setgid setgid32 setgroups setgroups32 setitimer setpgid setpriority setregid setregid32 setresgid
-setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit set_robust_list setsid setsockopt
-set_thread_area set_tid_address setuid setuid32 setxattr setxattrat shmat shmctl shmdt shmget shutdown
-sigaltstack signalfd signalfd4 sigprocmask sigreturn socketpair splice stat stat64 statfs statfs64 statmount
-statx symlink symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete
-timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create timerfd_gettime
-timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill truncate truncate64 ugetrlimit umask uname
-unlink unlinkat uretprobe utime utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write
-writev
+landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lchown32 lgetxattr link
+linkat listen listmount listxattr listxattrat llistxattr _llseek lremovexattr lseek lsetxattr lstat
+lstat64 madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mkdir mkdirat mknod
+mknodat mlock mlock2 mlockall mmap mmap2 mprotect mq_getsetattr mq_notify mq_open mq_timedreceive
+mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink mremap mseal msgctl msgget msgrcv
+msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat _newselect open openat
+openat2 pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll
+ppoll_time64 prctl pread64 preadv preadv2 prlimit64 process_mrelease pselect6 pselect6_time64
+pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv recv recvfrom recvmmsg
+recvmmsg_time64 recvmsg remap_file_pages removexattr removexattrat rename renameat renameat2
+restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
+rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sched_getaffinity
+sched_getattr sched_getparam sched_get_priority_max sched_get_priority_min sched_getscheduler
+sched_rr_get_interval sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam
+sched_setscheduler sched_yield seccomp select semctl semget semop semtimedop semtimedop_time64 send
+sendfile sendfile64 sendmmsg sendmsg sendto setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32
+setgroups setgroups32 setitimer setpgid setpriority setregid setregid32 setresgid setresgid32
+setresuid setresuid32 setreuid setreuid32 setrlimit set_robust_list setsid setsockopt
+set_thread_area set_tid_address setuid setuid32 setxattr setxattrat shmat shmctl shmdt shmget
+shutdown sigaltstack signalfd signalfd4 sigprocmask sigreturn socketpair splice stat stat64 statfs
+statfs64 statmount statx symlink symlinkat sync sync_file_range syncfs sysinfo tee tgkill time
+timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime
+timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64
+times tkill truncate truncate64 ugetrlimit umask uname unlink unlinkat uretprobe utime utimensat
+utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write writev
 """
 
-# Before 4.8 a tracer could change the call after the filter had seen it; fastbox needs 5.2 and later anyway.
+# Before 4.8 a tracer could change the call after the filter had seen it; fastbox needs 5.2 and
+# later anyway.
 _TRACING = "process_vm_readv process_vm_writev ptrace"
 
-# What a capability that the container holds makes sensible; without it the kernel's own check should never be reached.
+# What a capability that the container holds makes sensible; without it the kernel's own check
+# should never be reached.
 _BY_CAPABILITY = {
     "CAP_DAC_READ_SEARCH": "open_by_handle_at",
     "CAP_SYS_ADMIN": (
-        "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie lsm_get_self_attr "
-        "lsm_list_modules lsm_set_self_attr mount mount_setattr move_mount open_tree open_tree_attr perf_event_open "
-        "quotactl quotactl_fd setdomainname sethostname setns syslog umount umount2 unshare"
+        "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie "
+        "lsm_get_self_attr lsm_list_modules lsm_set_self_attr mount mount_setattr move_mount "
+        "open_tree open_tree_attr perf_event_open quotactl quotactl_fd setdomainname sethostname "
+        "setns syslog umount umount2 unshare"
     ),
     "CAP_SYS_BOOT": "reboot",
     "CAP_SYS_CHROOT": "chroot",
@@ -84,7 +92,8 @@ _BY_CAPABILITY = {
     "CAP_PERFMON": "perf_event_open",
 }
 
-# Docker's name of a machine, the filter's architectures, and the calls only it has. Values of uname's machine.
+# Docker's name of a machine, the filter's architectures, and the calls only it has. Values of
+# uname's machine.
 _MACHINES = {
     "x86_64": ("amd64", ("X86_64", "X86", "X32"), "arch_prctl modify_ldt"),
     "aarch64": (
@@ -104,8 +113,9 @@ _MACHINES = {
 _NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW* that clone takes in its flags
 # Linux, 32-bit Linux, and both with ADDR_NO_RANDOMIZE off the table; 0xffffffff only asks.
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
-# unix, inet, inet6, netlink, packet. All others are refused: AF_ALG and AF_VSOCK are ways out of the box, the rest is
-# rarely used code. Equality, not inequality: the filter compares 64 bits, the kernel then drops the upper 32.
+# unix, inet, inet6, netlink, packet. All others are refused: AF_ALG and AF_VSOCK are ways out of
+# the box, the rest is rarely used code. Equality, not inequality: the filter compares 64 bits, the
+# kernel then drops the upper 32.
 _FAMILIES = (1, 2, 10, 16, 17)
 
 _ALLOW = '"action":"SCMP_ACT_ALLOW"'
@@ -115,9 +125,9 @@ def _names(words: Iterable[str]) -> str:
     return '["' + '","'.join(words) + '"]'
 
 
-def _argument_rule(name: str, index: int, value: int, operator: str, value_two: int = 0) -> str:
-    two = f',"valueTwo":{value_two}' if value_two else ""
-    return f'{{"names":["{name}"],{_ALLOW},"args":[{{"index":{index},"value":{value}{two},"op":"SCMP_CMP_{operator}"}}]}}'
+def _argument_rule(name: str, index: int, value: int, operator: str) -> str:
+    test = f'{{"index":{index},"value":{value},"op":"SCMP_CMP_{operator}"}}'
+    return f'{{"names":["{name}"],{_ALLOW},"args":[{test}]}}'
 
 
 def default_profile(capabilities: Collection[str]) -> str:

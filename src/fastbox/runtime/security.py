@@ -1,4 +1,6 @@
-"""`--security-opt` and what depends on it: masks, no_new_privs, the filter, AppArmor. Unknown words are refused."""
+"""`--security-opt` and what depends on it: masks, no_new_privs, the filter, AppArmor. Unknown words
+are refused.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +11,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Docker's lists of 2025: kernel memory, keys, timers of others, and hardware that tells of its neighbours.
+# Docker's lists of 2025: kernel memory, keys, timers of others, and hardware that tells of its
+# neighbours.
 MASKED = [
-    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
-    "/sys/devices/virtual/powercap", "/sys/firmware",
+    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
+    "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
+    "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
 ]  # fmt: skip
 READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
 
 class Security(Record):
-    """What the options say, before defaults; `seccomp` is "" (the default), "unconfined", a path or JSON."""
+    """What the options say, before defaults; `seccomp` is "" (the default), "unconfined", a path or
+    JSON.
+    """
 
     no_new_privileges: bool = False
     seccomp: str = ""
@@ -50,7 +55,7 @@ def parse(options: Iterable[str], *, privileged: bool) -> Security:
         elif name != "label" or not value:
             raise InvalidArgument(
                 f'unknown security option "{option}"',
-                hint="known: no-new-privileges, seccomp=, apparmor=, label=, systempaths=unconfined",
+                hint="known: no-new-privileges, seccomp, apparmor, label, systempaths",
             )
     return Security(**found)  # type: ignore[arg-type]
 

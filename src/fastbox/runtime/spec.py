@@ -1,6 +1,7 @@
 """Options and an image's config to the OCI bundle `config.json`: the only place that makes one.
 
-Where docker has a default, it is docker's; docs/security-defaults.md lists the differences. Nothing here touches the kernel.
+Where docker has a default, it is docker's; docs/security-defaults.md lists the differences. Nothing
+here touches the kernel.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Live state: what supervisors say about running containers, whether it is still true, and ending what they left.
+"""Live state: what supervisors say about running containers, whether it is still true, and ending
+what they left.
 
-A number of a process is worth something only with its start time and the boot it belongs to. What is read here was
-written by supervisors below a private directory; still, only directories that carry the container's id are touched.
+A number of a process is worth something only with its start time and the boot it belongs to. What
+is read here was written by supervisors below a private directory; still, only directories that
+carry the container's id are touched.
 """
 
 from __future__ import annotations
@@ -47,8 +49,17 @@ def read_live(run: str, container: str) -> Live | None:
             found = json.loads_object(file.read(_MAX_BYTES))
     except FileNotFoundError:
         return None
-    kinds = {"id": str, "pid": int, "start_time": int, "boot_id": str, "supervisor": str, "started": str,
-             "remove": bool, "cgroups": list, "directory": str}  # fmt: skip
+    kinds = {
+        "id": str,
+        "pid": int,
+        "start_time": int,
+        "boot_id": str,
+        "supervisor": str,
+        "started": str,
+        "remove": bool,
+        "cgroups": list,
+        "directory": str,
+    }
     for key, kind in kinds.items():
         if not isinstance(found.get(key), kind):
             raise ValueError(f'the live state of {container[:12]} lacks "{key}"')
@@ -91,7 +102,9 @@ def remove_supervisor(run: str, name: str) -> None:
 
 
 def cgroup_directories(container: str, known: Sequence[str] = ()) -> list[str]:
-    """The container's groups in all hierarchies: the ones that are known, and the ones at its usual place."""
+    """The container's groups in all hierarchies: the ones that are known, and the ones at its usual
+    place.
+    """
     usual = [f"{_CGROUPS}/fastbox/{container}"]
     try:
         usual += [f"{_CGROUPS}/{name}/fastbox/{container}" for name in os.listdir(_CGROUPS)]
@@ -106,7 +119,9 @@ def cgroup_directories(container: str, known: Sequence[str] = ()) -> list[str]:
 
 
 def end_processes(container: str, live: Live | None) -> bool:
-    """Kill all processes in the container's groups and remove the groups; False when some can't be killed (state D)."""
+    """Kill all processes in the container's groups and remove the groups; False when some can't be
+    killed (state D).
+    """
     directories = cgroup_directories(container, live.cgroups if live else ())
     deadline = time.monotonic() + _KILL_SECONDS
     if live and _same_process(live):
@@ -134,7 +149,9 @@ def boot_id() -> str:
 
 
 def start_time(pid: int) -> int:
-    """When a process started, in ticks since boot (field 22 of its stat); 0 when it is gone or a zombie."""
+    """When a process started, in ticks since boot (field 22 of its stat); 0 when it is gone or a
+    zombie.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()

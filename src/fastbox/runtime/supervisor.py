@@ -1,6 +1,7 @@
 """Talking to supervisors: one conversation per connection, and the session's pool of them.
 
-The protocol is in ARCHITECTURE.md. Waiting is done by `poll` in Python, so that a signal's handler runs at once.
+The protocol is in ARCHITECTURE.md. Waiting is done by `poll` in Python, so that a signal's handler
+runs at once.
 """
 
 from __future__ import annotations
@@ -167,7 +168,9 @@ class _Member:
 
 
 class Session:
-    """The supervisors of one engine session: made when a start needs one, at most one a CPU and four."""
+    """The supervisors of one engine session: made when a start needs one, at most one a CPU and
+    four.
+    """
 
     __slots__ = ("_closed", "_limit", "_lock", "_members", "_run")
 
@@ -181,7 +184,7 @@ class Session:
         _register_fork_handler()
 
     def starting(self) -> _Use:
-        """The least busy supervisor, for the time of one start: `with session.starting() as name`."""
+        """The least busy supervisor for one start: `with session.starting() as name`."""
         with self._lock:
             if self._closed:
                 raise EngineUnavailable(self._closed)

@@ -1,7 +1,8 @@
 """Containers on disk: directory, record, exit, lock. What is true in the kernel is not known here.
 
-A directory without `record.json` is one that is being made, or was when its maker died; a lock tells which. Whoever
-changes a container holds its directory's flock, and looks again after getting it: the path may lead elsewhere by then.
+A directory without `record.json` is one that is being made, or was when its maker died; a lock
+tells which. Whoever changes a container holds its directory's flock, and looks again after getting
+it: the path may lead elsewhere by then.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class ContainerRecord(Record):
-    """record.json: what was asked for and decided. `session` names the supervisor of the engine session it is tied to."""
+    """record.json: what was asked for and decided. `session` names the supervisor of the engine
+    session it is tied to.
+    """
 
     id: str
     name: str
@@ -48,10 +51,23 @@ class ContainerRecord(Record):
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
-    "id": str, "name": str, "image": str, "image_id": str, "created": str, "start": bool, "remove": bool,
-    "argv": (list, tuple), "labels": dict, "stop_signal": str, "stop_timeout": (int, float), "tty": bool,
-    "open_stdin": bool, "options": dict, "session": str, "scratch": str,
-}  # fmt: skip
+    "id": str,
+    "name": str,
+    "image": str,
+    "image_id": str,
+    "created": str,
+    "start": bool,
+    "remove": bool,
+    "argv": (list, tuple),
+    "labels": dict,
+    "stop_signal": str,
+    "stop_timeout": (int, float),
+    "tty": bool,
+    "open_stdin": bool,
+    "options": dict,
+    "session": str,
+    "scratch": str,
+}
 
 
 class ExitRecord(Record):
@@ -105,7 +121,8 @@ class ContainerStore:
         return [name for name in os.listdir(self._containers) if _is_id(name)]
 
     def make(self, container: str, name: str) -> tuple[Held, str]:
-        """A new locked directory that owns its name, which is returned: the one given, or a random one.
+        """A new locked directory that owns its name, which is returned: the one given, or a random
+        one.
 
         Raises:
             NameInUse: Another container has the name.
@@ -131,13 +148,15 @@ class ContainerStore:
                 held = self.lock(container, missing_ok=True)
                 if held:
                     return held
-                # A healer took the empty directory for what a killed maker left: it is gone, so make it again.
+                # A healer took the empty directory for what a killed maker left: it is gone, so
+                # make it again.
         except OSError as error:
             raise os_error(error, "cannot make the container", directory) from error
         raise ContainerNotFound("the directory of the container vanishes", where=directory)
 
     def lock(self, container: str, *, wait: bool = True, missing_ok: bool = False) -> Held | None:
-        """Lock a container: None when it is locked by another and `wait` is false, or gone and `missing_ok`.
+        """Lock a container: None when it is locked by another and `wait` is false, or gone and
+        `missing_ok`.
 
         Raises:
             ContainerNotFound: It does not exist (any more).
@@ -258,7 +277,7 @@ class ContainerStore:
         return changed
 
     def name_of(self, container: str) -> str:
-        """The name that points to it, for a container whose record can't be read; "" without one."""
+        """The name that points to a container whose record can't be read; "" without one."""
         found = (
             name for name in os.listdir(self._names) if names.holder(self._names, name) == container
         )
@@ -308,7 +327,9 @@ def _is_id(name: str) -> bool:
 def _checked(
     found: Mapping[str, Any], types: Mapping[str, type | tuple[type, ...]], *, required: int
 ) -> dict[str, Any]:
-    """The known members, each of its type; the first `required` must be there. Others are a later version's."""
+    """The known members, each of its type; the first `required` must be there. Others are a later
+    version's.
+    """
     values: dict[str, Any] = {}
     for index, (key, kind) in enumerate(types.items()):
         value = found.get(key)

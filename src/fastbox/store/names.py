@@ -1,4 +1,6 @@
-"""Names of containers: a symlink each, so the kernel says who was first; one that points to nothing is free."""
+"""Names of containers: a symlink each, so the kernel says who was first; one that points to nothing
+is free.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,19 @@ _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345
 _LATER = _LETTERS | frozenset("_.-")
 
 _ADJECTIVES = (
-    "able amber brave brisk calm clever crisp daring dapper eager early fair fleet fond gentle glad golden "
-    "hardy honest humble jolly keen kind lively lucid lucky mellow merry mild neat nimble noble patient plain "
-    "polite proud quick quiet ready rosy serene sharp silent silver sleek smart snug sober solid spry steady "
-    "still stout sunny swift tidy trim true upbeat vivid warm wise witty young zesty"
+    "able amber brave brisk calm clever crisp daring dapper eager early fair fleet fond gentle "
+    "glad golden hardy honest humble jolly keen kind lively lucid lucky mellow merry mild neat "
+    "nimble noble patient plain polite proud quick quiet ready rosy serene sharp silent silver "
+    "sleek smart snug sober solid spry steady still stout sunny swift tidy trim true upbeat vivid "
+    "warm wise witty young zesty"
 ).split()
 _SURNAMES = (
-    "abel ampere banach bardeen bell bohr boole borg bose brahe cantor carson cauchy church curie dalton "
-    "darwin dirac ekeblad elion euclid euler faraday fermat fermi franklin galois gauss germain goedel goldberg "
-    "haber halley hamilton hawking hertz hilbert hodgkin hopper huygens hypatia joule kepler kilby knuth "
-    "lamarr laplace leavitt lovelace maxwell mccarthy meitner mendel milner morse newton nobel noether pascal "
-    "pauling planck ramanujan ritchie shannon sinoussi tesla thompson turing volta wiles wing yonath"
+    "abel ampere banach bardeen bell bohr boole borg bose brahe cantor carson cauchy church curie "
+    "dalton darwin dirac ekeblad elion euclid euler faraday fermat fermi franklin galois gauss "
+    "germain goedel goldberg haber halley hamilton hawking hertz hilbert hodgkin hopper huygens "
+    "hypatia joule kepler kilby knuth lamarr laplace leavitt lovelace maxwell mccarthy meitner "
+    "mendel milner morse newton nobel noether pascal pauling planck ramanujan ritchie shannon "
+    "sinoussi tesla thompson turing volta wiles wing yonath"
 ).split()
 
 
@@ -75,7 +79,8 @@ def claim_random(names: str, container: str) -> str:
 
 
 def _replace_free(names: str, name: str, target: str) -> None:
-    # Whoever replaces holds this lock, so only one finds the link dangling; who merely creates can't replace.
+    # Whoever replaces holds this lock, so only one finds the link dangling; who merely creates
+    # can't replace.
     lock = os.open(names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

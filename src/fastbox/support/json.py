@@ -35,7 +35,7 @@ class _Context:
     memo: dict[str, str] = {}  # noqa: RUF012
 
 
-_scan = _json.make_scanner(_Context)
+_scan = _json.make_scanner(_Context)  # type: ignore[arg-type]
 _SPACE = " \t\n\r"
 
 
