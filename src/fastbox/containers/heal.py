@@ -17,6 +17,7 @@ from fastbox.runtime import state
 from fastbox.store.containers import ExitRecord
 from fastbox.support.clock import now
 from fastbox.support.record import Record
+from fastbox.types import ContainerInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,28 @@ class View(Record):
     live: Live | None = None
     exit: ExitRecord | None = None
     error: str = ""
+
+
+def info(view: View) -> ContainerInfo:
+    """The look as `ps` shows it."""
+    record, end = view.record, view.exit
+    started = (view.live.started if view.live else "") or (end.started if end else "")
+    return ContainerInfo(
+        id=view.id,
+        name=record.name if record else "",
+        image=record.image if record else "",
+        image_id=record.image_id if record else "",
+        command=record.argv if record else (),
+        created=record.created if record else "",
+        state=view.state,
+        pid=view.live.pid if view.live and view.state == "running" else 0,
+        exit_code=end.code if end else 0,
+        oom_killed=bool(end and end.oom),
+        error=view.error or (end.error if end else ""),
+        started=started,
+        finished=end.finished if end else "",
+        labels=record.labels if record else {},
+    )
 
 
 def look(store: ContainerStore, run: str, container: str, held: Held | None = None) -> View | None:

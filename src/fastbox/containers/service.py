@@ -11,7 +11,6 @@ from fastbox.runtime.supervisor import Conversation, SupervisorGone
 from fastbox.store import names
 from fastbox.store.containers import ContainerStore, not_found
 from fastbox.support import signals
-from fastbox.types import ContainerInfo, ImageConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from fastbox.runtime.supervisor import Session
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
-    from fastbox.types import LogLine, RunOptions
+    from fastbox.types import ContainerInfo, ImageConfig, LogLine, RunOptions
 
     class ImageResolver(Protocol):
         """What containers need of images."""
@@ -131,13 +130,21 @@ class Containers:
         with self._lock(self._store.find(reference)) as held:
             record = self._restartable(held)
             if record is not None:
-                streams = _streams(interactive and record.open_stdin, record.tty, held, self._store, record)
+                streams = _streams(
+                    interactive and record.open_stdin, record.tty, held, self._store, record
+                )
                 conversation = self._launch_again(held, record, streams, rows=rows, columns=columns)
                 return Attachment(record.id, conversation, streams, terminal=record.tty)
         return self.attach(reference, interactive=interactive)
 
     def _launch_again(
-        self, held: Held, record: ContainerRecord, streams: Streams, *, rows: int = 0, columns: int = 0
+        self,
+        held: Held,
+        record: ContainerRecord,
+        streams: Streams,
+        *,
+        rows: int = 0,
+        columns: int = 0,
     ) -> Conversation:
         self._store.write(record.replace(start=True))
         self._store.clear_exit(record.id)
@@ -297,13 +304,15 @@ class Containers:
         heal.sweep(self._store, self._run)
         views = (heal.look(self._store, self._run, container) for container in self._store.ids())
         infos = [
-            _info(view) for view in views if view is not None and (all or view.state == "running")
+            heal.info(view)
+            for view in views
+            if view is not None and (all or view.state == "running")
         ]
         return sorted(infos, key=lambda info: info.created, reverse=True)
 
     def get(self, reference: str) -> ContainerInfo:
         """One container by id, unique beginning of an id, or name."""
-        return _info(self._view(self._store.find(reference)))
+        return heal.info(self._view(self._store.find(reference)))
 
     def inspect(self, reference: str) -> dict[str, object]:
         """One container as docker's inspect object."""
@@ -479,24 +488,3 @@ def _streams(
         failed = os_error(error, "cannot make pipes")
         create.fail(store, held, record, failed)
         raise failed from error
-
-
-def _info(view: View) -> ContainerInfo:
-    record, end = view.record, view.exit
-    started = (view.live.started if view.live else "") or (end.started if end else "")
-    return ContainerInfo(
-        id=view.id,
-        name=record.name if record else "",
-        image=record.image if record else "",
-        image_id=record.image_id if record else "",
-        command=record.argv if record else (),
-        created=record.created if record else "",
-        state=view.state,
-        pid=view.live.pid if view.live and view.state == "running" else 0,
-        exit_code=end.code if end else 0,
-        oom_killed=bool(end and end.oom),
-        error=view.error or (end.error if end else ""),
-        started=started,
-        finished=end.finished if end else "",
-        labels=record.labels if record else {},
-    )
