@@ -1,10 +1,8 @@
 # cython: language_level=3, binding=False, embedsignature=False
 """The Cython face of libfastbox: conversion only, the GIL released around every call that waits or works."""
 
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int32_t, uint16_t
 from libc.stddef cimport size_t
-from libc.string cimport memcpy
-from cpython.exc cimport PyErr_SetFromErrno
 
 cdef extern from "error.h":
     struct fb_error:
@@ -37,28 +35,8 @@ cdef extern from "control.h":
         size_t detach_count
     int fb_control_attach(const fb_attach *attach, char *ret_event, size_t size, fb_error *err) nogil
 
-cdef extern from "unistd.h":
-    int c_syncfs "syncfs"(int fd) nogil
-
 cdef extern from "tar_extract.h":
-    struct fb_extract_limits:
-        uint64_t max_bytes
-        uint64_t max_entries
-        uint64_t max_packed
-    struct fb_extract_result:
-        uint8_t packed_digest[32]
-        uint8_t diff_digest[32]
-        uint64_t packed_size
-        uint64_t tar_size
-        uint64_t data_size
-        uint64_t entries
-    enum fb_extract_mode:
-        FB_EXTRACT_LAYER
-        FB_EXTRACT_PLAIN
-    int fb_extract(int archive_fd, int root_fd, fb_extract_mode mode, const fb_extract_limits *limits, fb_extract_result *ret_result, fb_error *err) nogil
     int fb_remove_tree(int dirfd, const char *name, fb_error *err) nogil
-    int fb_digest_fd(int fd, uint8_t *ret_digest, uint64_t *ret_size, fb_error *err) nogil
-    int fb_copy_digest(int infd, int outfd, uint64_t max, uint8_t *ret_digest, uint64_t *ret_size, fb_error *err) nogil
 
 
 class NativeError(OSError):
@@ -168,22 +146,6 @@ def attach(int control, int stdin_to, int stdout_from, int stderr_from, bint ter
     return r, <bytes>event
 
 
-def extract(int archive_fd, int root_fd, bint layer, uint64_t max_bytes=0, uint64_t max_entries=0, uint64_t max_packed=0):
-    """Extract one archive below a root; returns (packed hex, diff hex, packed size, tar size, data size, entries)."""
-    cdef fb_extract_limits limits
-    cdef fb_extract_result result
-    cdef fb_error err
-    cdef fb_extract_mode mode = FB_EXTRACT_LAYER if layer else FB_EXTRACT_PLAIN
-    cdef int r
-    limits.max_bytes, limits.max_entries, limits.max_packed = max_bytes, max_entries, max_packed
-    with nogil:
-        r = fb_extract(archive_fd, root_fd, mode, &limits, &result, &err)
-    if r < 0:
-        raise _error(&err)
-    return ((<bytes>result.packed_digest[:32]).hex(), (<bytes>result.diff_digest[:32]).hex(),
-            result.packed_size, result.tar_size, result.data_size, result.entries)
-
-
 def remove_tree(int dirfd, name):
     """Remove `name` below `dirfd` and all in it; missing is fine."""
     cdef bytes c_name = _path(name)
@@ -194,38 +156,3 @@ def remove_tree(int dirfd, name):
         r = fb_remove_tree(dirfd, n, &err)
     if r < 0:
         raise _error(&err)
-
-
-def digest_fd(int fd):
-    """(sha256 hex, size) of what the descriptor yields from its offset on."""
-    cdef uint8_t digest[32]
-    cdef uint64_t size = 0
-    cdef fb_error err
-    cdef int r
-    with nogil:
-        r = fb_digest_fd(fd, digest, &size, &err)
-    if r < 0:
-        raise _error(&err)
-    return (<bytes>digest[:32]).hex(), size
-
-
-def copy_digest(int infd, int outfd, uint64_t limit):
-    """Copy to the end of `infd`, hashing; (sha256 hex, size). OSError EFBIG beyond `limit` bytes."""
-    cdef uint8_t digest[32]
-    cdef uint64_t size = 0
-    cdef fb_error err
-    cdef int r
-    with nogil:
-        r = fb_copy_digest(infd, outfd, limit, digest, &size, &err)
-    if r < 0:
-        raise _error(&err)
-    return (<bytes>digest[:32]).hex(), size
-
-
-def sync_file_system(int fd):
-    """Make all that was written to the descriptor's file system durable."""
-    cdef int r
-    with nogil:
-        r = c_syncfs(fd)
-    if r < 0:
-        PyErr_SetFromErrno(OSError)

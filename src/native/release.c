@@ -16,7 +16,7 @@
 /* The same as struct fb_release without a pointer: one message of the socket between the two. */
 struct job {
 	char run[PATH_MAX], directory[PATH_MAX], id[65];
-	bool trash, live;
+	bool trash, live, sync;
 	int cgroup_count;
 	char cgroups[FB_CGROUP_MAX][256];
 };
@@ -62,7 +62,7 @@ static void work(const struct job *job)
 		fb_record_live_remove(job->run, job->id);
 	if (job->trash)
 		remove_trash(job->directory);
-	else
+	else if (job->sync)
 		sync_exit(job->directory);
 }
 
@@ -109,7 +109,8 @@ static int start(struct fb_releaser *releaser)
 
 void fb_release(struct fb_releaser *releaser, const struct fb_release *release)
 {
-	struct job job = {.trash = release->trash, .live = release->live};
+	/* The containers of a session die with it: nothing of theirs is to outlast a power cut. */
+	struct job job = {.trash = release->trash, .live = release->live, .sync = !releaser->apart};
 
 	snprintf(job.run, sizeof(job.run), "%s", release->run);
 	snprintf(job.directory, sizeof(job.directory), "%s", release->directory);

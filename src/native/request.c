@@ -12,6 +12,7 @@
 #include "pty.h"
 #include "quote.h"
 #include "record.h"
+#include "release.h"
 #include "streams.h"
 #include "task.h"
 
@@ -21,12 +22,14 @@
 typedef int handler(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
 		    int *ret_exit, struct fb_error *err);
 
-static handler do_launch, do_exec, do_attach, do_resize, do_kill, do_stop, do_wait, do_sync, do_close;
+static handler do_launch, do_exec, do_attach, do_resize, do_kill, do_stop, do_wait, do_sync, do_close,
+	do_discard;
 
 static handler *const handlers[FB_OP_COUNT] = {
 	[FB_OP_LAUNCH] = do_launch, [FB_OP_EXEC] = do_exec, [FB_OP_ATTACH] = do_attach,
 	[FB_OP_RESIZE] = do_resize, [FB_OP_KILL] = do_kill,	[FB_OP_STOP] = do_stop,
 	[FB_OP_WAIT] = do_wait,	    [FB_OP_SYNC] = do_sync,	[FB_OP_CLOSE] = do_close,
+	[FB_OP_DISCARD] = do_discard,
 };
 
 static bool answer(struct fb_supervisor *sup, struct fb_conversation *conversation, const char *text)
@@ -227,6 +230,27 @@ static int do_close(struct fb_supervisor *sup, struct fb_request *request, struc
 	for (struct fb_container *c = sup->containers; c; c = c->next)
 		fb_task_kill_all(c);
 	return 0;
+}
+
+/* The directory of a container that has ended becomes trash at once; removing it is the releaser's. */
+static int do_discard(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
+		      int *ret_exit, struct fb_error *err)
+{
+	const char *slash = strrchr(request->bundle, '/');
+	struct fb_release release = {.run = sup->run, .id = request->id, .directory = request->bundle, .trash = true};
+	int r;
+
+	(void)ret_exit;
+	if (!slash || strcmp(slash + 1, request->id) != 0)
+		return FAIL(EINVAL, request->bundle, "not this container's directory");
+	if (fb_container_find(sup, request->id))
+		return FAIL(EBUSY, request->id, "it has not ended");
+	r = fb_record_trash(request->bundle, request->name, err);
+	if (r < 0)
+		return r;
+	answer(sup, conversation, "{\"ok\":true}");
+	fb_release(&sup->releaser, &release);
+	return 1;
 }
 
 /* Returns the message's length, 0 at the end of the conversation, or -errno; the descriptors are ours in every case. */

@@ -19,13 +19,14 @@ enum fb_operation {
 	FB_OP_WAIT,
 	FB_OP_SYNC,
 	FB_OP_CLOSE,
+	FB_OP_DISCARD,
 	FB_OP_COUNT
 };
 
 struct fb_request {
 	enum fb_operation operation;
 	struct json_object *root; /* owns every text below */
-	const char *op, *id, *exec, *bundle, *trace;
+	const char *op, *id, *exec, *bundle, *trace, *name;
 	int rows, columns, signal;
 	double timeout;
 	bool tied, detach;

@@ -14,7 +14,7 @@
 
 enum member {
 	M_OP = 1, M_ID = 2, M_BUNDLE = 4, M_STREAMS = 8, M_ROWS = 16, M_COLS = 32, M_TRACE = 64, M_TIED = 128,
-	M_DETACH = 256, M_EXEC = 512, M_SIGNAL = 1024, M_TIMEOUT = 2048,
+	M_DETACH = 256, M_EXEC = 512, M_SIGNAL = 1024, M_TIMEOUT = 2048, M_NAME = 4096,
 };
 
 static const struct operation {
@@ -30,6 +30,7 @@ static const struct operation {
 	[FB_OP_WAIT] = {"wait", M_ID, 0},
 	[FB_OP_SYNC] = {"sync", 0, 0},
 	[FB_OP_CLOSE] = {"close", 0, 0},
+	[FB_OP_DISCARD] = {"discard", M_ID | M_BUNDLE, M_NAME},
 };
 
 static int parse_streams(struct json_object *value, const int *fds, size_t fd_count, struct fb_request *request,
@@ -108,6 +109,7 @@ static int parse_member(const char *key, struct json_object *value, struct fb_re
 		{.name = "id", .member = M_ID, .text = &request->id},
 		{.name = "bundle", .member = M_BUNDLE, .text = &request->bundle},
 		{.name = "trace", .member = M_TRACE, .text = &request->trace},
+		{.name = "name", .member = M_NAME, .text = &request->name},
 		{.name = "exec", .member = M_EXEC, .text = &request->exec},
 		{.name = "rows", .member = M_ROWS, .number = &request->rows, .most = USHRT_MAX},
 		{.name = "cols", .member = M_COLS, .number = &request->columns, .most = USHRT_MAX},

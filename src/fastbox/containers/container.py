@@ -144,10 +144,23 @@ class Container:
         try:
             if self._conversation.ended is None:
                 self._kill_and_wait()
-            self.remove(force=True)
+            if not self._discard():
+                self.remove(force=True)
         except FastboxError as error:
             if error.http_status != 404:  # --rm has removed it already
                 raise
+
+    def _discard(self) -> bool:
+        """Let the session's supervisor remove it: its directory is trash at once, and deleting it is not waited for."""
+        bundle = self._service.directory(self.id)
+        try:
+            self._conversation.ask(
+                {"op": "discard", "id": self.id, "bundle": bundle, "name": self.name}
+            )
+        except FastboxError:
+            return False
+        self._removed = True
+        return True
 
     def _kill_and_wait(self) -> None:
         try:

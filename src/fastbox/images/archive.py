@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-from fastbox import _native
+from fastbox import _bytes
 from fastbox.errors import (
     IntegrityError,
     InvalidArgument,
@@ -201,7 +201,7 @@ def _spool(stream: BinaryIO, work: Work) -> int:
 def _unpack(work: Work, fd: int) -> int:
     root = os.open(work.directory("archive"), _DIRECTORY)
     try:
-        _native.extract(fd, root, False, max_entries=MAX_MEMBERS)
+        _bytes.extract(fd, root, False, max_entries=MAX_MEMBERS)
     except OSError as error:
         os.close(root)
         raise archive_error(error, "cannot read the archive", work.path) from error
@@ -232,7 +232,7 @@ def _parts(name: str, base: list[str]) -> list[str]:
 def _copy(fd: int, path: str) -> None:
     out = os.open(path, _NEW, 0o600)
     try:
-        _native.copy_digest(fd, out, 1 << 62)
+        _bytes.copy_digest(fd, out, 1 << 62)
     finally:
         os.close(out)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from fastbox import _native
+from fastbox import _bytes
 from fastbox.errors import FastboxError, InvalidArgument, os_error
 from fastbox.images import documents
 from fastbox.images.archive import open_source
@@ -56,7 +56,7 @@ def _stage_layer(root: Root, work: Work, source: str | int | BinaryIO) -> tuple[
         try:
             if stat.S_ISDIR(os.fstat(fd).st_mode):
                 raise InvalidArgument("a directory: import takes a tar")
-            digest, size = _native.copy_digest(fd, out.fileno(), 1 << 62)
+            digest, size = _bytes.copy_digest(fd, out.fileno(), 1 << 62)
         finally:
             os.close(fd)
     with open(kept, "rb", buffering=0) as file:

@@ -8,7 +8,7 @@ make it all appear; names come last.
 
 from __future__ import annotations
 
-from fastbox import _native
+from fastbox import _bytes
 from fastbox.errors import (
     DigestMismatch,
     FastboxError,
@@ -32,7 +32,7 @@ from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, BinaryIO
 
     from fastbox.images.documents import Config, IndexEntry
@@ -86,7 +86,7 @@ def load(
 
 def publish(root: Root, work: Work) -> None:
     """Make all that was staged durable, then visible; it counts once a name leads to it."""
-    _native.sync_file_system(work.fd)
+    _bytes.sync_file_system(work.fd)
     Content(root).publish(work)
     Layers(root).publish(work)
 
@@ -129,7 +129,8 @@ class Loader:
             zip(plan.layers, chains, plan.diff_ids, strict=True), 1
         ):
             self._progress(f"{short(plan.config.digest)}: layer {number} of {len(chains)}")
-            staged.append(self._stage_layer(source, chain, diff_id))
+            below = chains[number - 2 :: -1] if number > 1 else ()
+            staged.append(self._stage_layer(source, chain, diff_id, below))
         manifest = plan.manifest
         if manifest is None:
             packed = [layer for _, layer in staged]
@@ -147,10 +148,14 @@ class Loader:
             for name in plan.names or (plan.config.digest,)
         ]
 
-    def _stage_layer(self, source: Source, chain: str, diff_id: str) -> tuple[Layer, Descriptor]:
+    def _stage_layer(
+        self, source: Source, chain: str, diff_id: str, below: Sequence[str]
+    ) -> tuple[Layer, Descriptor]:
         path = self._archive.stage(source.member)
         with open(path, "rb", buffering=0) as file:
-            layer = self._layers.stage(self._work, chain, diff_id, file.fileno(), source.packed)
+            layer = self._layers.stage(
+                self._work, chain, diff_id, file.fileno(), source.packed, below
+            )
             file.seek(0)
             packing = packing_of(file.read(4))
         if (_named_blob(source.member) or layer.digest) != layer.digest:

@@ -118,7 +118,7 @@ class Content:
                 hint="load the image again",
             ) from None
         with open(fd, "rb", buffering=0) as file:
-            return verify(file.read(limit + 1), wanted)
+            return verify(file.read(wanted.size + 1), wanted)
 
     def stage(self, work: Work, data: bytes, media_type: str) -> Descriptor:
         """Put bytes into the work directory, under their digest."""

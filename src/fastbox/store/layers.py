@@ -84,7 +84,13 @@ class Layers:
         return layer if os.path.isdir(self.tree(chain_id)) else None
 
     def stage(
-        self, work: Work, chain_id: str, diff_id: str, fd: int, packed: Descriptor | None
+        self,
+        work: Work,
+        chain_id: str,
+        diff_id: str,
+        fd: int,
+        packed: Descriptor | None,
+        lower: Sequence[str],
     ) -> Layer:
         """Verify one packed layer, and extract it unless the store or the work directory has it.
 
@@ -94,6 +100,8 @@ class Layers:
             diff_id: What the configuration says its uncompressed tar is.
             fd: The packed bytes, from their start.
             packed: What the manifest says they are; None when there is no manifest.
+            lower: Chain ids of the layers below it, topmost first: a directory that the archive
+                needs but does not list is as it is there.
 
         Raises:
             IntegrityError: Not what was promised, or not safe to extract.
@@ -102,14 +110,16 @@ class Layers:
         home = os.path.join(work.directory("layers"), hex_of(chain_id))
         known = _read_layer(home) or self.get(chain_id)
         if known is not None and known.diff_id == diff_id:
-            digest, size = _native.digest_fd(fd)
+            from fastbox import _bytes
+
+            digest, size = _bytes.digest_fd(fd)
             if "sha256:" + digest == known.digest:
                 _check_packed(known.digest, size, packed)
                 return known
             # The same layer packed in another way: only extraction tells whether it really is.
             os.lseek(fd, 0, os.SEEK_SET)
             home = work.directory("scratch-" + os.urandom(8).hex())
-        layer = _extract(home, fd, packed)
+        layer = _extract(home, fd, packed, [self._staged_tree(work, chain) for chain in lower])
         if layer.diff_id != diff_id:
             raise DigestMismatch(
                 f"the layer's digest does not match: its tar is {layer.diff_id}",
@@ -125,9 +135,13 @@ class Layers:
             DiskFull: No space.
         """
         home = work.directory("new")
-        layer = _extract(home, fd, packed)
+        layer = _extract(home, fd, packed, [])
         os.rename(home, os.path.join(work.directory("layers"), hex_of(layer.chain_id)))
         return _record(os.path.join(work.directory("layers"), hex_of(layer.chain_id)), layer)
+
+    def _staged_tree(self, work: Work, chain_id: str) -> str:
+        staged = os.path.join(work.directory("layers"), hex_of(chain_id), "tree")
+        return staged if os.path.isdir(staged) else self.tree(chain_id)
 
     def publish(self, work: Work) -> None:
         """Make all staged layers appear. The caller has synced the file system first.
@@ -173,18 +187,22 @@ def _record(home: str, layer: Layer) -> Layer:
     return layer
 
 
-def _extract(home: str, fd: int, packed: Descriptor | None) -> Layer:
+def _extract(home: str, fd: int, packed: Descriptor | None, lower: list[str]) -> Layer:
     """Extract as if it were a bottom layer, whose chain id is its diff id."""
+    from fastbox import _bytes
+
     tree = os.path.join(home, "tree")
     os.makedirs(tree, mode=0o755)
     os.chmod(tree, 0o755)
-    root_fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    below = [os.open(path, _DIRECTORY) for path in lower]
+    root_fd = os.open(tree, _DIRECTORY)
     try:
-        digest, diff, packed_size, _, size, entries = _native.extract(fd, root_fd, True)
+        digest, diff, packed_size, _, size, entries = _bytes.extract(fd, root_fd, True, below)
     except OSError as error:
         raise archive_error(error, "cannot extract the layer", tree) from error
     finally:
-        os.close(root_fd)
+        for number in (root_fd, *below):
+            os.close(number)
     _check_packed("sha256:" + digest, packed_size, packed)
     return Layer(
         chain_id="sha256:" + diff,
@@ -205,6 +223,7 @@ def _check_packed(digest: str, size: int, packed: Descriptor | None) -> None:
         raise DigestMismatch("the content is not what its digest says", where=packed.digest)
 
 
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _DAMAGED = (errno.EBADMSG, errno.EINVAL)
 _TOO_MUCH = (errno.EFBIG, errno.ENAMETOOLONG)
 _ASTRAY = (

@@ -163,9 +163,12 @@ def read_record(path: str, limit: int = 8 << 20) -> dict[str, object] | None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
-    with open(fd, "rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
+    try:
+        size = os.fstat(fd).st_size
+        data = os.read(fd, size + 1) if size <= limit else b""
+    finally:
+        os.close(fd)
+    if size > limit:
         raise ValueError("a record of more than 8 MiB")
     record = json.loads_object(data)
     schema = record.get("schema")

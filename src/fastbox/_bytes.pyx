@@ -1,0 +1,107 @@
+# cython: language_level=3, binding=False, embedsignature=False
+"""The Cython face of the part of libfastbox that moves bytes: layers and digests. Apart from `_native`, since its libraries
+cost 5 ms to load and no start needs them.
+"""
+
+from cpython.exc cimport PyErr_SetFromErrno
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint64_t
+
+from fastbox._native import NativeError
+
+cdef extern from "error.h":
+    struct fb_error:
+        int32_t code
+        uint16_t stage
+        uint16_t line
+        char call[24]
+        char path[160]
+        char detail[96]
+    const char *fb_stage_name(int stage) nogil
+
+cdef extern from "unistd.h":
+    int c_syncfs "syncfs"(int fd) nogil
+
+cdef extern from "tar_extract.h":
+    enum: FB_LOWER_MAX "512"
+    struct fb_extract_limits:
+        uint64_t max_bytes
+        uint64_t max_entries
+        uint64_t max_packed
+    struct fb_extract_result:
+        uint8_t packed_digest[32]
+        uint8_t diff_digest[32]
+        uint64_t packed_size
+        uint64_t tar_size
+        uint64_t data_size
+        uint64_t entries
+    enum fb_extract_mode:
+        FB_EXTRACT_LAYER
+        FB_EXTRACT_PLAIN
+    int fb_extract_over(int archive_fd, int root_fd, const int *lower, size_t lower_count, fb_extract_mode mode, const fb_extract_limits *limits, fb_extract_result *ret_result, fb_error *err) nogil
+    int fb_digest_fd(int fd, uint8_t *ret_digest, uint64_t *ret_size, fb_error *err) nogil
+    int fb_copy_digest(int infd, int outfd, uint64_t max, uint8_t *ret_digest, uint64_t *ret_size, fb_error *err) nogil
+
+
+cdef object _error(fb_error *err):
+    return NativeError(err.code, fb_stage_name(err.stage).decode(), err.call.decode("utf-8", "replace"),
+                       err.path.decode("utf-8", "surrogateescape"), err.detail.decode("utf-8", "replace"))
+
+
+def extract(int archive_fd, int root_fd, bint layer, lower=(), uint64_t max_entries=0):
+    """Extract one archive below a root, over the trees in `lower` (descriptors, topmost first): returns (packed hex, diff hex,
+    packed size, tar size, data size, entries).
+    """
+    cdef int lowers[FB_LOWER_MAX]
+    cdef size_t count = len(lower)
+    cdef fb_extract_limits limits
+    cdef fb_extract_result result
+    cdef fb_error err
+    cdef fb_extract_mode mode = FB_EXTRACT_LAYER if layer else FB_EXTRACT_PLAIN
+    cdef int r
+    limits.max_bytes, limits.max_entries, limits.max_packed = 0, max_entries, 0
+    if count > FB_LOWER_MAX:
+        raise ValueError("too many layers")
+    for i, number in enumerate(lower):
+        lowers[i] = number
+    with nogil:
+        r = fb_extract_over(archive_fd, root_fd, lowers, count, mode, &limits, &result, &err)
+    if r < 0:
+        raise _error(&err)
+    return ((<bytes>result.packed_digest[:32]).hex(), (<bytes>result.diff_digest[:32]).hex(),
+            result.packed_size, result.tar_size, result.data_size, result.entries)
+
+
+def digest_fd(int fd):
+    """(sha256 hex, size) of what the descriptor yields from its offset on."""
+    cdef uint8_t digest[32]
+    cdef uint64_t size = 0
+    cdef fb_error err
+    cdef int r
+    with nogil:
+        r = fb_digest_fd(fd, digest, &size, &err)
+    if r < 0:
+        raise _error(&err)
+    return (<bytes>digest[:32]).hex(), size
+
+
+def copy_digest(int infd, int outfd, uint64_t limit):
+    """Copy to the end of `infd`, hashing; (sha256 hex, size). OSError EFBIG beyond `limit` bytes."""
+    cdef uint8_t digest[32]
+    cdef uint64_t size = 0
+    cdef fb_error err
+    cdef int r
+    with nogil:
+        r = fb_copy_digest(infd, outfd, limit, digest, &size, &err)
+    if r < 0:
+        raise _error(&err)
+    return (<bytes>digest[:32]).hex(), size
+
+
+def sync_file_system(int fd):
+    """Make all that was written to the descriptor's file system durable."""
+    cdef int r
+    with nogil:
+        r = c_syncfs(fd)
+    if r < 0:
+        PyErr_SetFromErrno(OSError)
