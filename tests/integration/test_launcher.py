@@ -144,7 +144,8 @@ def test_words_arrive_byte_for_byte(tmp_path: pathlib.Path, launcher: pathlib.Pa
 def test_closed_streams_are_opened(tmp_path: pathlib.Path, launcher: pathlib.Path) -> None:
     program, package = make_prefix(tmp_path, launcher)
     (tmp_path / "bin" / VERSION).symlink_to(PYTHON)
-    code = "import os; os.write(9, str([os.readlink(f'/proc/self/fd/{fd}') for fd in (0, 1, 2)]).encode())"
+    links = "[os.readlink(f'/proc/self/fd/{fd}') for fd in (0, 1, 2)]"
+    code = f"import os; os.write(9, str({links}).encode())"
     (package / "cli" / "__main__.py").write_text(code)
     done = subprocess.run(
         ["sh", "-c", f"exec {program} 9>&1 <&- >&- 2>&-"], capture_output=True, text=True
@@ -214,7 +215,7 @@ class Asked:
         """Make the Python say that the package is there, and count how often it is asked."""
         script = self.bin / "python3"
         script.write_text(
-            f'#!/bin/sh\nif [ "$2" = -c ]; then echo x >>{self.root}/asked; printf {letter}{package}\n'
+            f'#!/bin/sh\nif [ "$2" = -c ]; then echo x >>{self.root}/asked; printf {letter}{package}\n'  # noqa: E501
             f'else exec {PYTHON} "$@"; fi\n'
         )
         script.chmod(0o755)
@@ -353,7 +354,7 @@ def test_root_believes_only_its_own_directory(asked: Asked) -> None:
     asked.cache.write_text(asked.cache.read_text().replace(str(asked.package), str(evil)))
     script = (
         "mount -t tmpfs none /var/cache && "
-        f"{asked.program} && {asked.program} && stat -c '%a %u' /var/cache/fastbox /var/cache/fastbox/*"
+        f"{asked.program} && {asked.program} && stat -c '%a %u' /var/cache/fastbox /var/cache/fastbox/*"  # noqa: E501
     )
     env = {"HOME": str(asked.home), "PATH": os.environ["PATH"]}
     done = subprocess.run(

@@ -33,8 +33,11 @@ class Output:
         self._stdout.write(text)
 
     def note(self, text: str) -> None:
-        """One line for people."""
-        self.flush()
+        """One line for people, after what was printed before it."""
+        try:  # noqa: SIM105 contextlib costs 2 ms
+            self._stdout.flush()
+        except OSError:
+            pass  # the last flush will say so
         self._stderr.write(text + "\n")
         self._stderr.flush()
 
@@ -49,5 +52,17 @@ class Output:
         return self._stderr.isatty()
 
     def flush(self) -> None:
-        """Write out what is held back."""
-        self._stdout.flush()
+        """Write out what is held back.
+
+        Raises:
+            BrokenPipeError: Nobody reads it any more.
+            FastboxError: There is no room for it.
+        """
+        try:
+            self._stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            from fastbox.errors import os_error
+
+            raise os_error(error, "cannot write the output") from error

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from fastbox.cli import main as cli
 from fastbox.cli import registry
+from fastbox.cli.output import Output
 from fastbox.errors import CommandNotFound, NotExecutable
 
 
@@ -126,3 +129,13 @@ def test_debug_shows_the_traceback(shell, monkeypatch) -> None:
     monkeypatch.setenv("FASTBOX_DEBUG", "1")
     assert shell("rm") == 125
     assert "Traceback" in shell.err
+
+
+def test_no_room_for_the_output_is_one_line() -> None:
+    err = io.StringIO()
+    with pytest.raises(OSError), open("/dev/full", "w") as full:  # noqa: PT011 closing tries again
+        assert cli.main(["--version"], Output(full, err)) == 125
+    assert (
+        err.getvalue().splitlines()[0]
+        == "fastbox: cannot write the output: no space left on device"
+    )
