@@ -1,4 +1,6 @@
-"""Make the hello image that the wheel carries: an OCI layout in a tar, the same bytes for the same program."""
+"""Make the hello image that the wheel carries: an OCI layout in a tar, the same bytes for the same
+program.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,12 @@ def main(program: str, output: str) -> None:
     )
     manifest = document(
         f"{IMAGE}.manifest.v1+json",
-        {"schemaVersion": 2, "mediaType": f"{IMAGE}.manifest.v1+json", "config": config, "layers": [packed]},
+        {
+            "schemaVersion": 2,
+            "mediaType": f"{IMAGE}.manifest.v1+json",
+            "config": config,
+            "layers": [packed],
+        },
     )
     manifest["annotations"] = {"io.containerd.image.name": "fastbox/hello:latest"}
     index = {"schemaVersion": 2, "mediaType": f"{IMAGE}.index.v1+json", "manifests": [manifest]}

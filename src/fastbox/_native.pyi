@@ -12,7 +12,14 @@ def send(fd: int, message: bytes, fds: Sequence[int] = ()) -> None: ...
 def receive(fd: int, timeout_ms: int = -1) -> bytes: ...
 def alive(run: str, name: str) -> bool: ...
 def attach(
-    control: int, stdin_to: int, stdout_from: int, stderr_from: int, terminal: bool, signals: bool,
-    id: str, exec_id: str | None, detach_keys: bytes,
+    control: int,
+    stdin_to: int,
+    stdout_from: int,
+    stderr_from: int,
+    terminal: bool,
+    signals: bool,
+    id: str,
+    exec_id: str | None,
+    detach_keys: bytes,
 ) -> tuple[int, bytes]: ...
 def remove_tree(dirfd: int, name: str | bytes) -> None: ...

@@ -12,12 +12,13 @@ FastboxError                  .what .where .hint .code
 ├── Unsupported               the kernel or this version lacks a feature; names it
 ├── Timeout                   also TimeoutError; which wait, how long
 ├── IntegrityError            DigestMismatch, SizeMismatch, UnsafePath; never retried, never cached
-├── LaunchError               stage, call, errno and path from native code; CommandNotFound, NotExecutable
+├── LaunchError               stage, call, errno, path from native; CommandNotFound, NotExecutable
 ├── ProcessFailed             ExecFailed; exit_code and the tail of its output
 └── EngineUnavailable         an engine or a supervisor cannot be reached or started
 ```
 
-An error is one line, `what: why`, lower case, no full stop; `hint` is the next step. Text from outside (names in archives, references, paths) is escaped
+An error is one line, `what: why`, lower case, no full stop; `hint` is the next step. Text from
+outside (names in archives, references, paths) is escaped
 on its way into the line, so that it can't write to a terminal.
 """
 
@@ -187,8 +188,15 @@ class LaunchError(FastboxError):
     code = "launch.failed"
 
     def __init__(
-        self, what: str, *, where: str = "", hint: str = "", stage: str = "", call: str = "",
-        errno: int = 0, path: str = "",
+        self,
+        what: str,
+        *,
+        where: str = "",
+        hint: str = "",
+        stage: str = "",
+        call: str = "",
+        errno: int = 0,
+        path: str = "",
     ) -> None:
         super().__init__(what, where=where, hint=hint)
         self.stage, self.call, self.errno, self.path = stage, call, errno, printable(path)
@@ -234,7 +242,9 @@ class EngineUnavailable(FastboxError):
 
 
 def os_error(error: OSError, doing: str, path: str = "") -> FastboxError:
-    """The tree's class for what the kernel said: EACCES and EPERM, ENOSPC and EDQUOT, or the plain base."""
+    """The tree's class for what the kernel said: EACCES and EPERM, ENOSPC and EDQUOT, or the plain
+    base.
+    """
     import errno
 
     where = path or (str(error.filename) if error.filename else "")
@@ -247,13 +257,17 @@ def os_error(error: OSError, doing: str, path: str = "") -> FastboxError:
 
 
 def launch_error(fields: Mapping[str, object], container: str = "") -> LaunchError:
-    """The exception for a supervisor's error answer (`{"code", "stage", "call", "path", "detail", "exit"}`)."""
+    """The exception for a supervisor's error answer (`{"code", "stage", "call", "path", "detail",
+    "exit"}`).
+    """
     import os
 
     errno, path = int(str(fields.get("code", 0))), str(fields.get("path", ""))
     stage, call = str(fields.get("stage", "")), str(fields.get("call", ""))
     why = str(fields.get("detail", "")) or os.strerror(errno).lower()
-    kind = {126: NotExecutable, 127: CommandNotFound}.get(int(str(fields.get("exit", 125))), LaunchError)
+    kind = {126: NotExecutable, 127: CommandNotFound}.get(
+        int(str(fields.get("exit", 125))), LaunchError
+    )
     subject = f'"{path}"' if path else call
     what = f"cannot start container {container[:12]}".rstrip() + f": {stage} {subject}: {why}"
     if kind is CommandNotFound:

@@ -1,4 +1,6 @@
-"""The typed values that go in and out of the engine. Sizes are bytes, durations float seconds, times aware or RFC 3339."""
+"""The typed values that go in and out of the engine. Sizes are bytes, durations float seconds,
+times aware or RFC 3339.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Ulimit(Record):
 
 
 class RunOptions(Record):
-    """All that `run` and `create` take: docker's flags, already parsed to plain values. Absent is None or empty."""
+    """All that `run` and `create` take: docker's flags, already parsed to plain values. Absent is
+    None or empty.
+    """
 
     image: str = ""
     argv: tuple[str, ...] = ()
@@ -76,7 +80,9 @@ class RunOptions(Record):
 
 
 class ImageInfo(Record):
-    """One image as `images` lists it: one per reference; `repository` and `tag` are "<none>" without one."""
+    """One image as `images` lists it: one per reference; `repository` and `tag` are "<none>"
+    without one.
+    """
 
     id: str  # sha256:<hex> of the config
     repository: str
@@ -87,7 +93,9 @@ class ImageInfo(Record):
 
 
 class ImageConfig(Record):
-    """What an image says about how to run it. Data of an image's author: never a control of the engine."""
+    """What an image says about how to run it. Data of an image's author: never a control of the
+    engine.
+    """
 
     id: str
     env: tuple[str, ...] = ()
@@ -149,6 +157,8 @@ class ExecResult(Record):
 
             tail = self.stderr[-2000:].decode("utf-8", "replace")
             raise ExecFailed(
-                f"the command ended with code {self.exit_code}", exit_status=self.exit_code, tail=tail
+                f"the command ended with code {self.exit_code}",
+                exit_status=self.exit_code,
+                tail=tail,
             )
         return self

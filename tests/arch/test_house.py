@@ -27,8 +27,27 @@ ALLOWED = {
     "engine": BASE | {"store", "runtime", "images", "containers", "_native"},
     "cli": BASE | {"cli", "engine", "__version__"},
 }
-HEAVY = {"json", "re", "argparse", "dataclasses", "typing", "subprocess", "socket", "enum", "pathlib", "tempfile", "shutil",
-         "logging", "datetime", "asyncio", "inspect", "ctypes", "hashlib", "random", "threading"}
+HEAVY = {
+    "json",
+    "re",
+    "argparse",
+    "dataclasses",
+    "typing",
+    "subprocess",
+    "socket",
+    "enum",
+    "pathlib",
+    "tempfile",
+    "shutil",
+    "logging",
+    "datetime",
+    "asyncio",
+    "inspect",
+    "ctypes",
+    "hashlib",
+    "random",
+    "threading",
+}
 COMMANDS_ON_THE_START_PATH = ["run", "exec", "ps", "rm", "stop", "kill", "wait", "logs"]
 
 
@@ -39,18 +58,28 @@ def imports(path: Path) -> set[str]:
     typing_only = {
         id(node)
         for test in ast.walk(tree)
-        if isinstance(test, ast.If) and isinstance(test.test, ast.Name) and test.test.id == "TYPE_CHECKING"
+        if isinstance(test, ast.If)
+        and isinstance(test.test, ast.Name)
+        and test.test.id == "TYPE_CHECKING"
         for statement in test.body
         for node in ast.walk(statement)
     }
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "fastbox":
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.split(".")[0] == "fastbox"
+        ):
             rest = node.module.split(".")[1:]
             found |= {rest[0]} if rest else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("fastbox.")}
+            found |= {
+                alias.name.split(".")[1]
+                for alias in node.names
+                if alias.name.startswith("fastbox.")
+            }
     return found
 
 
@@ -69,16 +98,28 @@ def test_no_process_is_started_by_python(path: Path) -> None:
 
 def test_files_are_at_most_500_lines() -> None:
     sources = [*PACKAGE.rglob("*.py"), *(ROOT / "src" / "native").rglob("*.[ch]")]
-    long = {str(p.relative_to(ROOT)): n for p in sources if (n := len(p.read_text().splitlines())) > 500}
+    long = {
+        str(p.relative_to(ROOT)): n for p in sources if (n := len(p.read_text().splitlines())) > 500
+    }
     assert not long
 
 
 def loaded(code: str) -> set[str]:
     """The modules that `code` imports, beyond a bare interpreter's."""
-    prelude = f"import sys; sys.path[:0] = {[p for p in sys.path if p]!r}; before = set(sys.modules); "
+    prelude = (
+        f"import sys; sys.path[:0] = {[p for p in sys.path if p]!r}; before = set(sys.modules); "
+    )
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", f"{prelude}{code}; print(*sorted(set(sys.modules) - before))"],
-        capture_output=True, text=True, check=True,
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            f"{prelude}{code}; print(*sorted(set(sys.modules) - before))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return set(done.stdout.split())
 
@@ -92,5 +133,7 @@ def test_importing_fastbox_is_cheap() -> None:
 def test_a_command_imports_only_what_is_cheap(command: str) -> None:
     modules = loaded(f"import fastbox.cli.main, fastbox.engine, fastbox.cli.commands.{command}")
     assert not modules & HEAVY
-    others = {m for m in modules if m.startswith("fastbox.cli.commands.")} - {f"fastbox.cli.commands.{command}"}
+    others = {m for m in modules if m.startswith("fastbox.cli.commands.")} - {
+        f"fastbox.cli.commands.{command}"
+    }
     assert not others

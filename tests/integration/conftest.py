@@ -29,7 +29,12 @@ class Box:
         self.program = program
 
     def __call__(
-        self, *words: str, check: bool = True, stdin: bytes | None = None, timeout: float = 60, **environ: str
+        self,
+        *words: str,
+        check: bool = True,
+        stdin: bytes | None = None,
+        timeout: float = 60,
+        **environ: str,
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [self.program, *words],
@@ -88,6 +93,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     for name in request.fixturenames:
         if name in ("debian", "docker", "docker_busybox"):
             request.getfixturevalue(name)
+    host.quiet(box.run_root)
     before = host.snapshot(box.root, box.run_root)
     yield
     left = host.settle(before, box.root, box.run_root)
@@ -96,10 +102,23 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def busybox_tar() -> bytes:
     """A root of Debian's static busybox with its applets, and the users that tests ask for."""
-    applets = subprocess.run(["/bin/busybox", "--list"], capture_output=True, check=True, text=True).stdout.split()
+    applets = subprocess.run(
+        ["/bin/busybox", "--list"], capture_output=True, check=True, text=True
+    ).stdout.split()
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
-        for name in ("bin", "etc", "tmp", "root", "home", "home/app", "var", "usr", "usr/bin", "sbin"):
+        for name in (
+            "bin",
+            "etc",
+            "tmp",
+            "root",
+            "home",
+            "home/app",
+            "var",
+            "usr",
+            "usr/bin",
+            "sbin",
+        ):
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
             if name == "home/app":
@@ -133,12 +152,21 @@ def debian(box: Box) -> str:
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir="/var/tmp") as work:
             subprocess.run(
-                ["debootstrap", "--variant=minbase", "bookworm", f"{work}/root"], check=True, capture_output=True, timeout=900
+                ["debootstrap", "--variant=minbase", "bookworm", f"{work}/root"],
+                check=True,
+                capture_output=True,
+                timeout=900,
             )
             subprocess.run(["tar", "-C", f"{work}/root", "-cf", f"{tar}.part", "."], check=True)
         os.rename(f"{tar}.part", tar)
     with tar.open("rb") as archive:
-        subprocess.run([box.program, "import", "-", "debian:bookworm"], env=box.environ, stdin=archive, check=True, capture_output=True)
+        subprocess.run(
+            [box.program, "import", "-", "debian:bookworm"],
+            env=box.environ,
+            stdin=archive,
+            check=True,
+            capture_output=True,
+        )
     return "debian:bookworm"
 
 
@@ -150,13 +178,29 @@ class Docker:
         self.environ = {**os.environ, "DOCKER_HOST": f"unix://{base}/docker.sock"}
         self.log = (base / "log").open("wb")
         self.daemon = subprocess.Popen(
-            ["dockerd", "--data-root", f"{base}/data", "--exec-root", f"{base}/exec", "-H", f"unix://{base}/docker.sock",
-             "-p", f"{base}/pid", "--bridge=none", "--iptables=false"],
-            stdout=self.log, stderr=self.log,
+            [
+                "dockerd",
+                "--data-root",
+                f"{base}/data",
+                "--exec-root",
+                f"{base}/exec",
+                "-H",
+                f"unix://{base}/docker.sock",
+                "-p",
+                f"{base}/pid",
+                "--bridge=none",
+                "--iptables=false",
+            ],
+            stdout=self.log,
+            stderr=self.log,
         )
 
-    def __call__(self, *words: str, check: bool = True, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-        done = subprocess.run(["docker", *words], env=self.environ, input=stdin, capture_output=True, timeout=120)
+    def __call__(
+        self, *words: str, check: bool = True, stdin: bytes | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        done = subprocess.run(
+            ["docker", *words], env=self.environ, input=stdin, capture_output=True, timeout=120
+        )
         if check:
             assert done.returncode == 0, (words, done.stderr)
         return done
@@ -188,4 +232,11 @@ def docker() -> Iterator[Docker]:
             yield docker
         finally:
             docker.close()
-            subprocess.run(["sh", "-c", f"grep -o '{base}[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l"], check=False)
+            subprocess.run(
+                [
+                    "sh",
+                    "-c",
+                    f"grep -o '{base}[^ ]*' /proc/self/mounts | sort -r | xargs -r umount -l",
+                ],
+                check=False,
+            )

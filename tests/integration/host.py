@@ -10,7 +10,10 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def mounts() -> list[str]:
-    return sorted(line.split(" - ")[0].split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return sorted(
+        line.split(" - ")[0].split()[4]
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+    )
 
 
 def cgroups() -> list[str]:
@@ -23,7 +26,9 @@ def cgroups() -> list[str]:
 
 def supervisors(run: str) -> list[int]:
     """Pids of supervisors that serve `run`."""
-    return sorted(int(p.parent.name) for p in Path("/proc").glob("[0-9]*/cmdline") if _serves(p, run))
+    return sorted(
+        int(p.parent.name) for p in Path("/proc").glob("[0-9]*/cmdline") if _serves(p, run)
+    )
 
 
 def _serves(cmdline: Path, run: str) -> bool:
@@ -60,12 +65,30 @@ def snapshot(root: str, run: str) -> dict[str, object]:
     }
 
 
-def settle(before: dict[str, object], root: str, run: str, seconds: float = 10.0) -> dict[str, tuple[object, object]]:
-    """Differences to `before`, once there are none or the time is over: cleaning goes on after the answer."""
+def quiet(run: str, seconds: float = 10.0) -> None:
+    """Wait for supervisors that still clean up after the answer they gave."""
+    end = time.monotonic() + seconds
+    while supervisors(run) and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def settle(
+    before: dict[str, object], root: str, run: str, seconds: float = 10.0
+) -> dict[str, object]:
+    """What is there now and was not `before`, once it is nothing or the time is over."""
     end = time.monotonic() + seconds
     while True:
         now = snapshot(root, run)
-        differences = {k: (before[k], now[k]) for k in before if before[k] != now[k]}
-        if not differences or time.monotonic() > end:
-            return differences
+        more = {key: _more(before[key], now[key]) for key in before}
+        more = {key: value for key, value in more.items() if value}
+        if not more or time.monotonic() > end:
+            return more
         time.sleep(0.02)
+
+
+def _more(before: object, now: object) -> object:
+    if isinstance(before, list) and isinstance(now, list):
+        return [item for item in now if now.count(item) > before.count(item)]
+    assert isinstance(before, int)
+    assert isinstance(now, int)
+    return max(now - before, 0)

@@ -33,10 +33,17 @@ def archive(members: dict[str, bytes], links: dict[str, str] | None = None) -> b
 
 
 def docker_archive(layer: bytes, *, diff_id: str = "", tag: str = "bad:latest") -> bytes:
-    config = json.dumps({
-        "architecture": "amd64", "os": "linux", "config": {"Cmd": ["true"]},
-        "rootfs": {"type": "layers", "diff_ids": [diff_id or "sha256:" + sha256(layer).hexdigest()]},
-    }).encode()
+    config = json.dumps(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Cmd": ["true"]},
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": [diff_id or "sha256:" + sha256(layer).hexdigest()],
+            },
+        }
+    ).encode()
     name = sha256(config).hexdigest() + ".json"
     manifest = json.dumps([{"Config": name, "RepoTags": [tag], "Layers": ["layer.tar"]}]).encode()
     return archive({name: config, "layer.tar": layer, "manifest.json": manifest})
@@ -63,7 +70,9 @@ def test_members_that_climb(box: Box, name: str) -> None:
     assert "evil" in message
 
 
-@pytest.mark.parametrize("target", ["/var/tmp", "../../../../../var/tmp", "/proc/self/root/var/tmp"])
+@pytest.mark.parametrize(
+    "target", ["/var/tmp", "../../../../../var/tmp", "/proc/self/root/var/tmp"]
+)
 def test_members_through_a_link_stay_inside(box: Box, target: str) -> None:
     """A link planted earlier in the layer is followed inside the image's root at most; the host's directory gains nothing."""
     canary = f"fastbox-canary-{os.getpid()}"
@@ -84,7 +93,9 @@ def test_members_through_a_link_stay_inside(box: Box, target: str) -> None:
 
 def test_absolute_members_stay_inside(box: Box) -> None:
     canary = f"/var/tmp/fastbox-canary-{os.getpid()}"
-    done = box("load", check=False, stdin=docker_archive(archive({canary: b"x"}), tag="absolute:latest"))
+    done = box(
+        "load", check=False, stdin=docker_archive(archive({canary: b"x"}), tag="absolute:latest")
+    )
     if done.returncode == 0:
         box("rmi", "absolute")
     assert not os.path.exists(canary)
@@ -100,8 +111,14 @@ def test_absolute_members_stay_inside(box: Box) -> None:
         {"manifest.json": b"[" * 100000},
         {"manifest.json": b'[{"Config":1}]'},
         {"other": b""},
-        {"index.json": b'{"schemaVersion":2,"manifests":[]}', "oci-layout": b'{"imageLayoutVersion":"1.0.0"}'},
-        {"index.json": b'{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:../../x","size":1}]}', "oci-layout": b"{}"},
+        {
+            "index.json": b'{"schemaVersion":2,"manifests":[]}',
+            "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
+        },
+        {
+            "index.json": b'{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:../../x","size":1}]}',
+            "oci-layout": b"{}",
+        },
     ],
 )
 def test_hostile_documents(box: Box, members: dict[str, bytes]) -> None:
@@ -110,7 +127,9 @@ def test_hostile_documents(box: Box, members: dict[str, bytes]) -> None:
 
 def test_a_config_that_is_a_link(box: Box) -> None:
     manifest = json.dumps([{"Config": "config.json", "RepoTags": None, "Layers": []}]).encode()
-    assert box.fails("load", stdin=archive({"manifest.json": manifest}, {"config.json": "/etc/passwd"}))
+    assert box.fails(
+        "load", stdin=archive({"manifest.json": manifest}, {"config.json": "/etc/passwd"})
+    )
 
 
 def test_not_an_archive(box: Box) -> None:
@@ -166,13 +185,25 @@ def test_bad_flags(box: Box, flags: list[str], named: str) -> None:
     assert named in box.fails("run", "--rm", *flags, "busybox", "true")
 
 
-@pytest.mark.parametrize("reference", ["UPPER", "a//b", "x:tag with space", "x@sha256:12", "-x", "x:" + "y" * 200, "é"])
+@pytest.mark.parametrize(
+    "reference", ["UPPER", "a//b", "x:tag with space", "x@sha256:12", "-x", "x:" + "y" * 200, "é"]
+)
 def test_bad_references(box: Box, reference: str) -> None:
     assert box.fails("run", "--rm", "--", reference, "true")
     assert box.fails("tag", "busybox", reference)
 
 
-@pytest.mark.parametrize("words", [["frobnicate"], ["run"], ["exec", "x"], ["logs"], ["logs", "no-such"], ["exec", "no-such", "true"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["frobnicate"],
+        ["run"],
+        ["exec", "x"],
+        ["logs"],
+        ["logs", "no-such"],
+        ["exec", "no-such", "true"],
+    ],
+)
 def test_bad_commands(box: Box, words: list[str]) -> None:
     done = box(*words, check=False)
     assert done.returncode in (1, 125)
@@ -186,8 +217,21 @@ def test_a_directory_in_the_place_of_root(box: Box) -> None:
 
 def test_without_root_rights(box: Box) -> None:
     done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", box.program, "run", "--rm", "busybox", "true"],
-        env=box.environ, capture_output=True, text=True, check=False,
+        [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            box.program,
+            "run",
+            "--rm",
+            "busybox",
+            "true",
+        ],
+        env=box.environ,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 125
     assert "root" in done.stderr
@@ -213,10 +257,21 @@ HOSTILE_ROOTS: dict[str, Callable[[str], None]] = {
     "sys is a link": lambda root: os.symlink("../../../var/tmp", f"{root}/sys"),
     "dev is a link": lambda root: os.symlink("/dev", f"{root}/dev"),
     "etc is a link": lambda root: os.symlink("/etc", f"{root}/etc"),
-    "etc/hosts is a link": lambda root: (os.mkdir(f"{root}/etc"), os.symlink("/etc/hosts", f"{root}/etc/hosts"))[0],
-    "etc/passwd is a fifo": lambda root: (os.mkdir(f"{root}/etc"), os.mkfifo(f"{root}/etc/passwd"))[0],
-    "etc/passwd is huge": lambda root: (os.mkdir(f"{root}/etc"), Path(f"{root}/etc/passwd").write_text("x" * 20_000_000))[0],
-    "dev/null is a link": lambda root: (os.mkdir(f"{root}/dev"), os.symlink("/etc/passwd", f"{root}/dev/null"))[0],
+    "etc/hosts is a link": lambda root: (
+        os.mkdir(f"{root}/etc"),
+        os.symlink("/etc/hosts", f"{root}/etc/hosts"),
+    )[0],
+    "etc/passwd is a fifo": lambda root: (os.mkdir(f"{root}/etc"), os.mkfifo(f"{root}/etc/passwd"))[
+        0
+    ],
+    "etc/passwd is huge": lambda root: (
+        os.mkdir(f"{root}/etc"),
+        Path(f"{root}/etc/passwd").write_text("x" * 20_000_000),
+    )[0],
+    "dev/null is a link": lambda root: (
+        os.mkdir(f"{root}/dev"),
+        os.symlink("/etc/passwd", f"{root}/dev/null"),
+    )[0],
 }
 
 
@@ -228,13 +283,31 @@ def test_hostile_roots_change_nothing_outside(box: Box, which: str, tmp_path: ob
     os.makedirs(f"{root}/bin")
     shutil.copy("/bin/busybox", f"{root}/bin/busybox")
     HOSTILE_ROOTS[which](root)
-    watched = {path: os.stat(path) for path in ("/etc/hosts", "/etc/passwd", "/dev/null", "/var/tmp")}
+    watched = {
+        path: os.stat(path) for path in ("/etc/hosts", "/etc/passwd", "/dev/null", "/var/tmp")
+    }
     listing = sorted(os.listdir("/dev")), sorted(os.listdir("/etc"))
-    done = box("run", "--rm", "--rootfs", root, "--user", "root", "--", "/bin/busybox", "true", check=False, timeout=20)
+    done = box(
+        "run",
+        "--rm",
+        "--rootfs",
+        root,
+        "--user",
+        "root",
+        "--",
+        "/bin/busybox",
+        "true",
+        check=False,
+        timeout=20,
+    )
     assert done.returncode in (0, 125), done.stderr
     assert len(done.stderr.strip().splitlines()) <= 2
     assert (sorted(os.listdir("/dev")), sorted(os.listdir("/etc"))) == listing
     for path, old in watched.items():
         new = os.stat(path)
-        assert (new.st_ino, new.st_mode, new.st_uid, new.st_size if path != "/var/tmp" else 0) == \
-            (old.st_ino, old.st_mode, old.st_uid, old.st_size if path != "/var/tmp" else 0)
+        assert (new.st_ino, new.st_mode, new.st_uid, new.st_size if path != "/var/tmp" else 0) == (
+            old.st_ino,
+            old.st_mode,
+            old.st_uid,
+            old.st_size if path != "/var/tmp" else 0,
+        )

@@ -16,21 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from .archives import (
-    INDEX,
-    MANIFEST,
-    blob,
-    configuration,
-    descriptor,
-    digest,
-    docker_archive,
-    encode,
-    index_of,
-    link,
-    manifest_of,
-    oci_archive,
-    tar,
-)
 
 from fastbox.errors import (
     Conflict,
@@ -51,6 +36,22 @@ from fastbox.errors import (
 from fastbox.images import documents
 from fastbox.images.service import Images
 from fastbox.store.root import Root, write_record
+
+from .archives import (
+    INDEX,
+    MANIFEST,
+    blob,
+    configuration,
+    descriptor,
+    digest,
+    docker_archive,
+    encode,
+    index_of,
+    link,
+    manifest_of,
+    oci_archive,
+    tar,
+)
 
 pytestmark = [
     pytest.mark.integration,

@@ -215,7 +215,7 @@ class Asked:
         """Make the Python say that the package is there, and count how often it is asked."""
         script = self.bin / "python3"
         script.write_text(
-            f'#!/bin/sh\nif [ "$2" = -c ]; then echo x >>{self.root}/asked; printf {letter}{package}\n'  # noqa: E501
+            f'#!/bin/sh\nif [ "$2" = -c ]; then echo x >>{self.root}/asked; printf {letter}{package}\n'
             f'else exec {PYTHON} "$@"; fi\n'
         )
         script.chmod(0o755)
@@ -354,7 +354,7 @@ def test_root_believes_only_its_own_directory(asked: Asked) -> None:
     asked.cache.write_text(asked.cache.read_text().replace(str(asked.package), str(evil)))
     script = (
         "mount -t tmpfs none /var/cache && "
-        f"{asked.program} && {asked.program} && stat -c '%a %u' /var/cache/fastbox /var/cache/fastbox/*"  # noqa: E501
+        f"{asked.program} && {asked.program} && stat -c '%a %u' /var/cache/fastbox /var/cache/fastbox/*"
     )
     env = {"HOME": str(asked.home), "PATH": os.environ["PATH"]}
     done = subprocess.run(

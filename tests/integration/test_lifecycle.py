@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 IDLE = ["busybox", "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]
 
 
-@pytest.fixture()
+@pytest.fixture
 def idle(box: Box) -> Iterator[str]:
     name = "idle"
     box("run", "-d", "--name", name, *IDLE)
@@ -60,7 +60,16 @@ def test_stop_asks_first(box: Box, idle: str) -> None:
 
 
 def test_stop_kills_after_the_timeout(box: Box) -> None:
-    box("run", "-d", "--name", "deaf", "busybox", "sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")
+    box(
+        "run",
+        "-d",
+        "--name",
+        "deaf",
+        "busybox",
+        "sh",
+        "-c",
+        "trap '' TERM; while :; do sleep 0.05; done",
+    )
     time.sleep(0.2)
     begin = time.monotonic()
     box("stop", "-t", "1", "deaf")
@@ -89,7 +98,16 @@ def test_logs_keep_streams_apart(box: Box) -> None:
 
 
 def test_logs_follow_to_the_end(box: Box) -> None:
-    box("run", "-d", "--name", "slow", "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.2; done")
+    box(
+        "run",
+        "-d",
+        "--name",
+        "slow",
+        "busybox",
+        "sh",
+        "-c",
+        "for i in 1 2 3; do echo $i; sleep 0.2; done",
+    )
     assert box("logs", "-f", "slow").stdout == "1\n2\n3\n"
     box("rm", "-f", "slow")
 
@@ -112,7 +130,9 @@ def test_exec(box: Box, idle: str) -> None:
     assert box("exec", idle, "sh", "-c", "exit 5", check=False).returncode == 5
     assert box("exec", idle, "no-such", check=False).returncode == 127
     assert box("exec", idle, "/etc/passwd", check=False).returncode == 126
-    assert box("exec", "-u", "app", "-w", "/tmp", "-e", "X=1", idle, "sh", "-c", "id -un; pwd; echo $X").stdout.split() == ["app", "/tmp", "1"]
+    assert box(
+        "exec", "-u", "app", "-w", "/tmp", "-e", "X=1", idle, "sh", "-c", "id -un; pwd; echo $X"
+    ).stdout.split() == ["app", "/tmp", "1"]
     done = box("exec", idle, "sh", "-c", "echo o; echo e >&2")
     assert (done.stdout, done.stderr) == ("o\n", "e\n")
 
@@ -121,10 +141,25 @@ def test_exec_is_as_confined_as_the_container(box: Box, idle: str) -> None:
     inside = box("exec", idle, "cat", "/proc/self/status").stdout
     assert "CapEff:\t00000000a80425fb" in inside
     assert "Seccomp:\t2" in inside
-    one = box("exec", idle, "sh", "-c", "for n in cgroup ipc mnt net pid uts; do readlink /proc/1/ns/$n; done").stdout
-    own = box("exec", idle, "sh", "-c", "for n in cgroup ipc mnt net pid uts; do readlink /proc/self/ns/$n; done").stdout
+    one = box(
+        "exec",
+        idle,
+        "sh",
+        "-c",
+        "for n in cgroup ipc mnt net pid uts; do readlink /proc/1/ns/$n; done",
+    ).stdout
+    own = box(
+        "exec",
+        idle,
+        "sh",
+        "-c",
+        "for n in cgroup ipc mnt net pid uts; do readlink /proc/self/ns/$n; done",
+    ).stdout
     assert own == one
-    assert box("exec", idle, "cat", "/proc/self/cgroup").stdout == box("exec", idle, "cat", "/proc/1/cgroup").stdout
+    assert (
+        box("exec", idle, "cat", "/proc/self/cgroup").stdout
+        == box("exec", idle, "cat", "/proc/1/cgroup").stdout
+    )
     assert box("exec", idle, "sh", "-c", "ls /proc/self/fd").stdout.split() == ["0", "1", "2", "3"]
 
 
@@ -135,7 +170,17 @@ def test_exec_into_an_ended_container(box: Box, idle: str) -> None:
 
 
 def test_a_foreground_container_survives_its_client(box: Box) -> None:
-    client = box.start("run", "--name", "orphan", "--rm", "busybox", "sh", "-c", "i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i+1)); sleep 0.01; done", stdout=subprocess.PIPE)
+    client = box.start(
+        "run",
+        "--name",
+        "orphan",
+        "--rm",
+        "busybox",
+        "sh",
+        "-c",
+        "i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i+1)); sleep 0.01; done",
+        stdout=subprocess.PIPE,
+    )
     assert client.stdout is not None
     client.stdout.readline()
     client.send_signal(signal.SIGKILL)
@@ -161,7 +206,9 @@ def test_remains_of_a_killed_supervisor_are_cleaned(box: Box) -> None:
     listed = box("ps", "-a").stdout
     assert "gone" not in listed
     assert "Exited (137)" in listed
-    assert not any(os.path.exists(f"/proc/{pid}") for pid in pids) or not any(_alive(pid) for pid in pids)
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in pids) or not any(
+        _alive(pid) for pid in pids
+    )
     assert "supervisor" in str(state(box, "kept")["Error"])
     box("rm", "kept")
 
@@ -175,7 +222,15 @@ def _alive(pid: int) -> bool:
 
 
 def test_start_again(box: Box) -> None:
-    box("run", "--name", "twice", "busybox", "sh", "-c", "echo run; test -e /mark && echo marked; touch /mark")
+    box(
+        "run",
+        "--name",
+        "twice",
+        "busybox",
+        "sh",
+        "-c",
+        "echo run; test -e /mark && echo marked; touch /mark",
+    )
     box("start", "twice")
     box("wait", "twice")
     assert box("logs", "twice").stdout == "run\nrun\nmarked\n"
@@ -184,7 +239,11 @@ def test_start_again(box: Box) -> None:
 
 def test_prefix_and_name_find_the_same(box: Box, idle: str) -> None:
     full = box("ps", "-q", "--no-trunc").stdout.strip()
-    assert json.loads(box("inspect", full[:6]).stdout)[0]["Id"] == full == json.loads(box("inspect", idle).stdout)[0]["Id"]
+    assert (
+        json.loads(box("inspect", full[:6]).stdout)[0]["Id"]
+        == full
+        == json.loads(box("inspect", idle).stdout)[0]["Id"]
+    )
 
 
 def test_an_image_in_use_is_not_removed(box: Box, idle: str) -> None:

@@ -12,7 +12,9 @@ pytestmark = pytest.mark.integration
 
 
 def test_a_memory_hog_is_killed_and_said_so(box: Box) -> None:
-    done = box("run", "--name", "hog", "--memory", "64m", "busybox", "tail", "/dev/zero", check=False)
+    done = box(
+        "run", "--name", "hog", "--memory", "64m", "busybox", "tail", "/dev/zero", check=False
+    )
     state = json.loads(box("inspect", "hog").stdout)[0]["State"]
     box("rm", "hog")
     assert done.returncode == 137
@@ -21,7 +23,18 @@ def test_a_memory_hog_is_killed_and_said_so(box: Box) -> None:
 
 
 def test_a_container_within_its_memory_is_not_marked(box: Box) -> None:
-    box("run", "--name", "meek", "--memory", "64m", "busybox", "sh", "-c", "kill -9 $$; exit 3", check=False)
+    box(
+        "run",
+        "--name",
+        "meek",
+        "--memory",
+        "64m",
+        "busybox",
+        "sh",
+        "-c",
+        "kill -9 $$; exit 3",
+        check=False,
+    )
     state = json.loads(box("inspect", "meek").stdout)[0]["State"]
     box("rm", "meek")
     assert state["OOMKilled"] is False
@@ -42,8 +55,10 @@ def test_the_number_of_processes_is_exact(box: Box) -> None:
 
 def test_cpus_hold(box: Box) -> None:
     """Half a CPU: what the process got of the wall's time is within 20 % of it."""
-    script = "s=$(cut -d' ' -f1 /proc/uptime); timeout 2 sh -c 'while :; do :; done'; e=$(cut -d' ' -f1 /proc/uptime); " \
+    script = (
+        "s=$(cut -d' ' -f1 /proc/uptime); timeout 2 sh -c 'while :; do :; done'; e=$(cut -d' ' -f1 /proc/uptime); "
         "awk -v s=$s -v e=$e '{ print ($16 + $17) / 100 / (e - s) }' /proc/self/stat; cat /proc/$$/stat"
+    )
     out = box("run", "--rm", "--cpus", "0.5", "busybox", "sh", "-c", script).stdout.splitlines()
     stat = out[-1].rsplit(")", 1)[1].split()
     children = (int(stat[13]) + int(stat[14])) / 100
@@ -51,9 +66,31 @@ def test_cpus_hold(box: Box) -> None:
 
 
 def test_cpuset(box: Box) -> None:
-    assert "Cpus_allowed_list:\t0\n" in box("run", "--rm", "--cpuset-cpus", "0", "busybox", "grep", "Cpus_allowed_list", "/proc/self/status").stdout
+    assert (
+        "Cpus_allowed_list:\t0\n"
+        in box(
+            "run",
+            "--rm",
+            "--cpuset-cpus",
+            "0",
+            "busybox",
+            "grep",
+            "Cpus_allowed_list",
+            "/proc/self/status",
+        ).stdout
+    )
 
 
 def test_a_memory_hog_among_children_leaves_the_container(box: Box) -> None:
-    done = box("run", "--rm", "--memory", "64m", "busybox", "sh", "-c", "tail /dev/zero; echo code $?", check=False)
+    done = box(
+        "run",
+        "--rm",
+        "--memory",
+        "64m",
+        "busybox",
+        "sh",
+        "-c",
+        "tail /dev/zero; echo code $?",
+        check=False,
+    )
     assert "code 137" in done.stdout

@@ -23,12 +23,24 @@ def test_hello(box: Box) -> None:
 
 @pytest.mark.parametrize(
     ("command", "code"),
-    [(["true"], 0), (["false"], 1), (["sh", "-c", "exit 42"], 42), (["sh", "-c", "kill -9 $$"], 137),
-     (["sh", "-c", "kill -TERM $$; sleep 1"], 0), (["/nonexistent"], 127), (["no-such-command"], 127), (["/etc/passwd"], 126), (["/etc"], 126)],
+    [
+        (["true"], 0),
+        (["false"], 1),
+        (["sh", "-c", "exit 42"], 42),
+        (["sh", "-c", "kill -9 $$"], 137),
+        (["sh", "-c", "kill -TERM $$; sleep 1"], 0),
+        (["/nonexistent"], 127),
+        (["no-such-command"], 127),
+        (["/etc/passwd"], 126),
+        (["/etc"], 126),
+    ],
 )
 def test_exit_codes(box: Box, command: list[str], code: int) -> None:
-    done = box("run", "--rm", "--init", "busybox", *command, check=False) if command[:1] == ["sh"] and "kill" in command[-1] else \
-        box("run", "--rm", "busybox", *command, check=False)
+    done = (
+        box("run", "--rm", "--init", "busybox", *command, check=False)
+        if command[:1] == ["sh"] and "kill" in command[-1]
+        else box("run", "--rm", "busybox", *command, check=False)
+    )
     if command[-1].startswith("kill -9"):
         assert done.returncode == 137
     elif command[-1].startswith("kill -TERM"):
@@ -64,10 +76,29 @@ def test_much_input_arrives_whole(box: Box) -> None:
 def test_environment(box: Box, tmp_path: Path) -> None:
     file = tmp_path / "env"
     file.write_text("# comment\nFROM_FILE=1\nTAKEN\n\nEMPTY=\n")
-    out = box("run", "--rm", "-e", "A=b c", "-e", "HOST_VALUE", "--env-file", str(file), "busybox", "env",
-              HOST_VALUE="from host", TAKEN="taken").stdout
+    out = box(
+        "run",
+        "--rm",
+        "-e",
+        "A=b c",
+        "-e",
+        "HOST_VALUE",
+        "--env-file",
+        str(file),
+        "busybox",
+        "env",
+        HOST_VALUE="from host",
+        TAKEN="taken",
+    ).stdout
     lines = set(out.splitlines())
-    assert {"A=b c", "HOST_VALUE=from host", "FROM_FILE=1", "TAKEN=taken", "EMPTY=", "HOME=/root"} <= lines
+    assert {
+        "A=b c",
+        "HOST_VALUE=from host",
+        "FROM_FILE=1",
+        "TAKEN=taken",
+        "EMPTY=",
+        "HOME=/root",
+    } <= lines
     assert "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" in lines
     assert any(line.startswith("HOSTNAME=") and len(line) == 21 for line in lines)
     assert not any(line.startswith("FASTBOX") for line in lines)
@@ -97,7 +128,9 @@ def test_home_follows_the_user(box: Box) -> None:
     assert run(box, "--user", "app", "-e", "HOME=/x", "busybox", "sh", "-c", "echo $HOME") == "/x\n"
 
 
-@pytest.mark.parametrize("user", ["nobody-here", "-1", "4294967295", "4294967296", "0x0", "+0", "1 2", "root:nogroup"])
+@pytest.mark.parametrize(
+    "user", ["nobody-here", "-1", "4294967295", "4294967296", "0x0", "+0", "1 2", "root:nogroup"]
+)
 def test_bad_users_are_refused(box: Box, user: str) -> None:
     done = box("run", "--rm", f"--user={user}", "busybox", "id", check=False)
     assert done.returncode == 125, (user, done)
@@ -105,7 +138,9 @@ def test_bad_users_are_refused(box: Box, user: str) -> None:
 
 
 def test_group_add(box: Box) -> None:
-    assert "29(audio)" in run(box, "--user", "5:6", "--group-add", "audio", "--group-add", "77", "busybox", "id")
+    assert "29(audio)" in run(
+        box, "--user", "5:6", "--group-add", "audio", "--group-add", "77", "busybox", "id"
+    )
 
 
 def test_workdir_is_made(box: Box) -> None:
@@ -113,19 +148,46 @@ def test_workdir_is_made(box: Box) -> None:
 
 
 def test_hostname(box: Box) -> None:
-    assert run(box, "--hostname", "moon", "busybox", "sh", "-c", "hostname; cat /etc/hostname; grep moon /etc/hosts | wc -l").split()[:2] == ["moon", "moon"]
+    assert run(
+        box,
+        "--hostname",
+        "moon",
+        "busybox",
+        "sh",
+        "-c",
+        "hostname; cat /etc/hostname; grep moon /etc/hosts | wc -l",
+    ).split()[:2] == ["moon", "moon"]
     name = run(box, "busybox", "hostname").strip()
     assert len(name) == 12
 
 
 def test_read_only_root(box: Box) -> None:
-    done = box("run", "--rm", "--read-only", "--tmpfs", "/scratch", "busybox", "sh", "-c", "touch /x; touch /scratch/y && echo ok", check=False)
+    done = box(
+        "run",
+        "--rm",
+        "--read-only",
+        "--tmpfs",
+        "/scratch",
+        "busybox",
+        "sh",
+        "-c",
+        "touch /x; touch /scratch/y && echo ok",
+        check=False,
+    )
     assert "Read-only" in done.stderr
     assert done.stdout == "ok\n"
 
 
 def test_tmpfs_options(box: Box) -> None:
-    out = run(box, "--tmpfs", "/t:size=1m,mode=700", "busybox", "sh", "-c", "stat -c %a /t; grep ' /t ' /proc/mounts; df -k /t | tail -1")
+    out = run(
+        box,
+        "--tmpfs",
+        "/t:size=1m,mode=700",
+        "busybox",
+        "sh",
+        "-c",
+        "stat -c %a /t; grep ' /t ' /proc/mounts; df -k /t | tail -1",
+    )
     assert out.splitlines()[0] == "700"
     assert "size=1024k" in out
     assert "noexec" in out
@@ -133,12 +195,35 @@ def test_tmpfs_options(box: Box) -> None:
 
 def test_binds(box: Box, tmp_path: Path) -> None:
     (tmp_path / "f").write_text("host\n")
-    assert run(box, "-v", f"{tmp_path}:/data", "busybox", "sh", "-c", "cat /data/f; echo made > /data/g") == "host\n"
+    assert (
+        run(
+            box,
+            "-v",
+            f"{tmp_path}:/data",
+            "busybox",
+            "sh",
+            "-c",
+            "cat /data/f; echo made > /data/g",
+        )
+        == "host\n"
+    )
     assert (tmp_path / "g").read_text() == "made\n"
-    done = box("run", "--rm", "-v", f"{tmp_path}:/data:ro", "busybox", "touch", "/data/h", check=False)
+    done = box(
+        "run", "--rm", "-v", f"{tmp_path}:/data:ro", "busybox", "touch", "/data/h", check=False
+    )
     assert "Read-only" in done.stderr
     assert run(box, "-v", f"{tmp_path}/f:/etc/motd:ro", "busybox", "cat", "/etc/motd") == "host\n"
-    assert run(box, "--mount", f"type=bind,source={tmp_path},target=/data,readonly", "busybox", "cat", "/data/f") == "host\n"
+    assert (
+        run(
+            box,
+            "--mount",
+            f"type=bind,source={tmp_path},target=/data,readonly",
+            "busybox",
+            "cat",
+            "/data/f",
+        )
+        == "host\n"
+    )
 
 
 def test_writes_stay_in_the_container(box: Box) -> None:
@@ -149,7 +234,17 @@ def test_writes_stay_in_the_container(box: Box) -> None:
 
 
 def test_ulimits(box: Box) -> None:
-    assert run(box, "--ulimit", "nofile=100:200", "--ulimit", "core=0", "busybox", "sh", "-c", "ulimit -n; ulimit -Hn; ulimit -c").split() == ["100", "200", "0"]
+    assert run(
+        box,
+        "--ulimit",
+        "nofile=100:200",
+        "--ulimit",
+        "core=0",
+        "busybox",
+        "sh",
+        "-c",
+        "ulimit -n; ulimit -Hn; ulimit -c",
+    ).split() == ["100", "200", "0"]
 
 
 def test_a_limit_that_may_not_be_raised_is_clamped(box: Box) -> None:
@@ -162,7 +257,14 @@ def test_entrypoint(box: Box) -> None:
 
 
 def test_init_is_pid_one_and_reaps(box: Box) -> None:
-    out = run(box, "--init", "busybox", "sh", "-c", "echo $$; cat /proc/1/comm; (sleep 0.05 & exec true); sleep 0.2; grep -l '^State:.Z' /proc/[0-9]*/status | wc -l")
+    out = run(
+        box,
+        "--init",
+        "busybox",
+        "sh",
+        "-c",
+        "echo $$; cat /proc/1/comm; (sleep 0.05 & exec true); sleep 0.2; grep -l '^State:.Z' /proc/[0-9]*/status | wc -l",
+    )
     pid, comm, zombies = out.split()
     assert pid != "1"
     assert comm in ("docker-init", "fastbox-init")
@@ -175,11 +277,26 @@ def test_shm_size(box: Box) -> None:
 
 
 def test_network_none_has_only_loopback_and_it_is_up(box: Box) -> None:
-    assert run(box, "busybox", "sh", "-c", "ls /sys/class/net; ping -c1 -W1 127.0.0.1 >/dev/null && echo up").split() == ["lo", "up"]
+    assert run(
+        box,
+        "busybox",
+        "sh",
+        "-c",
+        "ls /sys/class/net; ping -c1 -W1 127.0.0.1 >/dev/null && echo up",
+    ).split() == ["lo", "up"]
 
 
 def test_rootfs_of_the_host(box: Box) -> None:
-    out = box("run", "--rm", "--rootfs", "/", "--", "/usr/bin/python3", "-c", "import os; print(os.getpid(), len(os.uname().nodename)); open('/etc/fastbox-canary','w')").stdout
+    out = box(
+        "run",
+        "--rm",
+        "--rootfs",
+        "/",
+        "--",
+        "/usr/bin/python3",
+        "-c",
+        "import os; print(os.getpid(), len(os.uname().nodename)); open('/etc/fastbox-canary','w')",
+    ).stdout
     assert out == "1 12\n"
     assert not os.path.exists("/etc/fastbox-canary")
 
@@ -187,7 +304,15 @@ def test_rootfs_of_the_host(box: Box) -> None:
 def test_the_foreground_client_forwards_signals(box: Box) -> None:
     import subprocess
 
-    child = box.start("run", "--rm", "busybox", "sh", "-c", "trap 'echo got; exit 7' TERM; echo ready; while :; do sleep 0.05; done", stdout=subprocess.PIPE)
+    child = box.start(
+        "run",
+        "--rm",
+        "busybox",
+        "sh",
+        "-c",
+        "trap 'echo got; exit 7' TERM; echo ready; while :; do sleep 0.05; done",
+        stdout=subprocess.PIPE,
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == b"ready\n"
     child.send_signal(signal.SIGTERM)

@@ -22,7 +22,9 @@ def test_five_hundred_one_after_another(box: Box) -> None:
 @pytest.mark.timeout(300)
 def test_two_hundred_at_sixteen_in_flight(box: Box) -> None:
     def one(number: int) -> tuple[int, str, str]:
-        done = box("run", "--rm", "busybox", "sh", "-c", f"echo {number}; exit {number % 100}", check=False)
+        done = box(
+            "run", "--rm", "busybox", "sh", "-c", f"echo {number}; exit {number % 100}", check=False
+        )
         return done.returncode, done.stdout, done.stderr
 
     with ThreadPoolExecutor(16) as pool:

@@ -15,7 +15,19 @@ pytestmark = pytest.mark.integration
 STRICTER = {"io_uring_setup": "EPERM", "socket 38": "EPERM", "socket 40": "EPERM"}
 # What docker's profile allows since 23.0, where this docker is older: whoever may ptrace may do this too.
 SINCE = {"process_vm_readv": "ok"}
-STATUS = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "SigBlk", "SigIgn", "Groups", "Umask"]
+STATUS = [
+    "CapInh",
+    "CapPrm",
+    "CapEff",
+    "CapBnd",
+    "CapAmb",
+    "NoNewPrivs",
+    "Seccomp",
+    "SigBlk",
+    "SigIgn",
+    "Groups",
+    "Umask",
+]
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +42,14 @@ def answers(text: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in text.splitlines())
 
 
-def test_every_probe_is_answered_as_under_docker_or_more_strictly(box: Box, docker: Docker, probe: str) -> None:
-    theirs = answers(docker("run", "--rm", "--network", "none", "-v", f"{probe}:/probe:ro", "busybox", "/probe").stdout.decode())
+def test_every_probe_is_answered_as_under_docker_or_more_strictly(
+    box: Box, docker: Docker, probe: str
+) -> None:
+    theirs = answers(
+        docker(
+            "run", "--rm", "--network", "none", "-v", f"{probe}:/probe:ro", "busybox", "/probe"
+        ).stdout.decode()
+    )
     ours = answers(box("run", "--rm", "-v", f"{probe}:/probe:ro", "busybox", "/probe").stdout)
     assert ours.keys() == theirs.keys()
     for name, answer in theirs.items():
@@ -43,7 +61,9 @@ def test_every_probe_is_answered_as_under_docker_or_more_strictly(box: Box, dock
 
 def test_the_process_status_is_dockers(box: Box, docker: Docker) -> None:
     words = ["busybox", "cat", "/proc/self/status"]
-    theirs = answers(docker("run", "--rm", "--network", "none", *words).stdout.decode().replace(":\t", ": "))
+    theirs = answers(
+        docker("run", "--rm", "--network", "none", *words).stdout.decode().replace(":\t", ": ")
+    )
     ours = answers(box("run", "--rm", *words).stdout.replace(":\t", ": "))
     assert ours["Seccomp"] == "2"
     assert ours["CapEff"] == "00000000a80425fb"
@@ -54,16 +74,24 @@ def test_the_process_status_is_dockers(box: Box, docker: Docker) -> None:
 
 
 def test_masked_and_read_only_paths_are_dockers(box: Box, docker: Docker) -> None:
-    script = "for p in /proc/acpi /proc/kcore /proc/keys /proc/timer_list /proc/scsi /sys/firmware; do " \
+    script = (
+        "for p in /proc/acpi /proc/kcore /proc/keys /proc/timer_list /proc/scsi /sys/firmware; do "
         "echo $p $(stat -c '%F %t:%T' $p 2>&1 | sed 's/.*: //') $(ls $p 2>/dev/null | wc -l); done"
-    theirs = docker("run", "--rm", "--network", "none", "busybox", "sh", "-c", script).stdout.decode()
+    )
+    theirs = docker(
+        "run", "--rm", "--network", "none", "busybox", "sh", "-c", script
+    ).stdout.decode()
     ours = box("run", "--rm", "busybox", "sh", "-c", script).stdout
     assert ours == theirs
 
 
 def test_devices_are_dockers(box: Box, docker: Docker) -> None:
-    script = "cd /dev; for f in * pts/ptmx; do echo $f $(stat -c '%F %t:%T %a' $f) $(readlink $f); done"
-    theirs = docker("run", "--rm", "--network", "none", "busybox", "sh", "-c", script).stdout.decode()
+    script = (
+        "cd /dev; for f in * pts/ptmx; do echo $f $(stat -c '%F %t:%T %a' $f) $(readlink $f); done"
+    )
+    theirs = docker(
+        "run", "--rm", "--network", "none", "busybox", "sh", "-c", script
+    ).stdout.decode()
     ours = box("run", "--rm", "busybox", "sh", "-c", script).stdout
     assert ours == theirs
 
@@ -89,23 +117,46 @@ def test_namespaces_are_its_own(box: Box) -> None:
 
     script = "for n in cgroup ipc mnt net pid uts; do readlink /proc/self/ns/$n; done"
     inside = box("run", "--rm", "busybox", "sh", "-c", script).stdout.split()
-    outside = [os.readlink(f"/proc/self/ns/{n}") for n in ("cgroup", "ipc", "mnt", "net", "pid", "uts")]
+    outside = [
+        os.readlink(f"/proc/self/ns/{n}") for n in ("cgroup", "ipc", "mnt", "net", "pid", "uts")
+    ]
     assert len(inside) == 6
     assert not set(inside) & set(outside)
-    host = box("run", "--rm", "--network", "host", "busybox", "readlink", "/proc/self/ns/net").stdout.strip()
+    host = box(
+        "run", "--rm", "--network", "host", "busybox", "readlink", "/proc/self/ns/net"
+    ).stdout.strip()
     assert host == os.readlink("/proc/self/ns/net")
 
 
 def test_only_own_processes_and_three_descriptors(box: Box) -> None:
-    out = box("run", "--rm", "busybox", "sh", "-c", "echo $$; ls /proc | grep -c '^[0-9]'; ls /proc/self/fd").stdout.split()
+    out = box(
+        "run",
+        "--rm",
+        "busybox",
+        "sh",
+        "-c",
+        "echo $$; ls /proc | grep -c '^[0-9]'; ls /proc/self/fd",
+    ).stdout.split()
     assert out[0] == "1"
     assert int(out[1]) <= 3
     assert out[2:] == ["0", "1", "2", "3"]  # 3 is ls's own
 
 
 def test_privileged_has_every_right(box: Box) -> None:
-    out = box("run", "--rm", "--privileged", "busybox", "sh", "-c", "grep -E 'CapEff|^Seccomp:' /proc/self/status; mount -t tmpfs x /tmp && echo mounted").stdout
-    bounding = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapBnd")]
+    out = box(
+        "run",
+        "--rm",
+        "--privileged",
+        "busybox",
+        "sh",
+        "-c",
+        "grep -E 'CapEff|^Seccomp:' /proc/self/status; mount -t tmpfs x /tmp && echo mounted",
+    ).stdout
+    bounding = [
+        line.split()[1]
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("CapBnd")
+    ]
     assert f"CapEff:\t{bounding[0]}" in out
     assert "Seccomp:\t0" in out
     assert "mounted" in out
@@ -122,23 +173,34 @@ def test_privileged_has_every_right(box: Box) -> None:
     ],
 )
 def test_capability_flags(box: Box, flags: list[str], caps: str) -> None:
-    assert caps in box("run", "--rm", *flags, "busybox", "grep", "CapEff", "/proc/self/status").stdout
+    assert (
+        caps in box("run", "--rm", *flags, "busybox", "grep", "CapEff", "/proc/self/status").stdout
+    )
 
 
 def test_security_options(box: Box, tmp_path: Path) -> None:
     status = ["busybox", "cat", "/proc/self/status"]
-    assert "NoNewPrivs:\t1" in box("run", "--rm", "--security-opt", "no-new-privileges", *status).stdout
-    assert "Seccomp:\t0" in box("run", "--rm", "--security-opt", "seccomp=unconfined", *status).stdout
+    assert (
+        "NoNewPrivs:\t1"
+        in box("run", "--rm", "--security-opt", "no-new-privileges", *status).stdout
+    )
+    assert (
+        "Seccomp:\t0" in box("run", "--rm", "--security-opt", "seccomp=unconfined", *status).stdout
+    )
     profile = tmp_path / "profile.json"
-    profile.write_text('{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}')
-    done = box("run", "--rm", "--security-opt", f"seccomp={profile}", "busybox", "mkdir", "/x", check=False)
+    profile.write_text(
+        '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}'
+    )
+    done = box(
+        "run", "--rm", "--security-opt", f"seccomp={profile}", "busybox", "mkdir", "/x", check=False
+    )
     assert done.returncode == 1
     assert "not permitted" in done.stderr
 
 
 def test_a_setuid_program_gains_nothing_with_no_new_privileges(box: Box, tmp_path: Path) -> None:
     program = tmp_path / "suid"
-    source = b"#include <stdio.h>\n#include <unistd.h>\nint main(void) { printf(\"%d\\n\", geteuid()); return 0; }"
+    source = b'#include <stdio.h>\n#include <unistd.h>\nint main(void) { printf("%d\\n", geteuid()); return 0; }'
     subprocess.run(["gcc", "-static", "-x", "c", "-", "-o", str(program)], input=source, check=True)
     program.chmod(0o4755)
     words = ["--user", "app", "-v", f"{program}:/suid", "busybox", "/suid"]

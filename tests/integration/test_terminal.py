@@ -115,7 +115,14 @@ def test_the_terminal_is_cooked_again_afterwards(box: Box) -> None:
     before = termios.tcgetattr(slave)
     import subprocess
 
-    subprocess.run([box.program, "run", "--rm", "-it", "busybox", "true"], stdin=slave, stdout=slave, stderr=slave, env=box.environ, check=True)
+    subprocess.run(
+        [box.program, "run", "--rm", "-it", "busybox", "true"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=box.environ,
+        check=True,
+    )
     assert termios.tcgetattr(slave) == before
     os.close(master)
     os.close(slave)

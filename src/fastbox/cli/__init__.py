@@ -1,1 +1,3 @@
-"""The command line: one file a command, rendering apart. It sees the engine only by its public face."""
+"""The command line: one file a command, rendering apart. It sees the engine only by its public
+face.
+"""

@@ -34,7 +34,7 @@ class Output:
 
     def note(self, text: str) -> None:
         """One line for people, after what was printed before it."""
-        try:  # noqa: SIM105 contextlib costs 2 ms
+        try:
             self._stdout.flush()
         except OSError:
             pass  # the last flush will say so

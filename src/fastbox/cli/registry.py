@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 PLAIN = {
     "attach": "attach", "create": "create", "exec": "exec", "images": "images", "import": "import_",
-    "hello": "hello", "info": "info", "inspect": "inspect", "kill": "kill", "load": "load", "logs": "logs",
+    "hello": "hello", "info": "info", "inspect": "inspect", "kill": "kill", "load": "load",
+    "logs": "logs",
     "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi", "run": "run", "start": "start",
     "stop": "stop", "tag": "tag", "version": "version", "wait": "wait",
 }  # fmt: skip

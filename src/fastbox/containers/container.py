@@ -151,7 +151,9 @@ class Container:
                 raise
 
     def _discard(self) -> bool:
-        """Let the session's supervisor remove it: its directory is trash at once, and deleting it is not waited for."""
+        """Let the session's supervisor remove it: its directory is trash at once, and deleting it
+        is not waited for.
+        """
         bundle = self._service.directory(self.id)
         try:
             self._conversation.ask(

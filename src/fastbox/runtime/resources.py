@@ -95,7 +95,9 @@ def _cpu(options: RunOptions) -> dict[str, object]:
 
 
 def _check_available(kind: str, value: str) -> None:
-    """Every CPU (or memory node) that a list names is online, so that the kernel's ERANGE is never the answer."""
+    """Every CPU (or memory node) that a list names is online, so that the kernel's ERANGE is never
+    the answer.
+    """
     place = "cpu" if kind == "cpus" else "node"
     with open(f"/sys/devices/system/{place}/online", encoding="ascii") as file:
         online = file.read().strip()

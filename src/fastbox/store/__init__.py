@@ -1,1 +1,3 @@
-"""What is true on disk. ARCHITECTURE.md has the layout; everything appears by one rename, complete or not at all."""
+"""What is true on disk. ARCHITECTURE.md has the layout; everything appears by one rename, complete
+or not at all.
+"""

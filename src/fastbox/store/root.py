@@ -1,4 +1,6 @@
-"""The two directories everything lives in: the store and the live state, made on first use, private to root."""
+"""The two directories everything lives in: the store and the live state, made on first use,
+private to root.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ SCHEMA = 1
 _DIRECTORIES = ("blobs/sha256", "refs", "layers", "containers", "names", "cache", "tmp")
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _EMPTY_INDEX = b'{"schemaVersion":2,"manifests":[]}'
-# Names that a container's own mounts need; the lowest layer of every overlay supplies them without an upper.
+# Names that a container's own mounts need; the lowest layer of every overlay supplies them
+# without an upper.
 _SKELETON_DIRECTORIES = ("proc", "sys", "dev", "dev/pts", "dev/shm", "dev/mqueue", "etc", "sbin")
 _SKELETON_FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf", "sbin/docker-init")
 
@@ -51,7 +54,9 @@ class Root:
         return root
 
     def path(self, *parts: str) -> str:
-        """A path below the store, of parts that fastbox itself made (ids, hex digests), never of outside text."""
+        """A path below the store, of parts that fastbox itself made (ids, hex digests), never of
+        outside text.
+        """
         return os.path.join(self.store, *parts)
 
     def live(self, *parts: str) -> str:
@@ -89,7 +94,9 @@ class Root:
             written = file.read(16).strip()
         if not written.isdigit() or int(written) > SCHEMA:
             raise Unsupported(
-                "this store was written by a newer fastbox", where=self.store, hint="upgrade fastbox"
+                "this store was written by a newer fastbox",
+                where=self.store,
+                hint="upgrade fastbox",
             )
 
 

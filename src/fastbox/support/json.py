@@ -1,6 +1,8 @@
-"""JSON on the interpreter's own C scanner and encoder, without importing `json` (which imports `re`: 6 ms).
+"""JSON on the interpreter's own C scanner and encoder, without importing `json` (which imports
+`re`: 6 ms).
 
-What comes from outside is bounded by its caller in bytes and here in depth; every failure is a ValueError with one plain line.
+What comes from outside is bounded by its caller in bytes and here in depth; every failure is a
+ValueError with one plain line.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ _SPACE = " \t\n\r"
 
 
 def _check_depth(text: str) -> None:
-    """Refuse deep nesting before the scanner recurses into it; brackets within strings only make the bound stricter."""
+    """Refuse deep nesting before the scanner recurses into it; brackets within strings only make
+    the bound stricter.
+    """
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth, quoted, skip = 0, False, False
@@ -63,7 +67,8 @@ def loads(data: str | bytes) -> Any:
     """Parse one JSON document.
 
     Raises:
-        ValueError: Not UTF-8, not JSON, nested deeper than 64 levels, or an object with a member twice.
+        ValueError: Not UTF-8, not JSON, nested deeper than 64 levels, or an object with a
+            member twice.
     """
     text = (data.decode("utf-8") if isinstance(data, bytes) else data).strip(_SPACE)
     _check_depth(text)
@@ -111,7 +116,7 @@ def dumps(value: object, *, sort_keys: bool = False) -> str:
 
 
 def dumps_bytes(value: object, *, sort_keys: bool = False) -> bytes:
-    """The value as compact JSON in UTF-8; lone surrogates (from undecodable names) become U+FFFD."""
+    """The value as compact JSON in UTF-8; lone surrogates (of undecodable names) become `?`."""
     return dumps(value, sort_keys=sort_keys).encode("utf-8", "replace")
 
 

@@ -20,4 +20,6 @@ def run_root() -> str:
 
 def libexec(program: str) -> str:
     """The absolute path of a helper program that the wheel installs beside the package."""
-    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "libexec", program)
+    return os.path.join(
+        os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "libexec", program
+    )

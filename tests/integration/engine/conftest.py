@@ -38,7 +38,9 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> str:
     for applet in applets.split():
         if applet != "busybox":
             (top / "bin" / applet).symlink_to("busybox")
-    (top / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home:/bin/sh\n")
+    (top / "etc/passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home:/bin/sh\n"
+    )
     (top / "etc/group").write_text("root:x:0:\nwheel:x:10:root\napp:x:1000:\nextra:x:77:app\n")
     return str(top)
 

@@ -45,7 +45,9 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> str:
     for applet in applets.split():
         if applet != "busybox":
             (top / "bin" / applet).symlink_to("busybox")
-    (top / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home:/bin/sh\n")
+    (top / "etc/passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home:/bin/sh\n"
+    )
     (top / "etc/group").write_text("root:x:0:\nwheel:x:10:root\napp:x:1000:\nextra:x:77:app\n")
     return str(top)
 
@@ -77,7 +79,9 @@ def eventually(check: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.02)
 
 
-def output(engine: fastbox.Engine, container: fastbox.Container, stream: str = "stdout") -> list[str]:
+def output(
+    engine: fastbox.Engine, container: fastbox.Container, stream: str = "stdout"
+) -> list[str]:
     return [line.text for line in container.logs() if line.stream == stream]
 
 
@@ -106,7 +110,9 @@ def test_wait_times_out(engine: fastbox.Engine, rootfs: str) -> None:
         assert time.monotonic() - begun < 5
 
 
-def test_exec_carries_input_output_environment_and_user(engine: fastbox.Engine, rootfs: str) -> None:
+def test_exec_carries_input_output_environment_and_user(
+    engine: fastbox.Engine, rootfs: str
+) -> None:
     with engine.run(rootfs=rootfs, argv=("/bin/sleep", "100"), env={"A": "1"}) as c:
         done = c.exec(
             sh("cat; echo $A$B; id -u; pwd; echo bad >&2; exit 3"), input=b"in\n", env={"B": "2"}, user="app",
@@ -186,7 +192,9 @@ def test_new_address_families_are_refused(engine: fastbox.Engine, rootfs: str) -
         assert output(engine, c) == ["1 ok", "2 ok", "10 ok", "38 1", "40 1"]
 
 
-def test_read_only_root_tmpfs_and_binds(engine: fastbox.Engine, rootfs: str, tmp_path: Path) -> None:
+def test_read_only_root_tmpfs_and_binds(
+    engine: fastbox.Engine, rootfs: str, tmp_path: Path
+) -> None:
     (tmp_path / "in").mkdir()
     mounts = (Mount(kind="bind", source=str(tmp_path / "in"), target="/data"),)
     script = (
@@ -233,7 +241,9 @@ def test_memory_hog_is_killed_and_said_so(engine: fastbox.Engine, rootfs: str) -
 
 
 def test_the_root_of_the_host_with_a_writable_layer_in_memory(engine: fastbox.Engine) -> None:
-    with engine.run(rootfs="/", argv=sh("touch /made-inside && ls /made-inside && test -d /etc")) as c:
+    with engine.run(
+        rootfs="/", argv=sh("touch /made-inside && ls /made-inside && test -d /etc")
+    ) as c:
         assert c.wait(20) == 0
         record = engine.containers.inspect(c.id)
         upper = record["GraphDriver"]["Data"]["UpperDir"]  # type: ignore[index]
@@ -354,7 +364,10 @@ def test_rm_removes_itself(engine: fastbox.Engine, rootfs: str) -> None:
     )
     eventually(lambda: engine.containers.list(all=True) == [])
     eventually(
-        lambda: not os.listdir(engine.root.path("tmp")) and not os.listdir(engine.root.live("containers"))
+        lambda: (
+            not os.listdir(engine.root.path("tmp"))
+            and not os.listdir(engine.root.live("containers"))
+        )
     )
     assert os.listdir(engine.root.path("names")) == []
     assert container

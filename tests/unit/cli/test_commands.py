@@ -91,10 +91,10 @@ def test_ps_is_dockers_table(shell, container, monkeypatch) -> None:
     ]
     assert shell("ps", "-a") == 0
     assert shell.out.splitlines() == [
-        "CONTAINER ID   IMAGE            COMMAND                  CREATED                  STATUS                     PORTS     NAMES",  # noqa: E501
-        '0123456789ab   abababababab     "sh -c echo hi; slee…"   Less than a second ago   Created                              newest',  # noqa: E501
-        '0123456789ab   busybox:latest   "sh -c echo hi; slee…"   9 minutes ago            Up 9 minutes                         happy',  # noqa: E501
-        '0123456789ab   busybox:latest   "true"                   9 minutes ago            Exited (3) 5 seconds ago             gone',  # noqa: E501
+        "CONTAINER ID   IMAGE            COMMAND                  CREATED                  STATUS                     PORTS     NAMES",
+        '0123456789ab   abababababab     "sh -c echo hi; slee…"   Less than a second ago   Created                              newest',
+        '0123456789ab   busybox:latest   "sh -c echo hi; slee…"   9 minutes ago            Up 9 minutes                         happy',
+        '0123456789ab   busybox:latest   "true"                   9 minutes ago            Exited (3) 5 seconds ago             gone',
     ]
     assert shell.containers.calls == [("list", (), {"all": True})]
 

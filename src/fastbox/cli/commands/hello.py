@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from fastbox.errors import ImageNotFound
 from fastbox.support import paths
 from fastbox.types import RunOptions
@@ -26,7 +24,7 @@ def options() -> tuple[Option, ...]:
     return ()
 
 
-def execute(engine: Door, args: Arguments, out: Output) -> int:
+def execute(engine: Door, args: Arguments, _out: Output) -> int:
     """Load the image when it is not there yet, and run it."""
     from fastbox.cli import attached
 
