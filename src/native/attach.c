@@ -28,6 +28,7 @@ struct flow { /* one direction */
 	char *data;
 	size_t start, end;
 	bool discard; /* nobody takes it: read on, so that the writer is not stopped */
+	bool broken;  /* its reader is gone */
 };
 
 struct pump {
@@ -161,8 +162,10 @@ static void flow_write(struct flow *flow, bool nonblocking)
 	n = write(flow->to, flow->data + flow->start, length);
 	if (n > 0)
 		flow->start += (size_t)n;
-	else if (n < 0 && errno != EAGAIN && errno != EINTR)
-		flow->discard = true; /* EPIPE: our reader is gone; ENOSPC: our file is full */
+	else if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		flow->broken = errno == EPIPE;
+		flow->discard = true; /* ENOSPC: our file is full */
+	}
 	if (flow->discard)
 		flow->start = flow->end;
 }
@@ -320,6 +323,9 @@ static int step(struct pump *pump, char *ret_event, size_t size)
 			flow_write(&pump->out[i], false);
 		else if (polls[P_OUT + i].revents)
 			output_read(&pump->out[i]);
+	/* As SIGPIPE ends any other program whose output nobody reads; the container goes on. */
+	if (pump->out[0].broken || pump->out[1].broken)
+		return -EPIPE;
 	if (polls[P_IN].revents && pending(&pump->in))
 		input_write(pump);
 	else if (polls[P_IN].revents && input_read(pump)) {

@@ -15,7 +15,7 @@
 
 /* The same as struct fb_release without a pointer: one message of the socket between the two. */
 struct job {
-	char run[PATH_MAX], directory[PATH_MAX], id[65];
+	char run[PATH_MAX], directory[PATH_MAX], scratch[PATH_MAX], id[65];
 	bool trash, live, sync;
 	int cgroup_count;
 	char cgroups[FB_CGROUP_MAX][256];
@@ -35,6 +35,19 @@ static void remove_trash(const char *directory)
 	snprintf(path, sizeof(path), "rm-%s", slash + 1);
 	if (tmp >= 0)
 		fb_remove_tree(tmp, path, NULL);
+}
+
+/* <some tmpfs>/fastbox-<id>: checked by who asks. */
+static void remove_scratch(const char *scratch)
+{
+	const char *slash = strrchr(scratch, '/');
+	char parent[PATH_MAX];
+	fb_auto_close int fd = -1;
+
+	snprintf(parent, sizeof(parent), "%.*s", (int)(slash - scratch), scratch);
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		fb_remove_tree(fd, slash + 1, NULL);
 }
 
 /* The record was renamed into place before anybody was told; only now is there time to make it last. */
@@ -60,6 +73,8 @@ static void work(const struct job *job)
 	/* The live state names the groups, so it outlives them: a supervisor killed half-way leaves what a healer needs. */
 	if (job->live)
 		fb_record_live_remove(job->run, job->id);
+	if (job->trash && job->scratch[0])
+		remove_scratch(job->scratch);
 	if (job->trash)
 		remove_trash(job->directory);
 	else if (job->sync)
@@ -114,6 +129,7 @@ void fb_release(struct fb_releaser *releaser, const struct fb_release *release)
 
 	snprintf(job.run, sizeof(job.run), "%s", release->run);
 	snprintf(job.directory, sizeof(job.directory), "%s", release->directory);
+	snprintf(job.scratch, sizeof(job.scratch), "%s", release->scratch ? release->scratch : "");
 	snprintf(job.id, sizeof(job.id), "%s", release->id);
 	if (release->cgroup) {
 		job.cgroup_count = release->cgroup->path_count;

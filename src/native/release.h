@@ -21,6 +21,7 @@ struct fb_releaser {
 
 struct fb_release {
 	const char *run, *id, *directory;
+	const char *scratch; /* the writable layer, when it is elsewhere and to be removed, too; NULL: none */
 	bool trash; /* the directory was renamed to <root>/tmp/rm-<id>; else its exit record is to be synced */
 	bool live;
 	const struct fb_cgroup *cgroup; /* NULL: none */

@@ -135,6 +135,19 @@ static char *copy(const char *text)
 	return text ? strdup(text) : NULL;
 }
 
+/* A writable layer that is not in the container's directory is in one of its own name; NULL: nothing to remove. */
+static char *scratch_of(const struct fb_engine_spec *engine)
+{
+	const char *slash = engine->upper ? strrchr(engine->upper, '/') : NULL;
+	char *parent = slash ? strndup(engine->upper, (size_t)(slash - engine->upper)) : NULL;
+	const char *name = parent ? strrchr(parent, '/') : NULL;
+
+	if (name && engine->id && strncmp(name + 1, "fastbox-", 8) == 0 && strcmp(name + 9, engine->id) == 0)
+		return parent;
+	free(parent);
+	return NULL;
+}
+
 /* Everything the container holds outside itself, before its process exists. */
 static int prepare(struct fb_supervisor *sup, struct fb_container *container, struct fb_spec *spec,
 		   struct fb_request *request, struct stdio *stdio, struct fb_error *err)
@@ -147,6 +160,7 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 	free(container->directory);
 	container->directory = strdup(engine->directory);
 	container->name = copy(engine->name);
+	container->scratch = scratch_of(engine);
 	container->remove = engine->remove;
 	container->own_pids = has_own_pids(spec);
 	if (!container->directory)

@@ -91,6 +91,7 @@ static void container_free(struct fb_supervisor *sup, struct fb_container *conta
 {
 	struct fb_container **at = &sup->containers;
 	struct fb_release release = {.run = sup->run, .id = container->id, .directory = container->directory,
+				     .scratch = container->scratch,
 				     .trash = trash, .live = container->live,
 				     .cgroup = container->grouped ? &container->cgroup : NULL};
 
@@ -106,6 +107,7 @@ static void container_free(struct fb_supervisor *sup, struct fb_container *conta
 	free(container->bundle);
 	free(container->directory);
 	free(container->name);
+	free(container->scratch);
 	free(container);
 }
 

@@ -18,6 +18,8 @@ import pytest
 SOURCES = pathlib.Path(__file__).resolve().parents[2] / "src" / "native"
 VERSION = f"python3.{sys.version_info.minor}"
 PYTHON = str(pathlib.Path(sys.base_prefix) / "bin" / VERSION)
+# One that an unprivileged user can execute: the tests' own may lie in root's home.
+COMMON_PYTHON = "/usr/bin/python3"
 NOBODY = 65534
 MAIN = """
 import os, sys
@@ -216,7 +218,7 @@ class Asked:
         script = self.bin / "python3"
         script.write_text(
             f'#!/bin/sh\nif [ "$2" = -c ]; then echo x >>{self.root}/asked; printf {letter}{package}\n'
-            f'else exec {PYTHON} "$@"; fi\n'
+            f'else exec {COMMON_PYTHON} "$@"; fi\n'
         )
         script.chmod(0o755)
 

@@ -249,3 +249,19 @@ def test_prefix_and_name_find_the_same(box: Box, idle: str) -> None:
 def test_an_image_in_use_is_not_removed(box: Box, idle: str) -> None:
     message = box.fails("rmi", "busybox", code=1)
     assert "use" in message
+
+
+def test_a_client_whose_output_nobody_reads_ends(box: Box) -> None:
+    script = f"{box.program} run --rm --name endless busybox yes | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"{script}; echo ${{PIPESTATUS[0]}}"],
+        env=box.environ,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert done.stdout == "y\n141\n"
+    assert done.stderr == ""
+    box("kill", "endless")
+    until(lambda: box("ps", "-aq").stdout == "")

@@ -4,6 +4,7 @@ exit.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from fastbox import _native
@@ -101,19 +102,27 @@ class Attachment:
         Args:
             detach_keys: Typed on a terminal, they let go of the process; b"" for none.
             forward_signals: Send the signals that we get (SIGINT, SIGTERM ...) on to the process.
+
+        Raises:
+            BrokenPipeError: Nobody reads our own output any more; the process goes on.
         """
         streams = self._streams
-        end, event = _native.attach(
-            self._conversation.fd,
-            streams.end("stdin"),
-            streams.end("stdout"),
-            streams.end("stderr"),
-            self._terminal,
-            forward_signals,
-            self.id,
-            self._exec,
-            detach_keys,
-        )
+        try:
+            end, event = _native.attach(
+                self._conversation.fd,
+                streams.end("stdin"),
+                streams.end("stdout"),
+                streams.end("stderr"),
+                self._terminal,
+                forward_signals,
+                self.id,
+                self._exec,
+                detach_keys,
+            )
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise BrokenPipeError(error.errno, error.strerror) from error
+            raise
         # The native side closes the ends it has finished with no more than we do: they stay ours.
         if end == 1:
             ended = as_exit(json.loads_object(event))

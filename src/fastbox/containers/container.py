@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastbox.containers import exec as execs
+from fastbox.containers.heal import remove_scratch
 from fastbox.errors import FastboxError, StateConflict
 from fastbox.runtime.supervisor import Conversation, SupervisorGone
 
@@ -25,7 +26,7 @@ class Container:
         name: Its name.
     """
 
-    __slots__ = ("_bundle", "_conversation", "_removed", "_service", "_stop_signal", "id", "name")
+    __slots__ = ("_bundle", "_conversation", "_removed", "_scratch", "_service", "_stop_signal", "id", "name")
 
     def __init__(
         self, service: Containers, record: ContainerRecord, conversation: Conversation
@@ -34,6 +35,7 @@ class Container:
         self._service, self._conversation = service, conversation
         self._stop_signal = record.stop_signal
         self._bundle: dict[str, Any] | None = None
+        self._scratch = record.scratch
         self._removed = False
 
     def wait(self, timeout: float | None = None) -> int:
@@ -162,6 +164,8 @@ class Container:
         except FastboxError:
             return False
         self._removed = True
+        if self._scratch:
+            remove_scratch(self._scratch, self.id)
         return True
 
     def _kill_and_wait(self) -> None:
