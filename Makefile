@@ -70,7 +70,8 @@ test-native: build/native/.built ## the C unit tests
 
 .PHONY: check
 check: build/.installed build/.test-tools ## lint and types
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks cmake
+	$(BIN)/ruff format --check -q src tests benchmarks cmake
 	$(BIN)/mypy
 
 .PHONY: test
