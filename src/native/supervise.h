@@ -109,7 +109,8 @@ struct fb_supervisor {
 	char log_buffer[FB_LOG_BUFFER];
 };
 
-/* Serve until there is nothing left to do. `directory`, `listener` and `owner` (-1: not tied) are taken over. */
+/* Serve until there is nothing left to do. `directory`, `listener` and `owner` are taken over. The owner made this process: a tied
+ * supervisor ends with it, any other only while it has not launched, for then nobody else knows of it. */
 int fb_supervise(struct fb_supervisor *sup, int directory, int listener, int owner, struct fb_error *err);
 
 int fb_source_watch(struct fb_supervisor *sup, struct fb_source *source, uint32_t events);
