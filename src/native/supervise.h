@@ -74,7 +74,7 @@ struct fb_container {
 	struct fb_container *next;
 	char id[65];
 	char *bundle, *directory, *name, *scratch; /* scratch: see scratch_of */
-	bool remove, own_pids, grouped, live, trashed; /* live: its live state is on disk */
+	bool remove, tied, own_pids, grouped, live, trashed; /* live: its live state is on disk */
 	struct fb_task task;
 	struct fb_task *execs;
 	struct fb_cgroup cgroup;
