@@ -212,8 +212,8 @@ def test_what_the_caller_has_stays_with_the_caller(box: Box) -> None:
     script = (
         "umask; grep -E '^(Groups|CapInh|CapAmb|SigBlk|SigIgn)' /proc/self/status; ls /proc/self/fd"
     )
-    inner = f"umask 0777; trap '' HUP INT QUIT PIPE ALRM USR1 RTMIN; exec {box.program} run --rm busybox sh -c \"$SCRIPT\""
-    words = ["setpriv", "--groups=5,6,7", "--inh-caps=+all", "--ambient-caps=+all"]
+    inner = f"umask 0777; trap '' HUP INT QUIT PIPE ALRM USR1; exec {box.program} run --rm busybox sh -c \"$SCRIPT\""
+    words = ["setpriv", "--groups=5,6,7", "--inh-caps=+chown,+net_raw", "--ambient-caps=+net_raw"]
     read, write = os.pipe()
     done = subprocess.run(
         [*words, "bash", "-c", inner],
@@ -586,7 +586,8 @@ def test_damaged_records_of_an_image(box: Box, how: str) -> None:
     box("import", "-", "spoilt:1", stdin=out.getvalue())
     (reference,) = set(Path(box.root, "refs").iterdir()) - before[0]
     (layer,) = set(Path(box.root, "layers").iterdir()) - before[1]
-    for path in (layer / "record.json", reference):
+    # A layer that a newer version has written is refused, not replaced.
+    for path in (layer / "record.json", reference) if how != "newer" else (reference,):
         damage(str(path), how)
         for words in (["images"], ["run", "--rm", "spoilt:1", "true"], ["inspect", "spoilt:1"]):
             done = box(*words, check=False)
