@@ -1,24 +1,26 @@
-"""All that can be done with containers, by reference: what the command line and the Engine call."""
+"""All that can be done with containers, by reference: what the command line and the Engine call.
+
+A start needs half of it: looking, healing and exec are imported where they are used.
+"""
 
 from __future__ import annotations
 
-from fastbox.containers import create, heal, logs
-from fastbox.containers import exec as execs
+from fastbox.containers import create
 from fastbox.containers.attachment import Attachment, Streams
 from fastbox.errors import ContainerNotFound, FastboxError, StateConflict, Timeout
 from fastbox.runtime import supervisor
 from fastbox.runtime.supervisor import Conversation, SupervisorGone
 from fastbox.store import names
 from fastbox.store.containers import ContainerStore, not_found
-from fastbox.support import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import Protocol
+    from typing import Protocol, Unpack
 
+    from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.heal import View
-    from fastbox.runtime.supervisor import Session
+    from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
     from fastbox.types import ContainerInfo, ImageConfig, LogLine, RunOptions
@@ -40,9 +42,7 @@ class Containers:
 
     def __init__(self, root: Root, images: Callable[[], ImageResolver]) -> None:
         self._root, self._run = root, root.run
-        self._images = (
-            images  # called when needed: a start from a directory imports nothing of images
-        )
+        self._images = images  # called when needed: a start from a directory imports none of it
         self._store = ContainerStore(root)
 
     # Making and starting
@@ -153,9 +153,7 @@ class Containers:
     def _restartable(self, held: Held) -> ContainerRecord | None:
         """The record, once nothing of its last run is left; None when it runs."""
         container = held.id
-        view = heal.look(self._store, self._run, container, held)
-        if view is None:
-            raise not_found(container[:12])
+        view = self._view(container, held)
         if view.state == "running":
             return None
         if view.record is None:
@@ -227,25 +225,30 @@ class Containers:
         reference: str,
         argv: Sequence[str],
         *,
-        env: Sequence[str] = (),
-        user: str | None = None,
-        workdir: str = "",
-        tty: bool = False,
         interactive: bool = False,
-        privileged: bool = False,
         rows: int = 0,
         columns: int = 0,
+        **wishes: Unpack[ExecKeywords],
     ) -> Attachment:
         """Start another process in a running container and hold its streams.
+
+        Args:
+            reference: The container.
+            argv: The command and its arguments.
+            interactive: Give it our stdin.
+            rows: Of the terminal.
+            columns: Of the terminal.
+            **wishes: What `exec.ExecKeywords` describes.
 
         Raises:
             StateConflict: The container does not run.
             CommandNotFound: No such command in it.
         """
+        from fastbox.containers import exec as execs
+
         view = self._running(reference)
-        text = self._document(
-            view.id, argv, env=env, user=user, workdir=workdir, tty=tty, privileged=privileged
-        )
+        text = execs.document(execs.read_bundle(self.directory(view.id)), argv, wishes)
+        tty = wishes.get("tty", False)
         streams = Streams(_names(interactive, tty))
         conversation = self._converse(view, streams)
         try:
@@ -257,27 +260,21 @@ class Containers:
         return Attachment(view.id, conversation, streams, terminal=tty, exec_id=number)
 
     def exec_detached(
-        self,
-        reference: str,
-        argv: Sequence[str],
-        *,
-        env: Sequence[str] = (),
-        user: str | None = None,
-        workdir: str = "",
-        tty: bool = False,
-        privileged: bool = False,
+        self, reference: str, argv: Sequence[str], **wishes: Unpack[ExecKeywords]
     ) -> None:
-        """Start another process in a running container and leave it to itself."""
+        """Start another process in a running container and leave it to itself.
+
+        Raises:
+            StateConflict: The container does not run.
+            CommandNotFound: No such command in it.
+        """
+        from fastbox.containers import exec as execs
+
         view = self._running(reference)
-        text = self._document(
-            view.id, argv, env=env, user=user, workdir=workdir, tty=tty, privileged=privileged
-        )
+        text = execs.document(execs.read_bundle(self.directory(view.id)), argv, wishes)
         streams = Streams([])
         with self._converse(view, streams) as conversation:
             execs.begin(conversation, view.id, text, streams, detach=True)
-
-    def _document(self, container: str, argv: Sequence[str], **wishes: object) -> bytes:
-        return execs.document(execs.read_bundle(self.directory(container)), argv, **wishes)
 
     def _running(self, reference: str) -> View:
         view = self._view(self._store.find(reference))
@@ -301,8 +298,10 @@ class Containers:
 
     def list(self, *, all: bool = False) -> list[ContainerInfo]:
         """The running ones, or all, newest first."""
+        from fastbox.containers import heal
+
         heal.sweep(self._store, self._run)
-        views = (heal.look(self._store, self._run, container) for container in self._store.ids())
+        views = map(self._look, self._store.ids())
         infos = [
             heal.info(view)
             for view in views
@@ -312,18 +311,16 @@ class Containers:
 
     def get(self, reference: str) -> ContainerInfo:
         """One container by id, unique beginning of an id, or name."""
+        from fastbox.containers import heal
+
         return heal.info(self._view(self._store.find(reference)))
 
     def inspect(self, reference: str) -> dict[str, object]:
         """One container as docker's inspect object."""
-        from fastbox.containers import inspect
+        from fastbox.containers.inspect import describe
 
         view = self._view(self._store.find(reference))
-        try:
-            bundle = execs.read_bundle(self.directory(view.id))
-        except (OSError, ValueError):
-            bundle = {}
-        return inspect.describe(view, self.directory(view.id), bundle)
+        return describe(view, self.directory(view.id))
 
     def logs(
         self,
@@ -334,14 +331,24 @@ class Containers:
         since: str = "",
         until: str = "",
     ) -> Iterator[LogLine]:
-        """What it wrote, line by line; with `follow` until it ends."""
+        """What it wrote, line by line; with `follow` until it ends.
+
+        Args:
+            reference: The container.
+            follow: Wait for more.
+            tail: Only the last so many lines; None for all.
+            since: Leave out what is earlier: RFC 3339 in UTC with nanoseconds, or "".
+            until: Leave out what is later, in the same form.
+        """
+        from fastbox.containers import logs
+
         container = self._store.find(reference)
         path = self.directory(container) + "/log"
         running = (lambda: self._is_running(container)) if follow else None
         return logs.read(path, tail=tail, since=since, until=until, running=running)
 
     def _is_running(self, container: str) -> bool:
-        view = heal.look(self._store, self._run, container)
+        view = self._look(container)
         return view is not None and view.state == "running"
 
     def directory(self, container: str) -> str:
@@ -350,10 +357,17 @@ class Containers:
 
     def heal(self, container: str) -> None:
         """Repair what a killed supervisor left of a container."""
+        from fastbox.containers import heal
+
         heal.heal(self._store, self._run, container)
 
-    def _view(self, container: str) -> View:
-        view = heal.look(self._store, self._run, container)
+    def _look(self, container: str, held: Held | None = None) -> View | None:
+        from fastbox.containers import heal
+
+        return heal.look(self._store, self._run, container, held)
+
+    def _view(self, container: str, held: Held | None = None) -> View:
+        view = self._look(container, held)
         if view is None:
             raise not_found(container[:12])
         return view
@@ -374,6 +388,8 @@ class Containers:
         Raises:
             Timeout: Not even SIGKILL ended it (a process in uninterruptible sleep).
         """
+        from fastbox.support import signals
+
         view = self._view(self._store.find(reference))
         if view.state != "running" or view.record is None:
             return
@@ -394,6 +410,8 @@ class Containers:
         Raises:
             StateConflict: It does not run.
         """
+        from fastbox.support import signals
+
         number = signals.number(signal)
         view = self._running(reference)
         with self._converse(view) as conversation:
@@ -432,9 +450,11 @@ class Containers:
         if held is None:
             return  # --rm was faster
         with held:
-            self._remove_locked(held, heal.look(self._store, self._run, container, held))
+            self._remove_locked(held, self._look(container, held))
 
     def _remove_locked(self, held: Held, view: View | None) -> None:
+        from fastbox.containers import heal
+
         if view is not None and view.state == "running":
             raise StateConflict(f"container {held.id[:12]} was started again")
         if view is not None and view.state == "dead":
