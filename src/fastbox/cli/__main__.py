@@ -9,6 +9,6 @@ import sys
 gc.set_threshold(1 << 16)
 sys.path.insert(0, __file__.rpartition("/fastbox/")[0])
 
-from fastbox.cli.main import run
+from fastbox.cli.main import run  # noqa: E402
 
 run(sys.argv[1:])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         tty: bool
         privileged: bool  # every capability, no filter
 
+
 MAX_BUNDLE = 4 << 20
 _CHUNK = 65536
 _KILL_SECONDS = 10.0

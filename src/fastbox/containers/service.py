@@ -6,8 +6,8 @@ A start needs half of it: looking, healing and exec are imported where they are 
 from __future__ import annotations
 
 from fastbox.containers import create
-from fastbox.containers.attachment import Attachment, Streams
-from fastbox.errors import ContainerNotFound, FastboxError, StateConflict, Timeout
+from fastbox.containers.attachment import Attachment, Streams, converse, not_running
+from fastbox.errors import FastboxError, StateConflict
 from fastbox.runtime import supervisor
 from fastbox.runtime.supervisor import Conversation, SupervisorGone
 from fastbox.store import names
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
         def resolve(self, reference: str) -> ImageConfig:
             """The image's config and layers, or ImageNotFound."""
-
-
-_STOP_GRACE = 2.0
 
 
 class Containers:
@@ -207,17 +204,14 @@ class Containers:
         view = self._running(reference)
         record = view.record
         assert record is not None
-        streams = Streams(_names(interactive and record.open_stdin, record.tty))
-        conversation = self._converse(view, streams)
-        try:
-            conversation.ask(
-                {"op": "attach", "id": view.id, "streams": streams.names}, streams.theirs
-            )
-        except BaseException:
-            streams.close()
-            conversation.close()
-            raise
-        streams.sent()
+
+        def begin(conversation: Conversation, streams: Streams) -> None:
+            message = {"op": "attach", "id": view.id, "streams": streams.names}
+            conversation.ask(message, streams.theirs)
+            streams.sent()
+
+        wanted = _names(interactive and record.open_stdin, record.tty)
+        conversation, streams, _ = self._hold(view, wanted, begin)
         return Attachment(view.id, conversation, streams, terminal=record.tty)
 
     def exec_attached(
@@ -249,14 +243,11 @@ class Containers:
         view = self._running(reference)
         text = execs.document(execs.read_bundle(self.directory(view.id)), argv, wishes)
         tty = wishes.get("tty", False)
-        streams = Streams(_names(interactive, tty))
-        conversation = self._converse(view, streams)
-        try:
-            number = execs.begin(conversation, view.id, text, streams, rows=rows, columns=columns)
-        except BaseException:
-            streams.close()
-            conversation.close()
-            raise
+
+        def begin(conversation: Conversation, streams: Streams) -> str:
+            return execs.begin(conversation, view.id, text, streams, rows=rows, columns=columns)
+
+        conversation, streams, number = self._hold(view, _names(interactive, tty), begin)
         return Attachment(view.id, conversation, streams, terminal=tty, exec_id=number)
 
     def exec_detached(
@@ -272,27 +263,32 @@ class Containers:
 
         view = self._running(reference)
         text = execs.document(execs.read_bundle(self.directory(view.id)), argv, wishes)
-        streams = Streams([])
-        with self._converse(view, streams) as conversation:
-            execs.begin(conversation, view.id, text, streams, detach=True)
+        with converse(self._run, view) as conversation:
+            execs.begin(conversation, view.id, text, Streams([]), detach=True)
 
     def _running(self, reference: str) -> View:
         view = self._view(self._store.find(reference))
         if view.state != "running" or view.live is None:
-            raise StateConflict(
-                f"container {view.id[:12]} is not running",
-                hint=f"start it with `fastbox start {reference}`",
-            )
+            raise not_running(view.id, reference)
         return view
 
-    def _converse(self, view: View, streams: Streams | None = None) -> Conversation:
-        assert view.live is not None
+    def _hold(
+        self, view: View, names: list[str], begin: Callable[[Conversation, Streams], str | None]
+    ) -> tuple[Conversation, Streams, str | None]:
+        """A conversation and streams for one of its processes, once `begin` has handed them over;
+        what `begin` returned.
+        """
+        conversation = converse(self._run, view)
         try:
-            return Conversation(self._run, view.live.supervisor)
-        except SupervisorGone:
-            if streams is not None:
+            streams = Streams(names)
+            try:
+                return conversation, streams, begin(conversation, streams)
+            except BaseException:
                 streams.close()
-            raise StateConflict(f"container {view.id[:12]} is not running") from None
+                raise
+        except BaseException:
+            conversation.close()
+            raise
 
     # Looking
 
@@ -367,10 +363,9 @@ class Containers:
         return heal.look(self._store, self._run, container, held)
 
     def _view(self, container: str, held: Held | None = None) -> View:
-        view = self._look(container, held)
-        if view is None:
-            raise not_found(container[:12])
-        return view
+        from fastbox.containers import heal
+
+        return heal.view(self._store, self._run, container, held)
 
     def _lock(self, container: str) -> Held:
         held = self._store.lock(container)
@@ -388,21 +383,9 @@ class Containers:
         Raises:
             Timeout: Not even SIGKILL ended it (a process in uninterruptible sleep).
         """
-        from fastbox.support import signals
+        from fastbox.containers import ending
 
-        view = self._view(self._store.find(reference))
-        if view.state != "running" or view.record is None:
-            return
-        wait = view.record.stop_timeout if timeout is None else timeout
-        number = signals.number(signal or view.record.stop_signal or "TERM")
-        try:
-            with self._converse(view) as conversation:
-                conversation.ask({"op": "stop", "id": view.id, "signal": number, "timeout": wait})
-                conversation.wait(None if wait < 0 else wait + 10 * _STOP_GRACE)
-        except SupervisorGone:
-            self.heal(view.id)
-        except StateConflict:
-            pass  # it ended just now
+        ending.stop(self._store, self._run, self._store.find(reference), timeout, signal)
 
     def kill(self, reference: str, signal: int | str = "KILL") -> None:
         """Send a signal to its first process.
@@ -414,22 +397,14 @@ class Containers:
 
         number = signals.number(signal)
         view = self._running(reference)
-        with self._converse(view) as conversation:
+        with converse(self._run, view) as conversation:
             conversation.ask({"op": "kill", "id": view.id, "signal": number})
 
     def wait(self, reference: str) -> int:
         """Wait for its end, return its exit code; 0 for one that was never started."""
-        container = self._store.find(reference)
-        view = self._view(container)
-        if view.state == "running":
-            try:
-                with self._converse(view) as conversation:
-                    conversation.ask({"op": "wait", "id": container})
-                    return conversation.wait().code
-            except (SupervisorGone, StateConflict):
-                self.heal(container)
-                view = self._view(container)
-        return view.exit.code if view.exit else 0
+        from fastbox.containers import ending
+
+        return ending.wait(self._store, self._run, self._store.find(reference))
 
     def remove(self, reference: str, *, force: bool = False) -> None:
         """Delete a container; `force` kills it first.
@@ -437,46 +412,10 @@ class Containers:
         Raises:
             StateConflict: It runs, and `force` is false.
         """
+        from fastbox.containers import ending
+
         container = self._store.find(reference)
-        view = self._view(container)
-        if view.state == "running":
-            if not force:
-                raise StateConflict(
-                    f"container {container[:12]} is running",
-                    hint=f"stop it, or `fastbox rm -f {reference}`",
-                )
-            self._kill_and_wait(view)
-        held = self._store.lock(container, missing_ok=True)
-        if held is None:
-            return  # --rm was faster
-        with held:
-            self._remove_locked(held, self._look(container, held))
-
-    def _remove_locked(self, held: Held, view: View | None) -> None:
-        from fastbox.containers import heal
-
-        if view is not None and view.state == "running":
-            raise StateConflict(f"container {held.id[:12]} was started again")
-        if view is not None and view.state == "dead":
-            from fastbox.runtime import state
-
-            state.end_processes(held.id, None)
-            state.remove_live(self._run, held.id)
-        heal.discard(self._store, held, view.record if view else None)
-
-    def _kill_and_wait(self, view: View) -> None:
-        try:
-            with self._converse(view) as conversation:
-                conversation.ask({"op": "stop", "id": view.id, "signal": 9, "timeout": 0})
-                conversation.wait(10 * _STOP_GRACE)
-        except SupervisorGone:
-            self.heal(view.id)
-        except StateConflict:
-            pass
-        except Timeout as error:
-            raise Timeout(
-                f"container {view.id[:12]} can't be killed", hint="a process waits for a device"
-            ) from error
+        ending.remove(self._store, self._run, container, reference, force=force)
 
     def rename(self, reference: str, name: str) -> None:
         """Give it another name.
@@ -488,7 +427,7 @@ class Containers:
         with self._lock(self._store.find(reference)) as held:
             record = self._store.read(held.id)
             if record is None:
-                raise ContainerNotFound(f'no such container "{reference}"')
+                raise not_found(reference)
             if record.name != wanted:
                 self._store.rename(record, wanted)
 
