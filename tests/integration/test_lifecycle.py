@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from . import host
-from .conftest import Box
+from .conftest import Box, busybox_tar
 
 pytestmark = pytest.mark.integration
 
@@ -265,3 +265,26 @@ def test_a_client_whose_output_nobody_reads_ends(box: Box) -> None:
     assert done.stderr == ""
     box("kill", "endless")
     until(lambda: box("ps", "-aq").stdout == "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words", "entrypoint", "cmd"),
+    [
+        ((), (), ["echo", "-n"], ["hi"]),
+        ((), ("you",), ["echo", "-n"], ["you"]),
+        (("--entrypoint", "ls"), (), ["ls"], None),
+        (("--entrypoint", "ls"), ("/",), ["ls"], ["/"]),
+        (("--entrypoint", ""), ("true",), None, ["true"]),
+    ],
+)
+def test_inspect_tells_entry_point_and_arguments_apart(
+    box: Box, flags: tuple[str, ...], words: tuple[str, ...], entrypoint: object, cmd: object
+) -> None:
+    image = ("-c", 'ENTRYPOINT ["echo", "-n"]', "-c", 'CMD ["hi"]', "-", "entry")
+    box("import", *image, stdin=busybox_tar())
+    name = box("create", *flags, "entry", *words).stdout.strip()
+    found = json.loads(box("inspect", name).stdout)[0]
+    box("rm", name)
+    box("rmi", "entry")
+    assert (found["Config"]["Entrypoint"], found["Config"]["Cmd"]) == (entrypoint, cmd)
+    assert [found["Path"], *found["Args"]] == [*(entrypoint or []), *(cmd or [])]  # type: ignore[misc]

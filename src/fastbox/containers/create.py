@@ -128,6 +128,7 @@ def _record(
         start=start,
         remove=options.remove,
         argv=process.command(options, image),
+        entrypoint=process.entrypoint(options, image),
         labels={**image.labels, **(options.labels or {})},
         stop_signal=stop_signal,
         stop_timeout=options.stop_timeout,

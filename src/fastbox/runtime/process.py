@@ -22,16 +22,19 @@ RLIMITS = frozenset(
 _RLIM_INFINITY = (1 << 64) - 1
 
 
+def entrypoint(options: RunOptions, image: ImageConfig) -> tuple[str, ...]:
+    """The first words of the command: the caller's entry point, or the image's."""
+    return image.entrypoint if options.entrypoint is None else options.entrypoint
+
+
 def command(options: RunOptions, image: ImageConfig) -> tuple[str, ...]:
     """Entry point and arguments: an entry point of the caller's drops the image's arguments too.
 
     Raises:
         InvalidArgument: Neither the caller nor the image names a command.
     """
-    if options.entrypoint is not None:
-        argv = options.entrypoint + options.argv
-    else:
-        argv = image.entrypoint + (options.argv or image.cmd)
+    own = options.entrypoint is not None
+    argv = entrypoint(options, image) + (options.argv if own else options.argv or image.cmd)
     if not argv:
         raise InvalidArgument(
             "no command given, and the image names none", hint="add a command after the image"

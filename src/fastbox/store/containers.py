@@ -38,7 +38,8 @@ class ContainerRecord(Record):
     created: str
     start: bool
     remove: bool
-    argv: tuple[str, ...]
+    argv: tuple[str, ...]  # entry point and arguments
+    entrypoint: tuple[str, ...]  # how `argv` begins
     labels: Mapping[str, str]
     stop_signal: str
     stop_timeout: float
@@ -57,7 +58,8 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "created": str,
     "start": bool,
     "remove": bool,
-    "argv": (list, tuple),
+    "argv": list,
+    "entrypoint": list,
     "labels": dict,
     "stop_signal": str,
     "stop_timeout": (int, float),
@@ -195,10 +197,11 @@ class ContainerStore:
         found = read_record(self.directory(container) + "/record.json")
         if found is None:
             return None
-        values = _checked(found, _TYPES, required=14)
+        values = _checked(found, _TYPES, required=15)
         if values["id"] != container:
             raise ValueError("the record is of another container")
-        return ContainerRecord(**values | {"argv": tuple(values["argv"])})
+        lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        return ContainerRecord(**values | lists)
 
     def write(self, record: ContainerRecord) -> None:
         """Put the record in place."""
