@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD_PACKAGES := gcc g++ cmake ninja-build pkg-config libseccomp-dev libjson-c-dev libzstd-dev libisal-dev libssl-dev python3-dev python3-venv busybox-static
-TEST_PACKAGES := debootstrap skopeo umoci docker.io runc bubblewrap tmux attr libcap2-bin procps
+TEST_PACKAGES := debootstrap skopeo umoci docker.io runc bubblewrap tmux zstd attr libcap2-bin procps
 PEER_PACKAGES := crun podman
 SOURCES := $(shell git ls-files --cached --others --exclude-standard src CMakeLists.txt pyproject.toml cmake 2>/dev/null)
 

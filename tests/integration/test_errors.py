@@ -222,6 +222,9 @@ def test_without_root_rights(box: Box) -> None:
             "--reuid=65534",
             "--regid=65534",
             "--clear-groups",
+            # So that only the rights are missing, not the way to the program.
+            "--inh-caps=+dac_read_search",
+            "--ambient-caps=+dac_read_search",
             box.program,
             "run",
             "--rm",
