@@ -184,7 +184,7 @@ def test_new_address_families_are_refused(engine: fastbox.Engine, rootfs: str) -
     probe = "import socket\nfor f in (1,2,10,38,40):\n try: socket.socket(f, socket.SOCK_SEQPACKET if f==38 else socket.SOCK_STREAM); print(f,'ok')\n except OSError as e: print(f, e.errno)"
     mounts = tuple(
         Mount(kind="bind", source=d, target=d, read_only=True)
-        for d in ("/usr", "/lib", "/lib64", str(python.parent.parent))
+        for d in {"/usr", "/lib", "/lib64", str(python.parent.parent)}
         if os.path.isdir(d)
     )
     with engine.run(rootfs=rootfs, argv=(str(python), "-I", "-S", "-c", probe), mounts=mounts) as c:
