@@ -84,6 +84,18 @@ asan: build/.packages ## the C tests under AddressSanitizer and UndefinedBehavio
 	ninja --quiet -C build/asan
 	ctest --test-dir build/asan --output-on-failure
 
+.PHONY: test-asan
+test-asan: asan build/.installed build/.test-tools ## the integration tests with a supervisor under the sanitizers
+	rm -rf build/asan-venv /run/fastbox-sanitizer.*
+	cp -a $(VENV) build/asan-venv
+	cp build/asan/fastbox-supervisor build/asan-venv/lib/python3*/site-packages/fastbox/libexec/
+	PATH="$(CURDIR)/build/asan-venv/bin:$$PATH" build/asan-venv/bin/python -m pytest -q -m "not slow" -o timeout=300 tests/integration
+	@if cat /run/fastbox-sanitizer.* 2>/dev/null; then exit 1; fi
+
+.PHONY: test-soak
+test-soak: build/.installed build/.test-tools ## kill -9 at many more random instants
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m slow -o timeout=900 tests/integration
+
 .PHONY: test-vm
 test-vm: build/.installed build/.test-tools ## the start suite in a virtual machine with pure cgroup v2 (slow: software emulation)
 	scripts/vm-test

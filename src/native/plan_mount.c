@@ -2,10 +2,12 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 
 #include "cleanup.h"
@@ -337,6 +339,17 @@ static int plan_sources(struct fb_plan *plan, struct fb_mount_plan *const *mount
 	return r;
 }
 
+/* "lowerdir+", by the kernel's number, since trying tells nothing: before 6.5 overlayfs takes any key and refuses the whole
+ * at the end, with a line in the kernel's log at each start. */
+static bool takes_layers_by_call(void)
+{
+	unsigned major = 0, minor = 0;
+	struct utsname name;
+
+	return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 7));
+}
+
 static int plan_root(struct fb_plan *plan, struct fb_mount_plan *const *mounts, size_t count,
 		     struct fb_error *err)
 {
@@ -355,6 +368,7 @@ static int plan_root(struct fb_plan *plan, struct fb_mount_plan *const *mounts, 
 	if (spec->engine.lower.count > 1 || spec->engine.upper) {
 		op = fb_plan_add(plan, FB_OP_ROOT_OVERLAY, FB_STAGE_ROOTFS);
 		plan->overlay_data = spec->engine.overlay_volatile && spec->engine.upper ? "volatile" : "";
+		plan->overlay_by_call = takes_layers_by_call();
 	} else {
 		op = fb_plan_add(plan, FB_OP_ROOT_BIND, FB_STAGE_ROOTFS);
 	}

@@ -20,7 +20,8 @@ def cgroups() -> list[str]:
     """Every group below a `fastbox` directory of any hierarchy."""
     found = []
     for top in [CGROUPS / "fastbox", *CGROUPS.glob("*/fastbox")]:
-        found += [str(path) for path in top.glob("**/") if path != top]
+        # Not glob: groups vanish while one looks.
+        found += [path for path, _, _ in os.walk(top) if path != str(top)]
     return sorted(found)
 
 
