@@ -34,8 +34,6 @@ def remains() -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def rootfs(tmp_path_factory: pytest.TempPathFactory) -> str:
-    if os.geteuid() != 0 or not os.path.exists(BUSYBOX):
-        pytest.skip("needs root and a static busybox")
     top = tmp_path_factory.mktemp("rootfs")
     for name in ("bin", "etc", "tmp", "root", "proc", "sys", "dev"):
         (top / name).mkdir()
