@@ -263,6 +263,21 @@ static int plan_hierarchy(struct fb_plan *plan, const struct fb_mount_plan *like
 }
 
 /* "cgroup": v2 is one mount; v1 and hybrid are a small tmpfs with each hierarchy below, sealed when all are there. */
+/* Of the other hierarchies the container would see its caller's group: the host's tree, with the names of all containers in it. */
+static bool is_own_hierarchy(const struct fb_cgroup *group, const char *controllers)
+{
+	for (int i = 0; group && i < group->path_count; i++) {
+		const char *name = group->controllers[i], *at = name ? strstr(controllers, name) : NULL;
+		size_t length = name ? strlen(name) : 0;
+
+		/* A whole word of "cpu,cpuacct". */
+		for (; at; at = strstr(at + 1, name))
+			if ((at == controllers || at[-1] == ',') && (at[length] == ',' || !at[length]))
+				return true;
+	}
+	return false;
+}
+
 static int plan_cgroup_mount(struct fb_plan *plan, struct fb_mount_plan *mount, struct fb_error *err)
 {
 	fb_auto_close int fd = -1;
@@ -301,6 +316,8 @@ static int plan_cgroup_mount(struct fb_plan *plan, struct fb_mount_plan *mount, 
 		if (!end || end == controllers + 1)
 			continue;
 		*end = '\0';
+		if (!is_own_hierarchy(plan->request->cgroup, controllers + 1))
+			continue;
 		if ((r = plan_hierarchy(plan, &hierarchy, controllers + 1, err)) < 0)
 			return r;
 	}
