@@ -313,7 +313,7 @@ def test_a_forked_child_can_not_use_the_engine(engine: fastbox.Engine, rootfs: s
 def test_detached_life(engine: fastbox.Engine, rootfs: str) -> None:
     service = engine.containers
     options = RunOptions(
-        rootfs=rootfs, argv=sh("echo $((++n)); trap 'exit 5' TERM; sleep 100 & wait"), name="web"
+        rootfs=rootfs, argv=sh("trap 'exit 5' TERM; echo $((++n)); sleep 100 & wait"), name="web"
     )
     container = service.start_detached(options)
     assert service.get("web").state == "running"
