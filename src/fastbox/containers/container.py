@@ -26,7 +26,16 @@ class Container:
         name: Its name.
     """
 
-    __slots__ = ("_bundle", "_conversation", "_removed", "_scratch", "_service", "_stop_signal", "id", "name")
+    __slots__ = (
+        "_bundle",
+        "_conversation",
+        "_removed",
+        "_scratch",
+        "_service",
+        "_stop_signal",
+        "id",
+        "name",
+    )
 
     def __init__(
         self, service: Containers, record: ContainerRecord, conversation: Conversation

@@ -13,6 +13,8 @@ import pytest
 
 import fastbox
 
+from .. import host
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -54,7 +56,7 @@ def box(tmp_path: Path, rootfs: str) -> Iterator[fastbox.Engine]:
         for info in engine.containers.list(all=True):
             engine.containers.remove(info.id, force=True)
     # A supervisor answers first and releases then.
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 5 * host.SLOW
     while remains() != before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert remains() == before
