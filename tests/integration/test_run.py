@@ -318,7 +318,7 @@ def test_the_foreground_client_forwards_signals(box: Box) -> None:
     assert child.stdout.readline() == b"ready\n"
     child.send_signal(signal.SIGTERM)
     assert child.stdout.readline() == b"got\n"
-    assert child.wait(10) == 7
+    assert child.wait(10 * host.SLOW) == 7
     child.stdout.close()
 
 
