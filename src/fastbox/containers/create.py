@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import os
 
-from fastbox.containers import files, heal
+from fastbox.containers import files
 from fastbox.errors import FastboxError, InvalidArgument
 from fastbox.runtime import process
 from fastbox.runtime.spec import Place, bundle
 from fastbox.store import names
 from fastbox.store.containers import ContainerRecord, ExitRecord, new_id
-from fastbox.support import paths, signals
+from fastbox.support import paths
 from fastbox.support.clock import now
 from fastbox.support.record import Record
 from fastbox.types import ImageConfig
@@ -76,6 +76,8 @@ def make(
             files.make_scratch(scratch)
         store.write(record)
     except BaseException:
+        from fastbox.containers import heal
+
         heal.discard(store, held, record)
         held.close()
         raise
@@ -117,6 +119,8 @@ def _record(
 ) -> ContainerRecord:
     stop_signal = options.stop_signal or image.stop_signal or "SIGTERM"
     if options.stop_signal:
+        from fastbox.support import signals
+
         signals.number(stop_signal)
     return ContainerRecord(
         id=container,
@@ -188,6 +192,8 @@ def launch(
 def fail(store: ContainerStore, held: Held, record: ContainerRecord, error: FastboxError) -> None:
     """Record that a start failed, unless the supervisor did; --rm and sessions remove it."""
     if record.remove or record.session:
+        from fastbox.containers import heal
+
         heal.discard(store, held, record)
     elif os.path.isdir(held.directory) and store.read_exit(held.id) is None:
         store.write_exit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastbox.containers.exec import read_bundle
 from fastbox.runtime.spec import user_of
 from fastbox.types import ImageConfig, Mount, RunOptions, Ulimit
 
@@ -36,12 +37,18 @@ def options_of(record: ContainerRecord) -> RunOptions:
         raise ValueError(f"the options are damaged: {error}") from error
 
 
-def describe(view: View, directory: str, bundle: Mapping[str, Any]) -> dict[str, object]:
-    """The whole object; `bundle` is {} when config.json can't be read."""
+def describe(view: View, directory: str) -> dict[str, object]:
+    """The whole object for the container whose files are in `directory`; what only a damaged file
+    could tell is left empty.
+    """
     record = view.record
     if record is None:
         return {"Id": view.id, "State": state_of(view), "Name": "", "RestartCount": 0}
     options = options_of(record)
+    try:
+        bundle = read_bundle(directory)
+    except (OSError, ValueError):
+        bundle = {}
     return {
         "Id": record.id,
         "Created": record.created,

@@ -122,13 +122,13 @@ def numeric_user(user: str) -> dict[str, int]:
 def exec_document(
     base: dict[str, object],
     fastbox: dict[str, object],
-    *,
     argv: Sequence[str],
-    env: Sequence[str],
-    user: str | None,
-    workdir: str,
-    tty: bool,
-    privileged: bool,
+    *,
+    env: Sequence[str] = (),
+    user: str | None = None,
+    workdir: str = "",
+    tty: bool = False,
+    privileged: bool = False,
 ) -> dict[str, object]:
     """What the supervisor's `exec` takes: the container's own process object with the caller's
     wishes.
@@ -142,6 +142,9 @@ def exec_document(
         workdir: Another directory, or "" for the container's.
         tty: Whether it gets a terminal.
         privileged: Every capability and no filter.
+
+    Raises:
+        InvalidArgument: No command, or a variable or directory that can't be one.
     """
     if not argv:
         raise InvalidArgument("exec needs a command")

@@ -14,7 +14,6 @@ from fastbox import _native
 from fastbox.errors import ContainerNotFound, InvalidArgument, os_error
 from fastbox.store import names
 from fastbox.store.root import read_record, write_record
-from fastbox.support import ids
 from fastbox.support.record import Record
 
 TYPE_CHECKING = False
@@ -316,8 +315,8 @@ def not_found(reference: str) -> ContainerNotFound:
 
 
 def new_id() -> str:
-    """An id for `make`."""
-    return ids.container_id()
+    """An id for `make`: 64 random hex digits."""
+    return os.urandom(32).hex()
 
 
 def _is_id(name: str) -> bool:
