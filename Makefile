@@ -7,8 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD_PACKAGES := gcc g++ cmake ninja-build pkg-config libseccomp-dev libjson-c-dev libzstd-dev libisal-dev libssl-dev python3-dev python3-venv busybox-static
-TEST_PACKAGES := debootstrap skopeo umoci docker.io runc bubblewrap tmux attr libcap2-bin procps
-PEER_PACKAGES := crun podman
+TEST_PACKAGES := debootstrap skopeo umoci docker.io runc bubblewrap tmux zstd attr libcap2-bin procps
+PEER_PACKAGES := crun
 SOURCES := $(shell git ls-files --cached --others --exclude-standard src CMakeLists.txt pyproject.toml cmake 2>/dev/null)
 
 .PHONY: help
@@ -70,7 +70,8 @@ test-native: build/native/.built ## the C unit tests
 
 .PHONY: check
 check: build/.installed build/.test-tools ## lint and types
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks cmake
+	$(BIN)/ruff format --check -q src tests benchmarks cmake
 	$(BIN)/mypy
 
 .PHONY: test
@@ -83,14 +84,27 @@ asan: build/.packages ## the C tests under AddressSanitizer and UndefinedBehavio
 	ninja --quiet -C build/asan
 	ctest --test-dir build/asan --output-on-failure
 
+.PHONY: test-asan
+test-asan: asan build/.installed build/.test-tools ## the integration tests with a supervisor under the sanitizers
+	rm -rf build/asan-venv /run/fastbox-sanitizer.*
+	cp -a $(VENV) build/asan-venv
+	cp build/asan/fastbox-supervisor build/asan-venv/lib/python3*/site-packages/fastbox/libexec/
+	PATH="$(CURDIR)/build/asan-venv/bin:$$PATH" build/asan-venv/bin/python -m pytest -q -m "not slow" -o timeout=300 tests/integration
+	@if cat /run/fastbox-sanitizer.* 2>/dev/null; then exit 1; fi
+
+.PHONY: test-soak
+test-soak: build/.installed build/.test-tools ## kill -9 at many more random instants
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m slow -o timeout=900 tests/integration
+
 .PHONY: test-vm
 test-vm: build/.installed build/.test-tools ## the start suite in a virtual machine with pure cgroup v2 (slow: software emulation)
 	scripts/vm-test
 
+RESULT = benchmarks/results/$(shell date +%F)-start.json
 .PHONY: bench-start
-bench-start: build/.installed build/.test-tools build/.peer-packages ## time a start against the C floor and the peers; write the table and the plot
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.vs_peers
-	$(BIN)/python -m benchmarks.report
+bench-start: build/.installed build/.test-tools build/.peer-packages ## time a start against the C floor and the peers; write the tables and the plots
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.vs_peers --variants --rounds 30 --out $(RESULT)
+	$(BIN)/python -m benchmarks.report $(RESULT)
 
 .PHONY: clean
 clean: ## remove what the build made

@@ -88,7 +88,7 @@ static int become_supervisor(void *data)
 	/* Every source is above 5 (see raise_fd), so no step overwrites what a later one needs. dup2 also clears CLOEXEC. */
 	if (null >= 0 && dup2(null, 0) == 0 && dup2(null, 1) == 1 && dup2(null, 2) == 2 &&
 	    dup2(spawn->directory, 3) == 3 && dup2(spawn->listener, 4) == 4 &&
-	    (spawn->owner < 0 || dup2(spawn->owner, 5) == 5))
+	    dup2(spawn->owner, 5) == 5)
 		fb_execveat(spawn->program, "", argv, envp, AT_EMPTY_PATH);
 	spawn->code = errno;
 	_exit(127);
@@ -214,13 +214,13 @@ static int start(const char *program, int directory, struct spawn *spawn, struct
 
 	if (r >= 0)
 		r = listener = listen_in(directory, err);
-	if (r >= 0 && spawn->tied && (owner = fb_pidfd_open(getpid(), 0)) < 0)
+	if (r >= 0 && (owner = fb_pidfd_open(getpid(), 0)) < 0)
 		r = FAIL("pidfd_open", NULL);
 	if (r >= 0)
 		r = raise_fd(&image, err);
 	if (r >= 0)
 		r = raise_fd(&listener, err);
-	if (r >= 0 && owner >= 0)
+	if (r >= 0)
 		r = raise_fd(&owner, err);
 	if (r < 0)
 		return r;

@@ -222,6 +222,7 @@ static struct fb_container *new_container(struct fb_supervisor *sup, const struc
 		return NULL;
 	snprintf(container->id, sizeof(container->id), "%s", request->id);
 	container->log.fd = -1;
+	container->tied = request->tied;
 	container->bundle = strdup(request->bundle);
 	if (strcmp(slash + 1, request->id) == 0)
 		container->directory = strdup(request->bundle);

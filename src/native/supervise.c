@@ -125,6 +125,8 @@ static void owner_ready(struct fb_supervisor *sup, struct fb_source *source, uin
 {
 	(void)events;
 	fb_source_close(sup, source);
+	if (sup->launched && !sup->tied)
+		return;
 	sup->closing = true;
 	for (struct fb_container *c = sup->containers; c; c = c->next)
 		fb_task_kill_all(c);
@@ -241,7 +243,6 @@ int fb_supervise(struct fb_supervisor *sup, int directory, int listener, int own
 	int r;
 
 	sup->directory = directory;
-	sup->tied = owner >= 0;
 	sup->releaser = (struct fb_releaser){.apart = sup->tied, .socket = -1};
 	r = open_sources(sup, listener, owner, err);
 	if (r < 0)

@@ -74,7 +74,7 @@ struct fb_container {
 	struct fb_container *next;
 	char id[65];
 	char *bundle, *directory, *name, *scratch; /* scratch: see scratch_of */
-	bool remove, own_pids, grouped, live, trashed; /* live: its live state is on disk */
+	bool remove, tied, own_pids, grouped, live, trashed; /* live: its live state is on disk */
 	struct fb_task task;
 	struct fb_task *execs;
 	struct fb_cgroup cgroup;
@@ -109,7 +109,8 @@ struct fb_supervisor {
 	char log_buffer[FB_LOG_BUFFER];
 };
 
-/* Serve until there is nothing left to do. `directory`, `listener` and `owner` (-1: not tied) are taken over. */
+/* Serve until there is nothing left to do. `directory`, `listener` and `owner` are taken over. The owner made this process: a tied
+ * supervisor ends with it, any other only while it has not launched, for then nobody else knows of it. */
 int fb_supervise(struct fb_supervisor *sup, int directory, int listener, int owner, struct fb_error *err);
 
 int fb_source_watch(struct fb_supervisor *sup, struct fb_source *source, uint32_t events);

@@ -122,7 +122,7 @@ static bool container_record(struct fb_container *container, const struct fb_exi
 	return false;
 }
 
-static void container_end(struct fb_container *container)
+static void container_end(const struct fb_supervisor *sup, struct fb_container *container)
 {
 	struct fb_exit end = {.code = container->task.code, .signal = container->task.signal, .started = container->started};
 
@@ -130,6 +130,8 @@ static void container_end(struct fb_container *container)
 	clock_gettime(CLOCK_REALTIME, &end.finished);
 	container->oom = container->grouped && fb_cgroup_oom_killed(&container->cgroup) == 1;
 	end.oom = container->oom;
+	/* Nobody is left to ask for what a session that ends has run. */
+	container->remove |= container->tied && sup->closing;
 	container->trashed = container_record(container, &end);
 }
 
@@ -158,7 +160,7 @@ static void task_finish(struct fb_supervisor *sup, struct fb_task *task)
 		close(task->stdin_to);
 	task->stdin_to = -1;
 	if (task->exec == 0)
-		container_end(container);
+		container_end(sup, container);
 	tell(sup, task);
 	if (task->exec) {
 		struct fb_task **at = &container->execs;

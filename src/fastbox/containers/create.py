@@ -96,9 +96,12 @@ def _layers(
     """
     if options.rootfs and files.contains(image.layers[0], root.store):
         return files.foreign_scratch(container, image.layers[0], root.run), image.layers
-    bare = options.read_only and not options.mounts and not options.workdir
-    scratch = "" if bare else store.directory(container)
-    return scratch, (*image.layers, root.skeleton)
+    lower = (*image.layers, root.skeleton)
+    if options.read_only and not options.mounts and not options.workdir:
+        return "", lower
+    if root.layers_in_memory:
+        return files.foreign_scratch(container, root.store, root.run), lower
+    return store.directory(container), lower
 
 
 def _hostname(options: RunOptions, container: str) -> str:

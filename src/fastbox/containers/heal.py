@@ -197,8 +197,7 @@ def sweep(store: ContainerStore, run: str) -> None:
         if not state.is_live(run, container):
             store.empty_trash(container)
     for name in os.listdir(run + "/supervisors"):
-        if _age(f"{run}/supervisors/{name}") > _YOUNG_SECONDS:
-            state.remove_supervisor(run, name)
+        state.remove_supervisor(run, name)
     _sweep_scratch(known, run)
 
 

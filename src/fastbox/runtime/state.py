@@ -8,6 +8,7 @@ carry the container's id are touched.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 
@@ -89,16 +90,27 @@ def supervisor_alive(run: str, name: str) -> bool:
 
 
 def remove_supervisor(run: str, name: str) -> None:
-    """Take away the directory of a supervisor that is dead."""
-    if supervisor_alive(run, name) or not name or "/" in name or name in (".", ".."):
+    """Take away the directory of a supervisor that is dead.
+
+    Under its lock: who is about to spawn one waits for it, and finds its directory gone, not half
+    taken apart.
+    """
+    if not name or "/" in name or name in (".", ".."):
         return
     path = f"{run}/supervisors/{name}"
     try:
-        for entry in os.listdir(path):
-            os.unlink(os.path.join(path, entry))
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for entry in os.listdir(fd):
+            os.unlink(entry, dir_fd=fd)
         os.rmdir(path)
     except OSError:
-        pass  # a second healer is at it, or something else is in there: harmless
+        pass  # it is alive, or a second healer is at it, or something else is in there: harmless
+    finally:
+        os.close(fd)
 
 
 def cgroup_directories(container: str, known: Sequence[str] = ()) -> list[str]:

@@ -1,5 +1,5 @@
-/* fastbox-supervisor <run> <name> [tied]: started by fb_control_spawn with the locked directory as descriptor 3, the listening socket as 4 and,
- * when tied, its owner's pidfd as 5.
+/* fastbox-supervisor <run> <name> [tied]: started by fb_control_spawn with the locked directory as descriptor 3, the listening socket as 4 and
+ * its maker's pidfd as 5.
  *
  * It is no subreaper: in a pid namespace the kernel gives orphans to that namespace's first process, and without one they are the host's
  * init's, as any daemon's are. So it never meets a child that it did not clone.
@@ -22,9 +22,10 @@ int main(int argc, char **argv)
 	bool tied = argc == 4 && strcmp(argv[3], "tied") == 0;
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, standard = {.sa_handler = SIG_DFL};
 
-	if ((argc != 3 && !tied) || argv[1][0] != '/' || fcntl(3, F_GETFD) < 0 || fcntl(4, F_GETFD) < 0)
+	if ((argc != 3 && !tied) || argv[1][0] != '/' || fcntl(3, F_GETFD) < 0 || fcntl(4, F_GETFD) < 0 ||
+	    fcntl(5, F_GETFD) < 0)
 		return 125;
-	fb_close_range(tied ? 6 : 5, ~0u, 0);
+	fb_close_range(6, ~0u, 0);
 	for (int fd = 3; fd <= 5; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	prctl(PR_SET_DUMPABLE, 0);
@@ -40,5 +41,6 @@ int main(int argc, char **argv)
 		return 125;
 	supervisor.run = argv[1];
 	supervisor.name = argv[2];
-	return fb_supervise(&supervisor, 3, 4, tied ? 5 : -1, &err) < 0 ? 125 : 0;
+	supervisor.tied = tied;
+	return fb_supervise(&supervisor, 3, 4, 5, &err) < 0 ? 125 : 0;
 }
