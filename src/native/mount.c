@@ -6,7 +6,9 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "child.h"
 #include "cleanup.h"
@@ -114,6 +116,17 @@ static int apply(const struct fb_mount_plan *mount, int fd, uint64_t set, uint64
 	return r;
 }
 
+/* A mount there would lie on the root without covering it: whoever asked for it would get nothing. */
+static bool is_root(const struct fb_child *child, int fd)
+{
+	struct statx ours, root;
+
+	return syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &ours) == 0 &&
+	       syscall(SYS_statx, child->root, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &root) == 0 &&
+	       ours.stx_ino == root.stx_ino && ours.stx_mnt_id == root.stx_mnt_id &&
+	       ours.stx_dev_major == root.stx_dev_major && ours.stx_dev_minor == root.stx_dev_minor;
+}
+
 /* The target, held; it is made when missing. */
 static int open_target(struct fb_child *child, const struct fb_op *op, enum fb_make make)
 {
@@ -129,6 +142,10 @@ static int open_target(struct fb_child *child, const struct fb_op *op, enum fb_m
 					  "the mount point is missing and the root is read-only");
 	if (fd < 0)
 		return FB_CHILD_FAIL_CODE(child, op, -fd, "openat2", NULL);
+	if (is_root(child, fd)) {
+		close(fd);
+		return FB_CHILD_FAIL_CODE(child, op, EINVAL, "statx", "leads to the root itself");
+	}
 	/* An image's link may lead any other destination into /proc, where a cover would undo a mask. */
 	if (!mount->over_proc && strcmp(mount->target, "proc") != 0 && fstatfs(fd, &fs) == 0 &&
 	    fs.f_type == PROC_SUPER_MAGIC) {

@@ -162,7 +162,7 @@ static void test_copy(void)
 		fb_execveat(fd, "", argv, envp, AT_EMPTY_PATH);
 		_exit(1);
 	}
-	assert(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 125);
+	assert(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 126);
 	close(fd);
 	fd = fb_control_program(program, false, NULL);
 	assert(fd >= 0);
@@ -171,7 +171,7 @@ static void test_copy(void)
 		fb_execveat(fd, "", argv, envp, AT_EMPTY_PATH);
 		_exit(1);
 	}
-	assert(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 125);
+	assert(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 126);
 	close(fd);
 	assert(fb_control_program("/nonexistent", false, NULL) == -ENOENT);
 }

@@ -12,7 +12,7 @@ import os
 import time
 
 from fastbox import _native
-from fastbox.errors import FastboxError
+from fastbox.errors import DiskFull, FastboxError
 from fastbox.runtime import state
 from fastbox.store.containers import ExitRecord, not_found
 from fastbox.support.clock import now
@@ -76,11 +76,15 @@ def look(store: ContainerStore, run: str, container: str, held: Held | None = No
             return View(id=container, state="dead", error=str(error))
         if view is None or view.state != "remains":
             return view
-        if held is not None:
-            _heal_held(store, run, held)
-        elif not heal(store, run, container):
-            # Somebody holds it: it is being started or removed right now.
-            return view.replace(state="created" if view.live is None else "running")
+        try:
+            if held is not None:
+                _heal_held(store, run, held)
+            elif not heal(store, run, container):
+                # Somebody holds it: it is being started or removed right now.
+                return view.replace(state="created" if view.live is None else "running")
+        except DiskFull as error:
+            # It can still be looked at, and removed to make room.
+            return view.replace(state="exited", error=f"{DIED}: {error}")
     return None
 
 

@@ -6,7 +6,14 @@ from __future__ import annotations
 
 import os
 
-from fastbox.errors import Conflict, ImageNotFound, IntegrityError, InUse, InvalidReference
+from fastbox.errors import (
+    Conflict,
+    ImageNotFound,
+    IntegrityError,
+    InUse,
+    InvalidReference,
+    Unsupported,
+)
 from fastbox.images import documents
 from fastbox.images.reference import Reference, familiar, parse, parse_tagged
 from fastbox.store.content import Content, is_hex64
@@ -218,7 +225,7 @@ class Images:
             self._refs.get(name)
         except InvalidReference:
             return []
-        except IntegrityError:
+        except (IntegrityError, Unsupported):
             self._refs.drop(name, familiar=familiar)
             return [f"Untagged: {familiar(name)}"]
         return []

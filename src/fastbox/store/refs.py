@@ -70,14 +70,14 @@ class Refs:
         return self._read(escape(reference), reference)
 
     def all(self) -> tuple[list[Ref], list[str]]:
-        """Every record, by name, and the file names of the damaged ones."""
+        """Every record, by name, and the files of those that are damaged or a newer version's."""
         refs, damaged = [], []
         for name in os.listdir(self._directory):
             if name.endswith(".tmp"):
                 continue
             try:
                 ref = self._read(name, name.replace("%2F", "/").replace("%2E", "."))
-            except IntegrityError:
+            except (IntegrityError, Unsupported):
                 damaged.append(name)
             else:
                 if ref is not None:  # None: removed since the directory was read

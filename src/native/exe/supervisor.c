@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -22,9 +23,12 @@ int main(int argc, char **argv)
 	bool tied = argc == 4 && strcmp(argv[3], "tied") == 0;
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, standard = {.sa_handler = SIG_DFL};
 
+	/* An image's entry point or interpreter can be /proc/self/exe, which is this program while the command is looked up. */
 	if ((argc != 3 && !tied) || argv[1][0] != '/' || fcntl(3, F_GETFD) < 0 || fcntl(4, F_GETFD) < 0 ||
-	    fcntl(5, F_GETFD) < 0)
-		return 125;
+	    fcntl(5, F_GETFD) < 0) {
+		dprintf(2, "fastbox: %s: is no command: it led to the engine's own program\n", argc ? argv[0] : "");
+		return 126;
+	}
 	fb_close_range(6, ~0u, 0);
 	for (int fd = 3; fd <= 5; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
