@@ -76,7 +76,7 @@ check: build/.installed build/.test-tools ## lint and types
 
 .PHONY: test
 test: build/.installed build/.test-tools check test-native ## everything: lint, types, C tests, Python tests with real containers
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not slow" tests
 
 .PHONY: asan
 asan: build/.packages ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
