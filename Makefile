@@ -7,8 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD_PACKAGES := gcc g++ cmake ninja-build pkg-config libseccomp-dev libjson-c-dev libzstd-dev libisal-dev libssl-dev python3-dev python3-venv busybox-static
-TEST_PACKAGES := debootstrap skopeo umoci docker.io runc bubblewrap tmux attr libcap2-bin procps
-PEER_PACKAGES := crun podman
+TEST_PACKAGES := debootstrap skopeo umoci docker.io runc bubblewrap tmux zstd attr libcap2-bin procps
+PEER_PACKAGES := crun
 SOURCES := $(shell git ls-files --cached --others --exclude-standard src CMakeLists.txt pyproject.toml cmake 2>/dev/null)
 
 .PHONY: help
@@ -100,10 +100,11 @@ test-soak: build/.installed build/.test-tools ## kill -9 at many more random ins
 test-vm: build/.installed build/.test-tools ## the start suite in a virtual machine with pure cgroup v2 (slow: software emulation)
 	scripts/vm-test
 
+RESULT = benchmarks/results/$(shell date +%F)-start.json
 .PHONY: bench-start
-bench-start: build/.installed build/.test-tools build/.peer-packages ## time a start against the C floor and the peers; write the table and the plot
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.vs_peers
-	$(BIN)/python -m benchmarks.report
+bench-start: build/.installed build/.test-tools build/.peer-packages ## time a start against the C floor and the peers; write the tables and the plots
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.vs_peers --variants --rounds 30 --out $(RESULT)
+	$(BIN)/python -m benchmarks.report $(RESULT)
 
 .PHONY: clean
 clean: ## remove what the build made

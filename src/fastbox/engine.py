@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastbox.containers.options import RunKeywords
     from fastbox.containers.service import Containers
     from fastbox.images.service import Images
-    from fastbox.runtime.supervisor import Session
+    from fastbox.runtime.session import Session
 
 
 class Engine:
@@ -97,7 +97,7 @@ class Engine:
         return Container(self.containers, record, conversation)
 
     def _own_session(self) -> Session:
-        from fastbox.runtime.supervisor import Session
+        from fastbox.runtime.session import Session
 
         with self._lock:
             if self._session is None:

@@ -46,13 +46,13 @@ def _decimal(text: str) -> tuple[int, int]:
 
 
 def size(text: str) -> int:
-    """Bytes: "64m", "1.5g", "64MiB", "1024"; powers of 1024, as docker reads them."""
+    """Bytes: "64m", "1.5g", "64 MiB", "1024"; powers of 1024, as docker reads them."""
     body = text.lower()
     number = body.rstrip("kmgtpib")
     shift = _SIZE_SHIFTS.get(body[len(number) :])
     if shift is None:
         raise ValueError("not a size in bytes, k, m, g, t or p")
-    digits, places = _decimal(number)
+    digits, places = _decimal(number.removesuffix(" "))
     value: int = (digits << shift) // 10**places
     if value > MAX_SIZE:
         raise ValueError("larger than 4 EiB")

@@ -19,6 +19,7 @@ struct fb_cgroup {
 	int procs[FB_CGROUP_MAX];   /* v1: the groups' tasks, open for writing; the child writes "0" to each */
 	int procs_count;
 	char paths[FB_CGROUP_MAX][256]; /* absolute directories, to be removed in the end */
+	const char *controllers[FB_CGROUP_MAX]; /* v1: one that the hierarchy of each path has; static text */
 	int path_count;
 	char memory[256]; /* the directory that counts memory, "" when none */
 };

@@ -322,6 +322,7 @@ static int make_group(const struct fb_cgroup_mounts *mounts, enum fb_controller 
 			   group, err);
 	if (r < 0)
 		return r;
+	group->controllers[group->path_count - 1] = fb_controller_name(controller);
 	/* For a process of one thread the same as cgroup.procs, which first waits for a grace period of the whole machine
 	 * (5 to 14 ms after any pause; 40 us this way). */
 	snprintf(procs, sizeof(procs), "%s/tasks", group->paths[group->path_count - 1]);

@@ -29,19 +29,15 @@ static int set(int fs, const char *key, const char *value)
 	return fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0);
 }
 
-/* One layer a call: "lowerdir+" (6.7). Older kernels refuse the first, and the caller takes mount(2). */
+/* One layer a call: "lowerdir+" (6.7). */
 static int configure(struct fb_child *child, const struct fb_op *op, int fs)
 {
 	const struct fb_engine_spec *engine = &child->plan->spec->engine;
 
-	for (size_t i = 0; i < engine->lower.count; i++) {
-		if (set(fs, "lowerdir+", engine->lower.items[i]) == 0)
-			continue;
-		return i == 0 && errno == EINVAL ?
-			       -ENOSYS :
-			       FB_FAIL(&child->result->error, op->stage, "fsconfig(lowerdir+)",
+	for (size_t i = 0; i < engine->lower.count; i++)
+		if (set(fs, "lowerdir+", engine->lower.items[i]) < 0)
+			return FB_FAIL(&child->result->error, op->stage, "fsconfig(lowerdir+)",
 				       engine->lower.items[i]);
-	}
 	if (engine->upper && set(fs, "upperdir", engine->upper) < 0)
 		return FB_FAIL(&child->result->error, op->stage, "fsconfig(upperdir)", engine->upper);
 	if (engine->upper && set(fs, "workdir", engine->work) < 0)
@@ -141,7 +137,8 @@ static int mount_classic(struct fb_child *child, const struct fb_op *op)
  * already got hold of. */
 int fb_op_root_overlay(struct fb_child *child, const struct fb_op *op)
 {
-	int r = fits_strings(&child->plan->spec->engine) ? make_detached(child, op) : -ENOSYS;
+	bool detached = child->plan->overlay_by_call && fits_strings(&child->plan->spec->engine);
+	int r = detached ? make_detached(child, op) : -ENOSYS;
 
 	if (r == -ENOSYS)
 		return mount_classic(child, op);

@@ -122,6 +122,7 @@ struct fb_plan {
 	size_t rlimit_count;
 	struct fb_seccomp_program filter;
 	const char *overlay_data; /* options after the layers */
+	bool overlay_by_call;	  /* the kernel takes one layer a call, and no text of all of them */
 	unsigned fd_limit;
 };
 

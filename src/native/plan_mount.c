@@ -2,10 +2,12 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 
 #include "cleanup.h"
@@ -261,6 +263,21 @@ static int plan_hierarchy(struct fb_plan *plan, const struct fb_mount_plan *like
 }
 
 /* "cgroup": v2 is one mount; v1 and hybrid are a small tmpfs with each hierarchy below, sealed when all are there. */
+/* Of the other hierarchies the container would see its caller's group: the host's tree, with the names of all containers in it. */
+static bool is_own_hierarchy(const struct fb_cgroup *group, const char *controllers)
+{
+	for (int i = 0; group && i < group->path_count; i++) {
+		const char *name = group->controllers[i], *at = name ? strstr(controllers, name) : NULL;
+		size_t length = name ? strlen(name) : 0;
+
+		/* A whole word of "cpu,cpuacct". */
+		for (; at; at = strstr(at + 1, name))
+			if ((at == controllers || at[-1] == ',') && (at[length] == ',' || !at[length]))
+				return true;
+	}
+	return false;
+}
+
 static int plan_cgroup_mount(struct fb_plan *plan, struct fb_mount_plan *mount, struct fb_error *err)
 {
 	fb_auto_close int fd = -1;
@@ -299,6 +316,8 @@ static int plan_cgroup_mount(struct fb_plan *plan, struct fb_mount_plan *mount, 
 		if (!end || end == controllers + 1)
 			continue;
 		*end = '\0';
+		if (!is_own_hierarchy(plan->request->cgroup, controllers + 1))
+			continue;
 		if ((r = plan_hierarchy(plan, &hierarchy, controllers + 1, err)) < 0)
 			return r;
 	}
@@ -337,6 +356,17 @@ static int plan_sources(struct fb_plan *plan, struct fb_mount_plan *const *mount
 	return r;
 }
 
+/* "lowerdir+", by the kernel's number, since trying tells nothing: before 6.5 overlayfs takes any key and refuses the whole
+ * at the end, with a line in the kernel's log at each start. */
+static bool takes_layers_by_call(void)
+{
+	unsigned major = 0, minor = 0;
+	struct utsname name;
+
+	return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 7));
+}
+
 static int plan_root(struct fb_plan *plan, struct fb_mount_plan *const *mounts, size_t count,
 		     struct fb_error *err)
 {
@@ -355,6 +385,7 @@ static int plan_root(struct fb_plan *plan, struct fb_mount_plan *const *mounts, 
 	if (spec->engine.lower.count > 1 || spec->engine.upper) {
 		op = fb_plan_add(plan, FB_OP_ROOT_OVERLAY, FB_STAGE_ROOTFS);
 		plan->overlay_data = spec->engine.overlay_volatile && spec->engine.upper ? "volatile" : "";
+		plan->overlay_by_call = takes_layers_by_call();
 	} else {
 		op = fb_plan_add(plan, FB_OP_ROOT_BIND, FB_STAGE_ROOTFS);
 	}

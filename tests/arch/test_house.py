@@ -48,6 +48,8 @@ HEAVY = {
     "random",
     "threading",
 }
+# Each module costs a start about 0.1 ms: a new one on its path has to be worth that.
+MODULES_OF_A_START = 46
 COMMANDS_ON_THE_START_PATH = ["run", "exec", "ps", "rm", "stop", "kill", "wait", "logs"]
 
 
@@ -122,6 +124,16 @@ def loaded(code: str) -> set[str]:
         check=True,
     )
     return set(done.stdout.split())
+
+
+def test_a_start_imports_few_modules() -> None:
+    """What `fastbox run` imports until the container runs; the engine stops where its store is."""
+    modules = loaded(
+        "import fastbox.cli.main, fastbox.cli.commands.run, fastbox.engine, "
+        "fastbox.containers.service, fastbox.images.service"
+    )
+    ours = {name for name in modules if name.split(".")[0] == "fastbox"}
+    assert len(ours) <= MODULES_OF_A_START, sorted(ours)
 
 
 def test_importing_fastbox_is_cheap() -> None:

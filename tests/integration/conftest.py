@@ -43,7 +43,7 @@ class Box:
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             env={**self.environ, **environ},
-            timeout=timeout,
+            timeout=timeout * host.SLOW,
         )
         if check:
             assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -199,7 +199,11 @@ class Docker:
         self, *words: str, check: bool = True, stdin: bytes | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         done = subprocess.run(
-            ["docker", *words], env=self.environ, input=stdin, capture_output=True, timeout=120
+            ["docker", *words],
+            env=self.environ,
+            input=stdin,
+            capture_output=True,
+            timeout=120 * host.SLOW,
         )
         if check:
             assert done.returncode == 0, (words, done.stderr)
@@ -208,7 +212,7 @@ class Docker:
     def wait_ready(self) -> None:
         import time
 
-        for _ in range(300):
+        for _ in range(int(300 * host.SLOW)):
             if self.daemon.poll() is not None:
                 break
             if self("version", check=False).returncode == 0:
@@ -218,7 +222,7 @@ class Docker:
 
     def close(self) -> None:
         self.daemon.terminate()
-        self.daemon.wait(30)
+        self.daemon.wait(30 * host.SLOW)
         self.log.close()
 
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
+SLOW = float(os.environ.get("FASTBOX_TEST_SLOW", "1"))  # how much longer an emulated machine takes
 
 
 def mounts() -> list[str]:
@@ -68,7 +69,7 @@ def snapshot(root: str, run: str) -> dict[str, object]:
 
 def quiet(run: str, seconds: float = 10.0) -> None:
     """Wait for supervisors that still clean up after the answer they gave."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * SLOW
     while supervisors(run) and time.monotonic() < end:
         time.sleep(0.01)
 
@@ -77,7 +78,7 @@ def settle(
     before: dict[str, object], root: str, run: str, seconds: float = 10.0
 ) -> dict[str, object]:
     """What is there now and was not `before`, once it is nothing or the time is over."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * SLOW
     while True:
         now = snapshot(root, run)
         more = {key: _more(before[key], now[key]) for key in before}

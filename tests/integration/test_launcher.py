@@ -29,7 +29,7 @@ facts = [here, [os.fsencode(a).hex() for a in sys.argv[1:]], sys.executable, sys
 import json; print(json.dumps(facts))
 """
 
-pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="session")
@@ -293,7 +293,6 @@ def test_xdg_cache_home(asked: Asked) -> None:
     assert (asked.home / "xdg" / "fastbox").is_dir()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="makes files of two users")
 @pytest.mark.parametrize(
     "trap",
     [
@@ -346,10 +345,6 @@ def test_a_cache_that_others_could_have_written_is_not_believed(asked: Asked, tr
     assert asked.asked() == before + 1
 
 
-@pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("unshare"),
-    reason="mounts a tmpfs in a namespace of its own",
-)
 def test_root_believes_only_its_own_directory(asked: Asked) -> None:
     asked.call()
     evil = make_package(asked.root / "evil")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from . import host
-from .conftest import Box
+from .conftest import Box, busybox_tar
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +28,7 @@ def idle(box: Box) -> Iterator[str]:
 
 
 def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * host.SLOW
     while not condition():
         assert time.monotonic() < end, "not in time"
         time.sleep(0.02)
@@ -73,7 +73,7 @@ def test_stop_kills_after_the_timeout(box: Box) -> None:
     time.sleep(0.2)
     begin = time.monotonic()
     box("stop", "-t", "1", "deaf")
-    assert 0.9 < time.monotonic() - begin < 5
+    assert 0.9 < time.monotonic() - begin < 5 * host.SLOW
     assert state(box, "deaf")["ExitCode"] == 137
     box("rm", "deaf")
 
@@ -82,7 +82,7 @@ def test_kill_and_wait_from_another_process(box: Box, idle: str) -> None:
     waiter = box.start("wait", idle, stdout=subprocess.PIPE)
     time.sleep(0.1)
     box("kill", "-s", "KILL", idle)
-    out, _ = waiter.communicate(timeout=10)
+    out, _ = waiter.communicate(timeout=10 * host.SLOW)
     assert out == b"137\n"
     assert box("wait", idle).stdout == "137\n"
 
@@ -184,7 +184,7 @@ def test_a_foreground_container_survives_its_client(box: Box) -> None:
     assert client.stdout is not None
     client.stdout.readline()
     client.send_signal(signal.SIGKILL)
-    client.wait(5)
+    client.wait(5 * host.SLOW)
     client.stdout.close()
     time.sleep(0.3)
     assert state(box, "orphan")["Running"] is True
@@ -258,10 +258,33 @@ def test_a_client_whose_output_nobody_reads_ends(box: Box) -> None:
         env=box.environ,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=20 * host.SLOW,
         check=True,
     )
     assert done.stdout == "y\n141\n"
     assert done.stderr == ""
     box("kill", "endless")
     until(lambda: box("ps", "-aq").stdout == "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words", "entrypoint", "cmd"),
+    [
+        ((), (), ["echo", "-n"], ["hi"]),
+        ((), ("you",), ["echo", "-n"], ["you"]),
+        (("--entrypoint", "ls"), (), ["ls"], None),
+        (("--entrypoint", "ls"), ("/",), ["ls"], ["/"]),
+        (("--entrypoint", ""), ("true",), None, ["true"]),
+    ],
+)
+def test_inspect_tells_entry_point_and_arguments_apart(
+    box: Box, flags: tuple[str, ...], words: tuple[str, ...], entrypoint: object, cmd: object
+) -> None:
+    image = ("-c", 'ENTRYPOINT ["echo", "-n"]', "-c", 'CMD ["hi"]', "-", "entry")
+    box("import", *image, stdin=busybox_tar())
+    name = box("create", *flags, "entry", *words).stdout.strip()
+    found = json.loads(box("inspect", name).stdout)[0]
+    box("rm", name)
+    box("rmi", "entry")
+    assert (found["Config"]["Entrypoint"], found["Config"]["Cmd"]) == (entrypoint, cmd)
+    assert [found["Path"], *found["Args"]] == [*(entrypoint or []), *(cmd or [])]  # type: ignore[misc]

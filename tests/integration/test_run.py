@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from . import host
 from .conftest import Box
 
 pytestmark = pytest.mark.integration
@@ -317,7 +318,7 @@ def test_the_foreground_client_forwards_signals(box: Box) -> None:
     assert child.stdout.readline() == b"ready\n"
     child.send_signal(signal.SIGTERM)
     assert child.stdout.readline() == b"got\n"
-    assert child.wait(10) == 7
+    assert child.wait(10 * host.SLOW) == 7
     child.stdout.close()
 
 
@@ -331,3 +332,26 @@ def test_trace_of_a_start(box: Box, tmp_path: Path) -> None:
     names = {event["name"] for event in events}
     assert {"clone", "rootfs", "mount", "pivot_root", "exec"} <= names
     assert all(event["ph"] in "XMBE" and "pid" in event for event in events)
+
+
+def test_a_store_on_overlayfs_keeps_writable_layers_in_memory(box: Box, tmp_path: Path) -> None:
+    import subprocess
+
+    from .conftest import busybox_tar
+
+    for name in ("lower", "upper", "work", "merged"):
+        (tmp_path / name).mkdir()
+    layers = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    subprocess.run(["mount", "-t", "overlay", "o", "-o", layers, f"{tmp_path}/merged"], check=True)
+    try:
+        store = f"{tmp_path}/merged/store"
+        box("import", "-", "busybox", stdin=busybox_tar(), FASTBOX_ROOT=store)
+        words = ["busybox", "sh", "-c", "touch /made && ls /made"]
+        assert box("run", "--rm", *words, FASTBOX_ROOT=store).stdout == "/made\n"
+        box("run", "--name", "kept", *words, FASTBOX_ROOT=store)
+        box("rm", "kept", FASTBOX_ROOT=store)
+        assert os.listdir(f"{store}/containers") == []
+        assert not [n for n in os.listdir(box.run_root) if n.startswith("fastbox-")]
+        host.quiet(box.run_root)
+    finally:
+        subprocess.run(["umount", f"{tmp_path}/merged"], check=True)

@@ -1,45 +1,31 @@
 """The engine as commands see it: opened by the first use, so that a wrong flag is told before
 anything is touched.
+
+It is never closed: what commands start outlives them.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from fastbox.containers.service import Containers
     from fastbox.engine import Engine
     from fastbox.images.service import Images
 
 
 class Door:
-    """A context that opens the engine when a command first asks for images or containers, and
-    closes it.
-    """
+    """Opens the engine when a command first asks for images or containers."""
 
     __slots__ = ("_engine",)
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
 
-    def __enter__(self) -> Door:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._engine is not None:
-            self._engine.__exit__(kind, error, trace)
-
     def _open(self) -> Engine:
         if self._engine is None:
             from fastbox.engine import Engine
 
-            self._engine = Engine.open().__enter__()
+            self._engine = Engine.open()
         return self._engine
 
     @property

@@ -84,8 +84,7 @@ def execute(module: str, words: str, rest: Sequence[str], out: Output) -> int:
         raise UsageError(
             words, _count_message(least, most), f"usage: fastbox {words} {command.USAGE}".rstrip()
         )
-    with Door() as engine:
-        return command.execute(engine, args, out)
+    return command.execute(Door(), args, out)
 
 
 def _count_message(least: int, most: int | None) -> str:

@@ -8,7 +8,8 @@ import errno
 import os
 
 from fastbox import _native
-from fastbox.runtime.supervisor import as_exit
+from fastbox.errors import StateConflict
+from fastbox.runtime.supervisor import Conversation, SupervisorGone, as_exit
 from fastbox.support import json
 from fastbox.support.record import Record
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
-    from fastbox.runtime.supervisor import Conversation
+    from fastbox.containers.heal import View
 
 DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
 
@@ -75,6 +76,30 @@ class Streams:
         self.sent()
         for name in list(self.ours):
             self.drop(name)
+
+
+def converse(run: str, view: View) -> Conversation:
+    """A conversation with the supervisor of a container that runs.
+
+    Raises:
+        StateConflict: It runs no more.
+    """
+    if view.live is None:
+        raise not_running(view.id, view.id[:12])
+    try:
+        return Conversation(run, view.live.supervisor)
+    except SupervisorGone:
+        raise not_running(view.id, view.id[:12]) from None
+
+
+def not_running(container: str, reference: str) -> StateConflict:
+    """The error for a container that would have to run; `reference` is what the caller called
+    it.
+    """
+    return StateConflict(
+        f"container {container[:12]} is not running",
+        hint=f"start it with `fastbox start {reference}`",
+    )
 
 
 class Attachment:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastbox.containers import exec as execs
-from fastbox.containers.heal import remove_scratch
 from fastbox.errors import FastboxError, StateConflict
 from fastbox.runtime.supervisor import Conversation, SupervisorGone
 
@@ -26,23 +24,13 @@ class Container:
         name: Its name.
     """
 
-    __slots__ = (
-        "_bundle",
-        "_conversation",
-        "_removed",
-        "_scratch",
-        "_service",
-        "_stop_signal",
-        "id",
-        "name",
-    )
+    __slots__ = ("_bundle", "_conversation", "_removed", "_scratch", "_service", "id", "name")
 
     def __init__(
         self, service: Containers, record: ContainerRecord, conversation: Conversation
     ) -> None:
         self.id, self.name = record.id, record.name
         self._service, self._conversation = service, conversation
-        self._stop_signal = record.stop_signal
         self._bundle: dict[str, Any] | None = None
         self._scratch = record.scratch
         self._removed = False
@@ -94,20 +82,17 @@ class Container:
             Timeout: It was killed after `timeout`.
             StateConflict: The container has ended.
         """
+        from fastbox.containers import exec as execs
+
         if self._conversation.ended is not None:
             raise StateConflict(f"container {self.id[:12]} has ended")
         if self._bundle is None:
             self._bundle = execs.read_bundle(self._service.directory(self.id))
         pairs = tuple(f"{k}={v}" for k, v in env.items()) if hasattr(env, "items") else tuple(env)
         text = execs.document(
-            self._bundle,
-            argv,
-            env=pairs,
-            user=user,
-            workdir=workdir,
-            tty=tty,
-            privileged=privileged,
-        )
+            self._bundle, argv,
+            {"env": pairs, "user": user, "workdir": workdir, "tty": tty, "privileged": privileged},
+        )  # fmt: skip
         with Conversation(self._conversation.run, self._conversation.supervisor) as conversation:
             return execs.run(conversation, self.id, text, data=input, tty=tty, timeout=timeout)
 
@@ -174,6 +159,8 @@ class Container:
             return False
         self._removed = True
         if self._scratch:
+            from fastbox.containers.heal import remove_scratch
+
             remove_scratch(self._scratch, self.id)
         return True
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import os
 
-from fastbox.containers import files, heal
+from fastbox.containers import files
 from fastbox.errors import FastboxError, InvalidArgument
 from fastbox.runtime import process
 from fastbox.runtime.spec import Place, bundle
 from fastbox.store import names
 from fastbox.store.containers import ContainerRecord, ExitRecord, new_id
-from fastbox.support import paths, signals
+from fastbox.support import paths
 from fastbox.support.clock import now
 from fastbox.support.record import Record
 from fastbox.types import ImageConfig
@@ -76,6 +76,8 @@ def make(
             files.make_scratch(scratch)
         store.write(record)
     except BaseException:
+        from fastbox.containers import heal
+
         heal.discard(store, held, record)
         held.close()
         raise
@@ -94,9 +96,12 @@ def _layers(
     """
     if options.rootfs and files.contains(image.layers[0], root.store):
         return files.foreign_scratch(container, image.layers[0], root.run), image.layers
-    bare = options.read_only and not options.mounts and not options.workdir
-    scratch = "" if bare else store.directory(container)
-    return scratch, (*image.layers, root.skeleton)
+    lower = (*image.layers, root.skeleton)
+    if options.read_only and not options.mounts and not options.workdir:
+        return "", lower
+    if root.layers_in_memory:
+        return files.foreign_scratch(container, root.store, root.run), lower
+    return store.directory(container), lower
 
 
 def _hostname(options: RunOptions, container: str) -> str:
@@ -114,6 +119,8 @@ def _record(
 ) -> ContainerRecord:
     stop_signal = options.stop_signal or image.stop_signal or "SIGTERM"
     if options.stop_signal:
+        from fastbox.support import signals
+
         signals.number(stop_signal)
     return ContainerRecord(
         id=container,
@@ -124,6 +131,7 @@ def _record(
         start=start,
         remove=options.remove,
         argv=process.command(options, image),
+        entrypoint=process.entrypoint(options, image),
         labels={**image.labels, **(options.labels or {})},
         stop_signal=stop_signal,
         stop_timeout=options.stop_timeout,
@@ -185,6 +193,8 @@ def launch(
 def fail(store: ContainerStore, held: Held, record: ContainerRecord, error: FastboxError) -> None:
     """Record that a start failed, unless the supervisor did; --rm and sessions remove it."""
     if record.remove or record.session:
+        from fastbox.containers import heal
+
         heal.discard(store, held, record)
     elif os.path.isdir(held.directory) and store.read_exit(held.id) is None:
         store.write_exit(

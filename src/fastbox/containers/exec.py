@@ -16,7 +16,17 @@ from fastbox.types import ExecResult
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
+    from typing import Any, TypedDict
+
+    class ExecKeywords(TypedDict, total=False):
+        """How another process may differ from the container's own."""
+
+        env: Sequence[str]  # more variables, "NAME=value"
+        user: str | None  # None: the container's
+        workdir: str  # "": the container's
+        tty: bool
+        privileged: bool  # every capability, no filter
+
 
 MAX_BUNDLE = 4 << 20
 _CHUNK = 65536
@@ -24,16 +34,22 @@ _KILL_SECONDS = 10.0
 
 
 def read_bundle(directory: str) -> dict[str, Any]:
-    """The container's config.json."""
+    """The container's config.json.
+
+    Raises:
+        OSError: It can't be read; ValueError when it is damaged.
+    """
     with open(directory + "/config.json", "rb") as file:
         return json.loads_object(file.read(MAX_BUNDLE))
 
 
-def document(bundle: Mapping[str, Any], argv: Sequence[str], **wishes: Any) -> bytes:
-    """The exec document for a container with this bundle; `wishes` are those of
-    `process.exec_document`.
+def document(bundle: Mapping[str, Any], argv: Sequence[str], wishes: ExecKeywords) -> bytes:
+    """The exec document for a container with this bundle.
+
+    Raises:
+        InvalidArgument: No command, or a wish that can't be met.
     """
-    made = exec_document(bundle["process"], bundle["fastbox"], argv=argv, **wishes)
+    made = exec_document(bundle["process"], bundle["fastbox"], argv, **wishes)
     return json.dumps(made).encode("utf-8", "surrogateescape")
 
 

@@ -14,7 +14,7 @@ import time
 from fastbox import _native
 from fastbox.errors import DiskFull, FastboxError
 from fastbox.runtime import state
-from fastbox.store.containers import ExitRecord
+from fastbox.store.containers import ExitRecord, not_found
 from fastbox.support.clock import now
 from fastbox.support.record import Record
 from fastbox.types import ContainerInfo
@@ -86,6 +86,18 @@ def look(store: ContainerStore, run: str, container: str, held: Held | None = No
             # It can still be looked at, and removed to make room.
             return view.replace(state="exited", error=f"{DIED}: {error}")
     return None
+
+
+def view(store: ContainerStore, run: str, container: str, held: Held | None = None) -> View:
+    """As `look`.
+
+    Raises:
+        ContainerNotFound: There is no such container.
+    """
+    found = look(store, run, container, held)
+    if found is None:
+        raise not_found(container[:12])
+    return found
 
 
 def _read(store: ContainerStore, run: str, container: str) -> View | None:

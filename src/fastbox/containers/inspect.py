@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastbox.containers.exec import read_bundle
 from fastbox.runtime.spec import user_of
 from fastbox.types import ImageConfig, Mount, RunOptions, Ulimit
 
@@ -36,12 +37,18 @@ def options_of(record: ContainerRecord) -> RunOptions:
         raise ValueError(f"the options are damaged: {error}") from error
 
 
-def describe(view: View, directory: str, bundle: Mapping[str, Any]) -> dict[str, object]:
-    """The whole object; `bundle` is {} when config.json can't be read."""
+def describe(view: View, directory: str) -> dict[str, object]:
+    """The whole object for the container whose files are in `directory`; what only a damaged file
+    could tell is left empty.
+    """
     record = view.record
     if record is None:
         return {"Id": view.id, "State": state_of(view), "Name": "", "RestartCount": 0}
     options = options_of(record)
+    try:
+        bundle = read_bundle(directory)
+    except (OSError, ValueError):
+        bundle = {}
     return {
         "Id": record.id,
         "Created": record.created,
@@ -111,11 +118,11 @@ def _config(
         "OpenStdin": record.open_stdin,
         "StdinOnce": options.interactive and not options.detach,
         "Env": [entry for entry in process.get("env", options.env) if entry not in own],
-        "Cmd": list(record.argv[len(options.entrypoint or ()) :]),
+        "Cmd": list(record.argv[len(record.entrypoint) :]) or None,
         "Image": record.image,
         "Volumes": None,
         "WorkingDir": process.get("cwd", options.workdir),
-        "Entrypoint": list(options.entrypoint) if options.entrypoint is not None else None,
+        "Entrypoint": list(record.entrypoint) or None,
         "Labels": dict(record.labels),
         "StopSignal": record.stop_signal,
         "StopTimeout": record.stop_timeout,

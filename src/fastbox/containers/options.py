@@ -54,28 +54,20 @@ if TYPE_CHECKING:
         log_driver: str
 
 
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZES = ("shm_size", "memory", "memory_swap", "memory_reservation")
 _TUPLES = ("group_add", "cap_add", "cap_drop", "security_opt", "mounts", "entrypoint")
 
 
-def parse_size(size: int | str) -> int:
-    """Bytes of an int, or of "256m", "1.5g", "-1", "64 KiB"'s letters in either case.
-
-    Raises:
-        InvalidArgument: Not a size.
-    """
+def _size(size: int | str) -> int:
     if isinstance(size, int):
         return size
-    text = size.strip().lower()
-    number = text.rstrip("bkmgti ")
-    unit = text[len(number) :].strip().removesuffix("ib")
-    unit = unit if unit in _UNITS else unit.removesuffix("b")
+    from fastbox import units
+
     try:
-        return int(float(number) * _UNITS[unit]) if "." in number else int(number) * _UNITS[unit]
-    except (ValueError, KeyError, OverflowError):
+        return -1 if size == "-1" else units.size(size)  # of memory and swap: no limit
+    except ValueError as error:
         raise InvalidArgument(
-            f'"{size}" is not a size', hint="write a number and b, k, m or g: 256m"
+            f'"{size}" is not a size: {error}', hint="write a number and b, k, m or g: 256m"
         ) from None
 
 
@@ -89,7 +81,7 @@ def from_keywords(image: str, argv: Sequence[str], given: RunKeywords) -> RunOpt
     values: dict[str, object] = dict(given)
     for key in _SIZES:
         if values.get(key) is not None:
-            values[key] = parse_size(values[key])  # type: ignore[arg-type]
+            values[key] = _size(values[key])  # type: ignore[arg-type]
     for key in _TUPLES:
         if values.get(key) is not None:
             values[key] = _tuple(key, values[key])

@@ -1,24 +1,26 @@
-"""All that can be done with containers, by reference: what the command line and the Engine call."""
+"""All that can be done with containers, by reference: what the command line and the Engine call.
+
+A start needs half of it: looking, healing and exec are imported where they are used.
+"""
 
 from __future__ import annotations
 
-from fastbox.containers import create, heal, logs
-from fastbox.containers import exec as execs
-from fastbox.containers.attachment import Attachment, Streams
-from fastbox.errors import ContainerNotFound, FastboxError, StateConflict, Timeout
+from fastbox.containers import create
+from fastbox.containers.attachment import Attachment, Streams, converse, not_running
+from fastbox.errors import FastboxError, StateConflict
 from fastbox.runtime import supervisor
 from fastbox.runtime.supervisor import Conversation, SupervisorGone
 from fastbox.store import names
 from fastbox.store.containers import ContainerStore, not_found
-from fastbox.support import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import Protocol
+    from typing import Protocol, Unpack
 
+    from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.heal import View
-    from fastbox.runtime.supervisor import Session
+    from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
     from fastbox.types import ContainerInfo, ImageConfig, LogLine, RunOptions
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
             """The image's config and layers, or ImageNotFound."""
 
 
-_STOP_GRACE = 2.0
-
-
 class Containers:
     """The containers of one store."""
 
@@ -40,9 +39,7 @@ class Containers:
 
     def __init__(self, root: Root, images: Callable[[], ImageResolver]) -> None:
         self._root, self._run = root, root.run
-        self._images = (
-            images  # called when needed: a start from a directory imports nothing of images
-        )
+        self._images = images  # called when needed: a start from a directory imports none of it
         self._store = ContainerStore(root)
 
     # Making and starting
@@ -153,9 +150,7 @@ class Containers:
     def _restartable(self, held: Held) -> ContainerRecord | None:
         """The record, once nothing of its last run is left; None when it runs."""
         container = held.id
-        view = heal.look(self._store, self._run, container, held)
-        if view is None:
-            raise not_found(container[:12])
+        view = self._view(container, held)
         if view.state == "running":
             return None
         if view.record is None:
@@ -209,17 +204,14 @@ class Containers:
         view = self._running(reference)
         record = view.record
         assert record is not None
-        streams = Streams(_names(interactive and record.open_stdin, record.tty))
-        conversation = self._converse(view, streams)
-        try:
-            conversation.ask(
-                {"op": "attach", "id": view.id, "streams": streams.names}, streams.theirs
-            )
-        except BaseException:
-            streams.close()
-            conversation.close()
-            raise
-        streams.sent()
+
+        def begin(conversation: Conversation, streams: Streams) -> None:
+            message = {"op": "attach", "id": view.id, "streams": streams.names}
+            conversation.ask(message, streams.theirs)
+            streams.sent()
+
+        wanted = _names(interactive and record.open_stdin, record.tty)
+        conversation, streams, _ = self._hold(view, wanted, begin)
         return Attachment(view.id, conversation, streams, terminal=record.tty)
 
     def exec_attached(
@@ -227,82 +219,85 @@ class Containers:
         reference: str,
         argv: Sequence[str],
         *,
-        env: Sequence[str] = (),
-        user: str | None = None,
-        workdir: str = "",
-        tty: bool = False,
         interactive: bool = False,
-        privileged: bool = False,
         rows: int = 0,
         columns: int = 0,
+        **wishes: Unpack[ExecKeywords],
     ) -> Attachment:
         """Start another process in a running container and hold its streams.
+
+        Args:
+            reference: The container.
+            argv: The command and its arguments.
+            interactive: Give it our stdin.
+            rows: Of the terminal.
+            columns: Of the terminal.
+            **wishes: What `exec.ExecKeywords` describes.
 
         Raises:
             StateConflict: The container does not run.
             CommandNotFound: No such command in it.
         """
+        from fastbox.containers import exec as execs
+
         view = self._running(reference)
-        text = self._document(
-            view.id, argv, env=env, user=user, workdir=workdir, tty=tty, privileged=privileged
-        )
-        streams = Streams(_names(interactive, tty))
-        conversation = self._converse(view, streams)
-        try:
-            number = execs.begin(conversation, view.id, text, streams, rows=rows, columns=columns)
-        except BaseException:
-            streams.close()
-            conversation.close()
-            raise
+        text = execs.document(execs.read_bundle(self.directory(view.id)), argv, wishes)
+        tty = wishes.get("tty", False)
+
+        def begin(conversation: Conversation, streams: Streams) -> str:
+            return execs.begin(conversation, view.id, text, streams, rows=rows, columns=columns)
+
+        conversation, streams, number = self._hold(view, _names(interactive, tty), begin)
         return Attachment(view.id, conversation, streams, terminal=tty, exec_id=number)
 
     def exec_detached(
-        self,
-        reference: str,
-        argv: Sequence[str],
-        *,
-        env: Sequence[str] = (),
-        user: str | None = None,
-        workdir: str = "",
-        tty: bool = False,
-        privileged: bool = False,
+        self, reference: str, argv: Sequence[str], **wishes: Unpack[ExecKeywords]
     ) -> None:
-        """Start another process in a running container and leave it to itself."""
-        view = self._running(reference)
-        text = self._document(
-            view.id, argv, env=env, user=user, workdir=workdir, tty=tty, privileged=privileged
-        )
-        streams = Streams([])
-        with self._converse(view, streams) as conversation:
-            execs.begin(conversation, view.id, text, streams, detach=True)
+        """Start another process in a running container and leave it to itself.
 
-    def _document(self, container: str, argv: Sequence[str], **wishes: object) -> bytes:
-        return execs.document(execs.read_bundle(self.directory(container)), argv, **wishes)
+        Raises:
+            StateConflict: The container does not run.
+            CommandNotFound: No such command in it.
+        """
+        from fastbox.containers import exec as execs
+
+        view = self._running(reference)
+        text = execs.document(execs.read_bundle(self.directory(view.id)), argv, wishes)
+        with converse(self._run, view) as conversation:
+            execs.begin(conversation, view.id, text, Streams([]), detach=True)
 
     def _running(self, reference: str) -> View:
         view = self._view(self._store.find(reference))
         if view.state != "running" or view.live is None:
-            raise StateConflict(
-                f"container {view.id[:12]} is not running",
-                hint=f"start it with `fastbox start {reference}`",
-            )
+            raise not_running(view.id, reference)
         return view
 
-    def _converse(self, view: View, streams: Streams | None = None) -> Conversation:
-        assert view.live is not None
+    def _hold(
+        self, view: View, names: list[str], begin: Callable[[Conversation, Streams], str | None]
+    ) -> tuple[Conversation, Streams, str | None]:
+        """A conversation and streams for one of its processes, once `begin` has handed them over;
+        what `begin` returned.
+        """
+        conversation = converse(self._run, view)
         try:
-            return Conversation(self._run, view.live.supervisor)
-        except SupervisorGone:
-            if streams is not None:
+            streams = Streams(names)
+            try:
+                return conversation, streams, begin(conversation, streams)
+            except BaseException:
                 streams.close()
-            raise StateConflict(f"container {view.id[:12]} is not running") from None
+                raise
+        except BaseException:
+            conversation.close()
+            raise
 
     # Looking
 
     def list(self, *, all: bool = False) -> list[ContainerInfo]:
         """The running ones, or all, newest first."""
+        from fastbox.containers import heal
+
         heal.sweep(self._store, self._run)
-        views = (heal.look(self._store, self._run, container) for container in self._store.ids())
+        views = map(self._look, self._store.ids())
         infos = [
             heal.info(view)
             for view in views
@@ -312,18 +307,16 @@ class Containers:
 
     def get(self, reference: str) -> ContainerInfo:
         """One container by id, unique beginning of an id, or name."""
+        from fastbox.containers import heal
+
         return heal.info(self._view(self._store.find(reference)))
 
     def inspect(self, reference: str) -> dict[str, object]:
         """One container as docker's inspect object."""
-        from fastbox.containers import inspect
+        from fastbox.containers.inspect import describe
 
         view = self._view(self._store.find(reference))
-        try:
-            bundle = execs.read_bundle(self.directory(view.id))
-        except (OSError, ValueError):
-            bundle = {}
-        return inspect.describe(view, self.directory(view.id), bundle)
+        return describe(view, self.directory(view.id))
 
     def logs(
         self,
@@ -334,14 +327,24 @@ class Containers:
         since: str = "",
         until: str = "",
     ) -> Iterator[LogLine]:
-        """What it wrote, line by line; with `follow` until it ends."""
+        """What it wrote, line by line; with `follow` until it ends.
+
+        Args:
+            reference: The container.
+            follow: Wait for more.
+            tail: Only the last so many lines; None for all.
+            since: Leave out what is earlier: RFC 3339 in UTC with nanoseconds, or "".
+            until: Leave out what is later, in the same form.
+        """
+        from fastbox.containers import logs
+
         container = self._store.find(reference)
         path = self.directory(container) + "/log"
         running = (lambda: self._is_running(container)) if follow else None
         return logs.read(path, tail=tail, since=since, until=until, running=running)
 
     def _is_running(self, container: str) -> bool:
-        view = heal.look(self._store, self._run, container)
+        view = self._look(container)
         return view is not None and view.state == "running"
 
     def directory(self, container: str) -> str:
@@ -350,13 +353,19 @@ class Containers:
 
     def heal(self, container: str) -> None:
         """Repair what a killed supervisor left of a container."""
+        from fastbox.containers import heal
+
         heal.heal(self._store, self._run, container)
 
-    def _view(self, container: str) -> View:
-        view = heal.look(self._store, self._run, container)
-        if view is None:
-            raise not_found(container[:12])
-        return view
+    def _look(self, container: str, held: Held | None = None) -> View | None:
+        from fastbox.containers import heal
+
+        return heal.look(self._store, self._run, container, held)
+
+    def _view(self, container: str, held: Held | None = None) -> View:
+        from fastbox.containers import heal
+
+        return heal.view(self._store, self._run, container, held)
 
     def _lock(self, container: str) -> Held:
         held = self._store.lock(container)
@@ -374,19 +383,9 @@ class Containers:
         Raises:
             Timeout: Not even SIGKILL ended it (a process in uninterruptible sleep).
         """
-        view = self._view(self._store.find(reference))
-        if view.state != "running" or view.record is None:
-            return
-        wait = view.record.stop_timeout if timeout is None else timeout
-        number = signals.number(signal or view.record.stop_signal or "TERM")
-        try:
-            with self._converse(view) as conversation:
-                conversation.ask({"op": "stop", "id": view.id, "signal": number, "timeout": wait})
-                conversation.wait(None if wait < 0 else wait + 10 * _STOP_GRACE)
-        except SupervisorGone:
-            self.heal(view.id)
-        except StateConflict:
-            pass  # it ended just now
+        from fastbox.containers import ending
+
+        ending.stop(self._store, self._run, self._store.find(reference), timeout, signal)
 
     def kill(self, reference: str, signal: int | str = "KILL") -> None:
         """Send a signal to its first process.
@@ -394,24 +393,18 @@ class Containers:
         Raises:
             StateConflict: It does not run.
         """
+        from fastbox.support import signals
+
         number = signals.number(signal)
         view = self._running(reference)
-        with self._converse(view) as conversation:
+        with converse(self._run, view) as conversation:
             conversation.ask({"op": "kill", "id": view.id, "signal": number})
 
     def wait(self, reference: str) -> int:
         """Wait for its end, return its exit code; 0 for one that was never started."""
-        container = self._store.find(reference)
-        view = self._view(container)
-        if view.state == "running":
-            try:
-                with self._converse(view) as conversation:
-                    conversation.ask({"op": "wait", "id": container})
-                    return conversation.wait().code
-            except (SupervisorGone, StateConflict):
-                self.heal(container)
-                view = self._view(container)
-        return view.exit.code if view.exit else 0
+        from fastbox.containers import ending
+
+        return ending.wait(self._store, self._run, self._store.find(reference))
 
     def remove(self, reference: str, *, force: bool = False) -> None:
         """Delete a container; `force` kills it first.
@@ -419,44 +412,10 @@ class Containers:
         Raises:
             StateConflict: It runs, and `force` is false.
         """
+        from fastbox.containers import ending
+
         container = self._store.find(reference)
-        view = self._view(container)
-        if view.state == "running":
-            if not force:
-                raise StateConflict(
-                    f"container {container[:12]} is running",
-                    hint=f"stop it, or `fastbox rm -f {reference}`",
-                )
-            self._kill_and_wait(view)
-        held = self._store.lock(container, missing_ok=True)
-        if held is None:
-            return  # --rm was faster
-        with held:
-            self._remove_locked(held, heal.look(self._store, self._run, container, held))
-
-    def _remove_locked(self, held: Held, view: View | None) -> None:
-        if view is not None and view.state == "running":
-            raise StateConflict(f"container {held.id[:12]} was started again")
-        if view is not None and view.state == "dead":
-            from fastbox.runtime import state
-
-            state.end_processes(held.id, None)
-            state.remove_live(self._run, held.id)
-        heal.discard(self._store, held, view.record if view else None)
-
-    def _kill_and_wait(self, view: View) -> None:
-        try:
-            with self._converse(view) as conversation:
-                conversation.ask({"op": "stop", "id": view.id, "signal": 9, "timeout": 0})
-                conversation.wait(10 * _STOP_GRACE)
-        except SupervisorGone:
-            self.heal(view.id)
-        except StateConflict:
-            pass
-        except Timeout as error:
-            raise Timeout(
-                f"container {view.id[:12]} can't be killed", hint="a process waits for a device"
-            ) from error
+        ending.remove(self._store, self._run, container, reference, force=force)
 
     def rename(self, reference: str, name: str) -> None:
         """Give it another name.
@@ -468,7 +427,7 @@ class Containers:
         with self._lock(self._store.find(reference)) as held:
             record = self._store.read(held.id)
             if record is None:
-                raise ContainerNotFound(f'no such container "{reference}"')
+                raise not_found(reference)
             if record.name != wanted:
                 self._store.rename(record, wanted)
 

@@ -21,7 +21,7 @@ from fastbox.errors import (
     os_error,
 )
 from fastbox.store.content import Descriptor, staged_path, verify
-from fastbox.store.layers import archive_error
+from fastbox.store.extract import archive_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

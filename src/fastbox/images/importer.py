@@ -14,7 +14,7 @@ from fastbox.images.load import packing_of, publish, stage_manifest
 from fastbox.images.reference import familiar, parse_tagged
 from fastbox.images.sweep import sweep
 from fastbox.store.content import Content, Descriptor, staged_path
-from fastbox.store.layers import Layer, Layers
+from fastbox.store.extract import NewLayers
 from fastbox.store.lease import Work, heal, hold
 from fastbox.store.refs import Ref, Refs
 from fastbox.support import clock, json
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, BinaryIO
 
+    from fastbox.store.layers import Layer
     from fastbox.store.root import Root
 
 
@@ -63,7 +64,7 @@ def _stage_layer(root: Root, work: Work, source: str | int | BinaryIO) -> tuple[
         media_type = documents.OCI_LAYER + packing_of(file.read(4))
         file.seek(0)
         packed = Descriptor(media_type=media_type, digest="sha256:" + digest, size=size)
-        layer = Layers(root).stage_new(work, file.fileno(), packed)
+        layer = NewLayers(root, work).stage_new(file.fileno(), packed)
     os.rename(kept, staged_path(work, packed.digest))
     return layer, packed
 

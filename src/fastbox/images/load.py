@@ -23,7 +23,8 @@ from fastbox.images.documents import Platform
 from fastbox.images.reference import familiar, parse, parse_tagged
 from fastbox.images.sweep import sweep
 from fastbox.store.content import Content, Descriptor, is_hex64
-from fastbox.store.layers import Layers, chain_ids
+from fastbox.store.extract import NewLayers
+from fastbox.store.layers import chain_ids
 from fastbox.store.lease import Work, heal, hold
 from fastbox.store.refs import Ref, Refs
 from fastbox.support import clock, json
@@ -88,7 +89,7 @@ def publish(root: Root, work: Work) -> None:
     """Make all that was staged durable, then visible; it counts once a name leads to it."""
     _bytes.sync_file_system(work.fd)
     Content(root).publish(work)
-    Layers(root).publish(work)
+    NewLayers(root, work).publish()
 
 
 class Loader:
@@ -98,7 +99,7 @@ class Loader:
         self, root: Root, work: Work, archive: Archive, progress: Callable[[str], None]
     ) -> None:
         self._work, self._archive, self._progress = work, archive, progress
-        self._content, self._layers = Content(root), Layers(root)
+        self._content, self._layers = Content(root), NewLayers(root, work)
         self._seen: set[str] = set()
         self._descriptors = 0
 
@@ -153,9 +154,7 @@ class Loader:
     ) -> tuple[Layer, Descriptor]:
         path = self._archive.stage(source.member)
         with open(path, "rb", buffering=0) as file:
-            layer = self._layers.stage(
-                self._work, chain, diff_id, file.fileno(), source.packed, below
-            )
+            layer = self._layers.stage(chain, diff_id, file.fileno(), source.packed, below)
             file.seek(0)
             packing = packing_of(file.read(4))
         if (_named_blob(source.member) or layer.digest) != layer.digest:

@@ -19,9 +19,7 @@ from fastbox.images.reference import Reference, familiar, parse, parse_tagged
 from fastbox.store.content import Content, is_hex64
 from fastbox.store.layers import Layers
 from fastbox.store.refs import Refs
-from fastbox.support import clock
-from fastbox.support.ids import short
-from fastbox.types import ImageConfig, ImageInfo
+from fastbox.types import ImageConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from fastbox.images.documents import Config
     from fastbox.store.refs import Ref
     from fastbox.store.root import Root
+    from fastbox.types import ImageInfo
 
 _HEX = "0123456789abcdef"
 _Lines = list[str]  # within the class, `list` is the method
@@ -154,6 +153,7 @@ class Images:
             InvalidReference: The target breaks the grammar.
         """
         from fastbox.store.lease import hold
+        from fastbox.support import clock
 
         name = str(parse_tagged(target))
         with hold(self._root):  # what was found can't be swept before it has the name
@@ -300,6 +300,8 @@ def _refuse(
 ) -> None:
     users = in_use(ref.config.digest) if in_use is not None else []
     if users:
+        from fastbox.support.ids import short
+
         listed = ", ".join(short(user) for user in users[:5])
         raise InUse(
             f"cannot remove image {reference}: containers use it: {listed}",

@@ -22,16 +22,19 @@ RLIMITS = frozenset(
 _RLIM_INFINITY = (1 << 64) - 1
 
 
+def entrypoint(options: RunOptions, image: ImageConfig) -> tuple[str, ...]:
+    """The first words of the command: the caller's entry point, or the image's."""
+    return image.entrypoint if options.entrypoint is None else options.entrypoint
+
+
 def command(options: RunOptions, image: ImageConfig) -> tuple[str, ...]:
     """Entry point and arguments: an entry point of the caller's drops the image's arguments too.
 
     Raises:
         InvalidArgument: Neither the caller nor the image names a command.
     """
-    if options.entrypoint is not None:
-        argv = options.entrypoint + options.argv
-    else:
-        argv = image.entrypoint + (options.argv or image.cmd)
+    own = options.entrypoint is not None
+    argv = entrypoint(options, image) + (options.argv if own else options.argv or image.cmd)
     if not argv:
         raise InvalidArgument(
             "no command given, and the image names none", hint="add a command after the image"
@@ -122,13 +125,13 @@ def numeric_user(user: str) -> dict[str, int]:
 def exec_document(
     base: dict[str, object],
     fastbox: dict[str, object],
-    *,
     argv: Sequence[str],
-    env: Sequence[str],
-    user: str | None,
-    workdir: str,
-    tty: bool,
-    privileged: bool,
+    *,
+    env: Sequence[str] = (),
+    user: str | None = None,
+    workdir: str = "",
+    tty: bool = False,
+    privileged: bool = False,
 ) -> dict[str, object]:
     """What the supervisor's `exec` takes: the container's own process object with the caller's
     wishes.
@@ -142,6 +145,9 @@ def exec_document(
         workdir: Another directory, or "" for the container's.
         tty: Whether it gets a terminal.
         privileged: Every capability and no filter.
+
+    Raises:
+        InvalidArgument: No command, or a variable or directory that can't be one.
     """
     if not argv:
         raise InvalidArgument("exec needs a command")

@@ -14,7 +14,6 @@ from fastbox import _native
 from fastbox.errors import ContainerNotFound, InvalidArgument, os_error
 from fastbox.store import names
 from fastbox.store.root import read_record, write_record
-from fastbox.support import ids
 from fastbox.support.record import Record
 
 TYPE_CHECKING = False
@@ -39,7 +38,8 @@ class ContainerRecord(Record):
     created: str
     start: bool
     remove: bool
-    argv: tuple[str, ...]
+    argv: tuple[str, ...]  # entry point and arguments
+    entrypoint: tuple[str, ...]  # how `argv` begins
     labels: Mapping[str, str]
     stop_signal: str
     stop_timeout: float
@@ -58,7 +58,8 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "created": str,
     "start": bool,
     "remove": bool,
-    "argv": (list, tuple),
+    "argv": list,
+    "entrypoint": list,
     "labels": dict,
     "stop_signal": str,
     "stop_timeout": (int, float),
@@ -196,10 +197,11 @@ class ContainerStore:
         found = read_record(self.directory(container) + "/record.json")
         if found is None:
             return None
-        values = _checked(found, _TYPES, required=14)
+        values = _checked(found, _TYPES, required=15)
         if values["id"] != container:
             raise ValueError("the record is of another container")
-        return ContainerRecord(**values | {"argv": tuple(values["argv"])})
+        lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        return ContainerRecord(**values | lists)
 
     def write(self, record: ContainerRecord) -> None:
         """Put the record in place."""
@@ -316,8 +318,8 @@ def not_found(reference: str) -> ContainerNotFound:
 
 
 def new_id() -> str:
-    """An id for `make`."""
-    return ids.container_id()
+    """An id for `make`: 64 random hex digits."""
+    return os.urandom(32).hex()
 
 
 def _is_id(name: str) -> bool:

@@ -11,6 +11,7 @@ from fastbox.support import json, paths
 
 SCHEMA = 1
 _DIRECTORIES = ("blobs/sha256", "refs", "layers", "containers", "names", "cache", "tmp")
+_IN_MEMORY = "layers-in-memory"
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _EMPTY_INDEX = b'{"schemaVersion":2,"manifests":[]}'
 # Names that a container's own mounts need; the lowest layer of every overlay supplies them
@@ -68,6 +69,11 @@ class Root:
         """The lowest layer of every overlay."""
         return self.path("skeleton")
 
+    @property
+    def layers_in_memory(self) -> bool:
+        """Whether writable layers can't be in the store, since overlayfs takes none on itself."""
+        return os.path.exists(self.path(_IN_MEMORY))
+
     def _make_store(self) -> None:
         try:
             os.makedirs(self.store, mode=0o700, exist_ok=True)
@@ -77,6 +83,8 @@ class Root:
             _make_skeleton(self.skeleton)
             _create(self.path("schema"), b"%d\n" % SCHEMA)
             _create(self.path("index.json"), _EMPTY_INDEX)
+            if _file_system(self.store) == "overlay":
+                _create(self.path(_IN_MEMORY), b"")
             _create(self.path("oci-layout"), _LAYOUT)  # last: it says that the rest is there
         except OSError as error:
             raise os_error(error, "cannot make the store", self.store) from error
@@ -98,6 +106,18 @@ class Root:
                 where=self.store,
                 hint="upgrade fastbox",
             )
+
+
+def _file_system(path: str) -> str:
+    """The type of the file system that a directory is on, "" when the kernel does not tell."""
+    device = os.stat(path).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            fields, _, rest = line.partition(" - ")
+            if fields.split(" ")[2] == number:
+                return rest.split(" ")[0]
+    return ""
 
 
 def _make_skeleton(path: str) -> None:

@@ -1,13 +1,6 @@
-"""Identifiers: random, and said so in one place."""
+"""Identifiers as people see them."""
 
 from __future__ import annotations
-
-import os
-
-
-def container_id() -> str:
-    """64 random hex digits."""
-    return os.urandom(32).hex()
 
 
 def short(full: str) -> str:

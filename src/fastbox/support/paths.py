@@ -19,7 +19,10 @@ def run_root() -> str:
 
 
 def libexec(program: str) -> str:
-    """The absolute path of a helper program that the wheel installs beside the package."""
-    return os.path.join(
-        os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "libexec", program
-    )
+    """The absolute path of a helper program that is installed with the package: in an editable
+    install beside what was compiled, not beside the sources.
+    """
+    import fastbox
+
+    places = [os.path.join(os.path.abspath(p), "libexec", program) for p in fastbox.__path__]
+    return next(filter(os.path.exists, places), places[0])

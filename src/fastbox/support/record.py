@@ -8,6 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Self, dataclass_transform
 else:
 
@@ -22,33 +23,34 @@ class _RecordType(type):
 
     _fields: tuple[str, ...]
     _defaults: dict[str, object]
+    _setters: tuple[Callable[[object, object], None], ...]  # the slots' own: in order of the fields
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _RecordType:
-        annotations = namespace.get("__annotations__", {})
-        defaults = {field: namespace.pop(field) for field in annotations if field in namespace}
-        namespace["__slots__"] = tuple(annotations)
+        fields = namespace["__slots__"] = tuple(namespace.get("__annotations__", ()))
+        defaults = {field: namespace.pop(field) for field in fields if field in namespace}
         cls = super().__new__(mcs, name, bases, namespace)
-        inherited = [base for base in bases if isinstance(base, _RecordType)]
-        cls._fields = tuple(f for base in inherited for f in base._fields) + tuple(annotations)
-        cls._defaults = {k: v for base in inherited for k, v in base._defaults.items()} | defaults
+        cls._fields, cls._defaults = fields, defaults
+        cls._setters = tuple([getattr(cls, field).__set__ for field in fields])
         return cls
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Record(metaclass=_RecordType):
-    """The base of all records: keyword arguments in, frozen values out."""
+    """The base of all records: keyword arguments in, frozen values out. A record is not inherited
+    from.
+    """
 
     def __init__(self, **values: Any) -> None:
         cls = type(self)
-        for field in cls._fields:
-            if field in values:
-                object.__setattr__(self, field, values.pop(field))
-            elif field in cls._defaults:
-                object.__setattr__(self, field, cls._defaults[field])
-            else:
-                raise TypeError(f"{cls.__name__}: missing argument {field!r}")
-        if values:
-            raise TypeError(f"{cls.__name__}: unknown argument {next(iter(values))!r}")
+        values = cls._defaults | values
+        try:
+            for field, put in zip(cls._fields, cls._setters, strict=True):
+                put(self, values[field])
+        except KeyError:
+            raise TypeError(f"{cls.__name__}: missing argument {field!r}") from None
+        if len(values) != len(cls._fields):
+            unknown = next(name for name in values if name not in cls._fields)
+            raise TypeError(f"{cls.__name__}: unknown argument {unknown!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: cannot set {name!r}")

@@ -59,12 +59,6 @@ class Shell:
         self.containers, self.images = Calls(ContainerNotFound), Calls(ImageNotFound)
         self.out = self.err = ""
 
-    def __enter__(self) -> Shell:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
     def __call__(self, *words: str, terminal: bool = False) -> int:
         out, err = io.StringIO(), Terminal() if terminal else io.StringIO()
         code = cli.main(words, Output(out, err))

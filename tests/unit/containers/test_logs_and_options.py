@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fastbox.containers import logs
-from fastbox.containers.options import from_keywords, parse_size
+from fastbox.containers.options import from_keywords
 from fastbox.errors import InvalidArgument
 from fastbox.support import signals
 from fastbox.types import Mount, Ulimit
@@ -68,13 +68,13 @@ def test_since_and_until(tmp_path: Path) -> None:
     ],
 )
 def test_sizes(text: int | str, size: int) -> None:
-    assert parse_size(text) == size
+    assert from_keywords("x", ["a"], {"memory_swap": text}).memory_swap == size
 
 
 @pytest.mark.parametrize("text", ["", "m", "1x", "1mm", "ten", "1.2.3k", "nan", "1e400g"])
 def test_not_sizes(text: str) -> None:
-    with pytest.raises(InvalidArgument):
-        parse_size(text)
+    with pytest.raises(InvalidArgument, match="is not a size"):
+        from_keywords("x", ["a"], {"memory": text})
 
 
 def test_keywords() -> None:

@@ -85,7 +85,11 @@ def test_the_hosts_network_is_the_hosts() -> None:
 def test_command(
     entrypoint: tuple[str, ...] | None, argv: tuple[str, ...], expected: tuple[str, ...]
 ) -> None:
-    assert process.command(RunOptions(entrypoint=entrypoint, argv=argv), IMAGE) == expected
+    options = RunOptions(entrypoint=entrypoint, argv=argv)
+    assert process.command(options, IMAGE) == expected
+    first = process.entrypoint(options, IMAGE)
+    assert first == (("/entry",) if entrypoint is None else entrypoint)
+    assert expected[: len(first)] == first
 
 
 def test_no_command_is_an_error() -> None:

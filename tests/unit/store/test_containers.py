@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> ContainerStore:
 
 def record(container: str, name: str) -> ContainerRecord:
     return ContainerRecord(
-        id=container, name=name, image="i", image_id="", created="t", start=False, remove=False, argv=("a",), labels={},
+        id=container, name=name, image="i", image_id="", created="t", start=False, remove=False, argv=("a", "b"), entrypoint=("a",), labels={},
         stop_signal="SIGTERM", stop_timeout=10.0, tty=False, open_stdin=False, options={},
     )  # fmt: skip
 

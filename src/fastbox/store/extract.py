@@ -1,0 +1,202 @@
+"""Layers on their way into the store.
+
+A layer is extracted into a work directory, both of its digests are checked, the caller syncs the
+file system once for all, and a rename makes it visible. Two processes that bring the same layer
+both work; the second finds the first's in place and drops its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from fastbox import _bytes, _native
+from fastbox.errors import (
+    DigestMismatch,
+    FastboxError,
+    IntegrityError,
+    ResourceExhausted,
+    SizeMismatch,
+    UnsafePath,
+    Unsupported,
+    os_error,
+)
+from fastbox.store.content import hex_of
+from fastbox.store.layers import Layer, Layers, read_layer
+from fastbox.store.root import sync_directory, write_record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastbox.store.content import Descriptor
+    from fastbox.store.lease import Work
+    from fastbox.store.root import Root
+
+
+class NewLayers:
+    """The layers in one work directory."""
+
+    __slots__ = ("_home", "_layers", "_work")
+
+    def __init__(self, root: Root, work: Work) -> None:
+        self._layers, self._work = Layers(root), work
+        self._home = root.path("layers")
+
+    def stage(
+        self,
+        chain_id: str,
+        diff_id: str,
+        fd: int,
+        packed: Descriptor | None,
+        lower: Sequence[str],
+    ) -> Layer:
+        """Verify one packed layer, and extract it unless the store or the work directory has it.
+
+        Args:
+            chain_id: Its name.
+            diff_id: What the configuration says its uncompressed tar is.
+            fd: The packed bytes, from their start.
+            packed: What the manifest says they are; None when there is no manifest.
+            lower: Chain ids of the layers below it, topmost first: a directory that the archive
+                needs but does not list is as it is there.
+
+        Raises:
+            IntegrityError: Not what was promised, or not safe to extract.
+            DiskFull: No space.
+        """
+        home = os.path.join(self._work.directory("layers"), hex_of(chain_id))
+        known = read_layer(home) or self._layers.get(chain_id)
+        if known is not None and known.diff_id == diff_id:
+            digest, size = _bytes.digest_fd(fd)
+            if "sha256:" + digest == known.digest:
+                _check_packed(known.digest, size, packed)
+                return known
+            # The same layer packed in another way: only extraction tells whether it really is.
+            os.lseek(fd, 0, os.SEEK_SET)
+            home = self._work.directory("scratch-" + os.urandom(8).hex())
+        layer = _extract(home, fd, packed, [self._tree(chain) for chain in lower])
+        if layer.diff_id != diff_id:
+            raise DigestMismatch(
+                f"the layer's digest does not match: its tar is {layer.diff_id}",
+                where=diff_id,
+            )
+        return _record(home, layer.replace(chain_id=chain_id))
+
+    def stage_new(self, fd: int, packed: Descriptor) -> Layer:
+        """Extract a bottom layer whose diff id nobody has said yet.
+
+        Raises:
+            IntegrityError: Not what was promised, or not safe to extract.
+            DiskFull: No space.
+        """
+        home = self._work.directory("new")
+        layer = _extract(home, fd, packed, [])
+        os.rename(home, os.path.join(self._work.directory("layers"), hex_of(layer.chain_id)))
+        return _record(os.path.join(self._work.directory("layers"), hex_of(layer.chain_id)), layer)
+
+    def _tree(self, chain_id: str) -> str:
+        staged = os.path.join(self._work.directory("layers"), hex_of(chain_id), "tree")
+        return staged if os.path.isdir(staged) else self._layers.tree(chain_id)
+
+    def publish(self) -> None:
+        """Make all staged layers appear. The caller has synced the file system first.
+
+        Raises:
+            FastboxError: The kernel said no.
+        """
+        staged = self._work.directory("layers")
+        try:
+            for name in os.listdir(staged):
+                self._publish_one(os.path.join(staged, name), os.path.join(self._home, name))
+            sync_directory(self._home)
+        except OSError as error:
+            raise os_error(error, "cannot store a layer", self._home) from error
+
+    def _publish_one(self, staged: str, home: str) -> None:
+        try:
+            os.rename(staged, home)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+        if self._layers.get("sha256:" + os.path.basename(home)) is None:
+            os.rename(home, os.path.join(self._work.directory("damaged"), os.path.basename(home)))
+            os.rename(staged, home)
+
+
+def _record(home: str, layer: Layer) -> Layer:
+    write_record(os.path.join(home, "record.json"), layer.as_dict())
+    return layer
+
+
+def _extract(home: str, fd: int, packed: Descriptor | None, lower: list[str]) -> Layer:
+    """Extract as if it were a bottom layer, whose chain id is its diff id."""
+    tree = os.path.join(home, "tree")
+    os.makedirs(tree, mode=0o755)
+    os.chmod(tree, 0o755)
+    below = [os.open(path, _DIRECTORY) for path in lower]
+    root_fd = os.open(tree, _DIRECTORY)
+    try:
+        digest, diff, packed_size, _, size, entries = _bytes.extract(fd, root_fd, True, below)
+    except OSError as error:
+        raise archive_error(error, "cannot extract the layer", tree) from error
+    finally:
+        for number in (root_fd, *below):
+            os.close(number)
+    _check_packed("sha256:" + digest, packed_size, packed)
+    return Layer(
+        chain_id="sha256:" + diff,
+        diff_id="sha256:" + diff,
+        digest="sha256:" + digest,
+        packed_size=packed_size,
+        size=size,
+        entries=entries,
+    )
+
+
+def _check_packed(digest: str, size: int, packed: Descriptor | None) -> None:
+    if packed is None:
+        return
+    if size != packed.size:
+        raise SizeMismatch(f"{size} bytes where {packed.size} were promised", where=packed.digest)
+    if digest != packed.digest:
+        raise DigestMismatch("the content is not what its digest says", where=packed.digest)
+
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_DAMAGED = (errno.EBADMSG, errno.EINVAL)
+_TOO_MUCH = (errno.EFBIG, errno.ENAMETOOLONG)
+_ASTRAY = (
+    errno.EXDEV,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.ELOOP,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.EMLINK,
+)
+
+
+def archive_error(error: OSError, doing: str, directory: str) -> FastboxError:
+    """The tree's class for a failed extraction; `where` is the archive's member, if any.
+
+    Args:
+        error: What native code or the kernel said.
+        doing: What was attempted, for the message.
+        directory: Where it was written, for failures that are the host's.
+    """
+    if not isinstance(error, _native.NativeError):
+        return os_error(error, doing, directory)
+    line = f"{doing}: {error.strerror}"
+    if error.errno in _DAMAGED:
+        hint = "the archive is damaged or cut short: make or fetch it again"
+        return IntegrityError(line, where=error.path, hint=hint)
+    if error.errno in _TOO_MUCH:
+        return ResourceExhausted(line, where=error.path)
+    if error.errno in _ASTRAY:
+        return UnsafePath(line, where=error.path)
+    if error.errno == errno.ENOTSUP:
+        return Unsupported(line, where=error.path)
+    return os_error(error, doing, directory)
