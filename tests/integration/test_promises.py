@@ -114,11 +114,16 @@ ENTRIES = {
     "/file/x": 127,
 }
 
+OWN_PROGRAM = ("/exe", "/proc/self/exe", "/shebang")
+
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_an_entry_point_that_is_no_program(box: Box, hostile: str, entry: str) -> None:
     done = box("run", "--rm", hostile, entry, check=False)
-    assert done.returncode == ENTRIES[entry], done.stderr
+    codes = {ENTRIES[entry]}
+    if entry in OWN_PROGRAM:  # a sanitized supervisor needs a loader, which the image has not got
+        codes.add(127)
+    assert done.returncode in codes, done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("hint: ")]
     assert len(lines) == 1, done.stderr
     assert entry in lines[0] or "exe" in lines[0]
