@@ -332,7 +332,7 @@ def test_exec_while_the_container_swaps_links(box: Box) -> None:
         codes = set()
         for _ in range(12):
             # A program that reads no passwd of its own: it would wait for ever on the fifo.
-            words = ["swapper", "stat", "-c", "%u", "/proc/self"]
+            words = ["swapper", "stat", "-L", "-c", "%u", "/proc/self"]
             done = box("exec", "-u", "app", "-w", "/work", *words, check=False)
             assert done.stdout in ("", "1000\n"), done
             codes.add(done.returncode)
