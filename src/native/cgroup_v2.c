@@ -56,7 +56,7 @@ static int collect(const struct fb_resources *r, struct wanted *wanted, struct f
 		want(wanted, "cpu");
 	if (r->cpuset_cpus || r->cpuset_mems)
 		want(wanted, "cpuset");
-	if (r->has_pids)
+	if (r->has_pids && r->pids > 0)
 		want(wanted, "pids");
 	if (r->has_blkio_weight)
 		want(wanted, "io");
@@ -83,7 +83,7 @@ static int enable(const char *directory, bool leaf, const void *context, struct 
 {
 	const struct wanted *wanted = context;
 	struct fb_error ours = {0};
-	char on[512] = "", text[64];
+	char on[512] = "", text[96];
 
 	if (leaf || wanted->count == 0)
 		return 0;
@@ -95,13 +95,15 @@ static int enable(const char *directory, bool leaf, const void *context, struct 
 			continue;
 		snprintf(text, sizeof(text), "+%.*s", length, wanted->names[i]);
 		r = fb_cgroup_write(directory, "cgroup.subtree_control", text, &ours);
-		if (r == -EBUSY)
-			return fail(
-			    err, EBUSY, "write", ours.path,
-			    "processes are in this group itself: move them to a child group of it");
+		/* EOPNOTSUPP: the group above has processes and gave a controller that allows it. */
+		if (r == -EBUSY || r == -EOPNOTSUPP)
+			return fail(err, EBUSY, "write", ours.path,
+				    "processes are in this group or the one above: move them to a "
+				    "child group");
+		snprintf(text, sizeof(text), "the cgroup controller %.*s is not available here",
+			 length, wanted->names[i]);
 		if (r == -ENOENT || r == -EINVAL)
-			return fail(err, ENOTSUP, text, directory,
-				    "this cgroup controller is not available here");
+			return fail(err, ENOTSUP, "write", directory, text);
 		if (r < 0)
 			return fail(err, -r, ours.call, ours.path, NULL);
 	}
@@ -195,6 +197,18 @@ static int set_cpu(const char *directory, const struct fb_resources *r, struct f
 	return fb_cgroup_write(directory, "cpu.max", text, err);
 }
 
+static int set_pids(const char *directory, int64_t pids, struct fb_error *err)
+{
+	struct fb_error ours = {0};
+	int result = write_or_max(directory, "pids.max", pids > 0 ? pids : -1, &ours);
+
+	if (result == -ENOENT && pids <= 0) /* nobody counts here, so nothing limits */
+		return 0;
+	if (result < 0 && err)
+		*err = ours;
+	return result;
+}
+
 static int set_io(const char *directory, const struct fb_resources *r, struct fb_error *err)
 {
 	/* OCI's 10..1000 to io.weight's 1..10000; BFQ's own file has OCI's range. */
@@ -220,7 +234,7 @@ int fb_cgroup_v2_limits(const char *directory, const struct fb_resources *r, str
 	if (result == 0 && r->cpuset_mems)
 		result = fb_cgroup_write(directory, "cpuset.mems", r->cpuset_mems, err);
 	if (result == 0 && r->has_pids)
-		result = write_or_max(directory, "pids.max", r->pids > 0 ? r->pids : -1, err);
+		result = set_pids(directory, r->pids, err);
 	if (result == 0 && r->has_blkio_weight)
 		result = set_io(directory, r, err);
 	for (size_t i = 0; result == 0 && i + 1 < r->unified.count; i += 2) {

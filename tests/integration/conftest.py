@@ -228,6 +228,8 @@ class Docker:
 
 @pytest.fixture(scope="session")
 def docker() -> Iterator[Docker]:
+    if "FASTBOX_TEST_VM" in os.environ:
+        pytest.skip("dockerd gives its containerd 15 s, an emulated machine may take longer")
     with tempfile.TemporaryDirectory(prefix="fastbox-docker-", dir="/var/tmp") as base:
         docker = Docker(Path(base))
         try:

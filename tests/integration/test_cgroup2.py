@@ -137,6 +137,22 @@ def test_the_caller_may_be_in_a_group_of_its_own(box: Box, group: Path) -> None:
     assert (group / "cgroup.subtree_control").read_text().strip() == ""
 
 
+def test_a_root_group_with_processes_can_hand_nothing_down(box: Box, group: Path) -> None:
+    """As in a container that sees its own group as the root: one line says what to do, and without limits it works."""
+    box("run", "--rm", "--pids-limit", "40", "busybox", "true")  # the group has the controller
+    script = 'umount /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec "$@"'
+    nested = ["unshare", "--cgroup", "--mount", "sh", "-c", script, "sh", box.program, "run"]
+    done = inside(group, box, *nested, "--rm", "busybox", "true")
+    (group / "cgroup.subtree_control").write_text("-pids")
+    words = ["--rm", "--pids-limit", "-1", "busybox", "cat", "/proc/self/cgroup"]
+    free = inside(group, box, *nested, *words)
+    (group / "fastbox").rmdir()
+    assert done.returncode == 125
+    assert "move them to a child group" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert (free.stdout, free.stderr) == ("0::/\n", "")
+
+
 @pytest.mark.skipif(
     "FASTBOX_TEST_VM" not in os.environ, reason="takes the controllers from the root's children"
 )
