@@ -17,7 +17,7 @@ import pytest
 import fastbox
 from fastbox.types import Mount, RunOptions
 
-from .. import host
+from . import host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
