@@ -172,7 +172,7 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 		r = fb_log_open(&container->log, engine->log_path, engine->log_max_size, engine->log_max_file,
 				sup->log_buffer, err);
 	if (r == 0 && spec->cgroups_path) {
-		r = fb_cgroup_create(spec->cgroups_path, &spec->resources, &container->cgroup, err);
+		r = fb_cgroup_create(spec->cgroups_path, &spec->resources, 0, &container->cgroup, err);
 		container->grouped = r == 0;
 	}
 	if (r < 0)
