@@ -3,8 +3,7 @@
 #include <stdio.h>
 int fb_timings_print(int fd, const char *i, const struct fb_stage_clocks *c);
 #define S(n) int n(const struct fb_oci *o, int c, char **v){(void)o;(void)c;(void)v;return 9;}
-S(fb_oci_list) S(fb_oci_ps) S(fb_oci_spec) S(fb_oci_features) S(fb_oci_update) S(fb_oci_events) S(fb_oci_pause) S(fb_oci_resume)
-S(fb_oci_state_command)
+S(fb_oci_features)
 int fb_cgroup_open(struct fb_cgroup *g, struct fb_error *e){(void)g;(void)e;return 0;}
 int fb_cgroup_freeze(const struct fb_cgroup *g, bool f, struct fb_error *e){(void)g;(void)f;(void)e;return 0;}
 int fb_cgroup_frozen(const struct fb_cgroup *g){(void)g;return 0;}
