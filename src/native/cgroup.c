@@ -331,12 +331,13 @@ int fb_cgroup_create_in(const struct fb_cgroup_mounts *mounts, const char *path,
 	return 0;
 }
 
-int fb_cgroup_create(const char *path, const struct fb_resources *resources,
+int fb_cgroup_create(const char *path, const struct fb_resources *resources, unsigned flags,
 		     struct fb_cgroup *ret_group, struct fb_error *err)
 {
 	struct fb_cgroup_mounts mounts;
 	int r = fb_cgroup_find_mounts(&mounts, err);
 
+	(void)flags;
 	return r < 0 ? r : fb_cgroup_create_in(&mounts, path, resources, ret_group, err);
 }
 

@@ -9,7 +9,11 @@
 #include "error.h"
 #include "spec.h"
 
-#define FB_CGROUP_MAX 12
+#define FB_CGROUP_MAX 16
+
+/* v1 and hybrid: a group in every hierarchy that there is, and not only where a limit needs one. Those who call an OCI runtime find a
+ * container's groups by asking for its process's, and freeze, count and limit there later. */
+#define FB_CGROUP_EVERY 1u
 
 enum fb_cgroup_mode { FB_CGROUP_NONE, FB_CGROUP_V1, FB_CGROUP_HYBRID, FB_CGROUP_V2 };
 
@@ -28,12 +32,20 @@ enum fb_cgroup_mode fb_cgroup_detect(void);
 
 /* Make the group `path` ("/fastbox/<id>"; a relative path is below the caller's own group) with the limits set, nobody in it
  * yet. On failure nothing is left. EBUSY when it exists with processes in it. */
-int fb_cgroup_create(const char *path, const struct fb_resources *resources, struct fb_cgroup *ret_group,
-		     struct fb_error *err);
+int fb_cgroup_create(const char *path, const struct fb_resources *resources, unsigned flags,
+		     struct fb_cgroup *ret_group, struct fb_error *err);
+/* Open an existing group, of which only mode, paths and controllers are known, for another process to join. */
+int fb_cgroup_open(struct fb_cgroup *group, struct fb_error *err);
 /* Close the descriptors; the groups stay. */
 void fb_cgroup_close(struct fb_cgroup *group);
 /* Apply changed limits to an existing group (update). */
 int fb_cgroup_update(const struct fb_cgroup *group, const struct fb_resources *resources, struct fb_error *err);
+/* Stop or continue all processes (cgroup.freeze on v2, the freezer on v1), and wait, bounded, until they are. */
+int fb_cgroup_freeze(const struct fb_cgroup *group, bool frozen, struct fb_error *err);
+/* 1 when frozen, 0 when not (or when it can't be), never an error. */
+int fb_cgroup_frozen(const struct fb_cgroup *group);
+/* Every process in the group and below it, in the caller's pid namespace; ret_pids is the caller's to free. */
+int fb_cgroup_processes(const struct fb_cgroup *group, pid_t **ret_pids, size_t *ret_count, struct fb_error *err);
 /* Kill all processes in the directories (cgroup.kill on v2, a bounded loop of signals on v1). */
 int fb_cgroup_kill(const char *const *paths, int count, struct fb_error *err);
 /* Remove the directories, children first; retries EBUSY for at most ~1 s. Missing ones are fine. */

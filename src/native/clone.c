@@ -19,6 +19,7 @@
 #include "child.h"
 #include "cleanup.h"
 #include "io.h"
+#include "meet.h"
 #include "sys.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -100,6 +101,11 @@ static int child_main(void *argument)
 	if (start->child.plan->own_memory && start->parent_socket >= 0)
 		close(start->parent_socket);
 	fb_child_run(&start->child);
+	/* After `create` nobody but the one who said `start` is left to hear of it. */
+	if (start->child.start >= 0) {
+		(void)!write(start->child.start, &start->child.result->error, sizeof(struct fb_error));
+		_exit(fb_launch_exit_code(&start->child.result->error));
+	}
 	_exit(125);
 }
 
@@ -254,29 +260,6 @@ static int map_ids(struct fb_plan *plan, pid_t pid, int socket_fd, struct fb_err
 	return r;
 }
 
-/* Until the child's end is closed, by exec or by its death; the pty may come along. Without waiting: only what is there already. */
-static void await_end(int socket_fd, int flags, int *console)
-{
-	for (;;) {
-		char byte, control[CMSG_SPACE(sizeof(int))];
-		struct iovec data = {&byte, 1};
-		struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
-					 .msg_controllen = sizeof(control)};
-		ssize_t n = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC | flags);
-		struct cmsghdr *header;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return;
-		header = CMSG_FIRSTHDR(&message);
-		if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-			fb_cleanup_fd(console);
-			memcpy(console, CMSG_DATA(header), sizeof(int));
-		}
-	}
-}
-
 static void end_child(struct fb_launched *launched)
 {
 	siginfo_t info;
@@ -302,7 +285,7 @@ static int open_start(struct fb_plan *plan, struct start *start, struct fb_error
 		return FB_FAIL(err, FB_STAGE_CLONE, "mmap", NULL);
 	if (mprotect(start->region, GUARD_SIZE, PROT_NONE) < 0)
 		return FB_FAIL(err, FB_STAGE_CLONE, "mprotect", NULL);
-	start->child = (struct fb_child){.plan = plan, .socket = -1, .root = -1, .null = -1, .empty = -1, .console = -1, .parent = -1};
+	start->child = (struct fb_child){.plan = plan, .socket = -1, .root = -1, .null = -1, .empty = -1, .console = -1, .start = -1, .parent = -1};
 	start->child.result = (void *)(start->region + GUARD_SIZE + STACK_SIZE);
 	if (talk && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, start->sockets) < 0)
 		return FB_FAIL(err, FB_STAGE_CLONE, "socketpair", NULL);
@@ -339,7 +322,7 @@ static int run(struct start *start, struct fb_launched *launched, struct fb_erro
 	if (r == 0 && plan->map_ids)
 		r = map_ids(plan, launched->pid, start->sockets[0], err);
 	if (r == 0 && start->sockets[0] >= 0)
-		await_end(start->sockets[0], 0, &launched->console);
+		r = fb_meet(plan, start->sockets[0], launched, err);
 	if (r == 0)
 		r = back_r;
 	if (r < 0)

@@ -115,7 +115,7 @@ int fb_op_symlink(struct fb_child *child, const struct fb_op *op)
 
 static int send_master(struct fb_child *child, int master)
 {
-	char byte = 'c', control[CMSG_SPACE(sizeof(int))] = {0};
+	char byte = 'p', control[CMSG_SPACE(sizeof(int))] = {0};
 	struct iovec data = {&byte, 1};
 	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
 				 .msg_controllen = sizeof(control)};

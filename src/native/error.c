@@ -35,6 +35,8 @@ static const char *const stage_names[FB_STAGE_COUNT] = {
 	[FB_STAGE_TAR] = "tar",
 	[FB_STAGE_INFLATE] = "inflate",
 	[FB_STAGE_DIGEST] = "digest",
+	[FB_STAGE_HOOK] = "hook",
+	[FB_STAGE_START] = "start",
 };
 
 const char *fb_stage_name(enum fb_stage stage)

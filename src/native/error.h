@@ -42,6 +42,8 @@ enum fb_stage {
 	FB_STAGE_TAR,
 	FB_STAGE_INFLATE,
 	FB_STAGE_DIGEST,
+	FB_STAGE_HOOK,	/* a program that the bundle wants run */
+	FB_STAGE_START, /* the wait between create and start */
 	FB_STAGE_COUNT
 };
 

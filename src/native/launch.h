@@ -20,14 +20,27 @@ struct fb_stage_clocks {
 	uint64_t at[FB_STAGE_COUNT];
 };
 
+struct fb_launched;
+
 struct fb_launch_request {
 	const struct fb_spec *spec;
+	const char *id, *bundle; /* for the state that hooks read; NULL: none is run */
 	const struct fb_cgroup *cgroup; /* NULL: the caller's own groups */
 	int stdio[3];			/* become 0, 1, 2; -1: /dev/null of the container (ignored with a terminal) */
 	/* For exec only: */
 	const struct fb_process_spec *process; /* NULL: start the spec's own process in new namespaces */
 	bool privileged;		       /* exec --privileged: every capability, no filter */
 	int target_pidfd;		       /* whose namespaces and root to join */
+	pid_t target_pid;		       /* the same, for a seccomp listener's message; 0: unknown */
+	/* For the OCI command only: */
+	unsigned preserve_fds; /* descriptors from 3 on that the process keeps */
+	bool no_pivot;	       /* move and chroot instead, for a host that runs from its initramfs */
+	bool no_new_keyring;   /* keep the caller's session keyring */
+	bool wait_for_start;   /* with everything but the command done, wait at `start_listener` for fb_launch_start */
+	int start_listener;    /* a listening Unix socket; only with wait_for_start */
+	/* Called when the process waits there; a negative answer ends it. `context` is the caller's. */
+	int (*created)(void *context, const struct fb_launched *launched, struct fb_error *err);
+	void *context;
 };
 
 struct fb_launched {
@@ -42,6 +55,9 @@ struct fb_launched {
  * FB_STAGE_EXEC with ENOENT, a non-executable one FB_STAGE_EXEC with any other errno: fb_launch_exit_code maps them to 127, 126, 125. */
 int fb_launch(const struct fb_launch_request *request, struct fb_launched *ret_launched, struct fb_error *err);
 int fb_launch_exit_code(const struct fb_error *err);
+/* Let the process that waits behind the socket `name` in a directory execute its command, and learn how that went. ECONNREFUSED: nobody
+ * waits there. */
+int fb_launch_start(int directory, const char *name, struct fb_error *err);
 
 /* Write the clocks as Chrome trace events (a JSON array) to `path`, appending when it exists. */
 int fb_trace_write(const char *path, const char *id, const struct fb_stage_clocks *clocks, struct fb_error *err);

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "cleanup.h"
+#include "meet.h"
 
 int fb_plan_no_memory(struct fb_error *err)
 {
@@ -57,6 +58,16 @@ const char *fb_plan_target(struct fb_plan *plan, const char *path)
 		path += length + (path[length] == '/');
 	}
 	return clean;
+}
+
+int fb_plan_stop(struct fb_plan *plan, enum fb_op_type type, enum fb_stage stage, int number, struct fb_error *err)
+{
+	struct fb_op *op = fb_plan_add(plan, type, stage);
+
+	if (!op)
+		return fb_plan_no_memory(err);
+	op->number = number;
+	return 0;
 }
 
 /* A plain operation; `text` may be NULL. */
@@ -137,7 +148,7 @@ static int plan_namespaces(struct fb_plan *plan, struct fb_error *err)
 				    "overlay in a user namespace needs id-mapped layers, not supported yet");
 	/* Memory is shared with a child only inside a new pid namespace: in any other, somebody may look into /proc/PID/mem of it
 	 * and would see the caller. A new time namespace is entered by fork only. */
-	plan->own_memory = plan->map_ids || !(plan->namespaces & CLONE_NEWPID) ||
+	plan->own_memory |= plan->map_ids || !(plan->namespaces & CLONE_NEWPID) ||
 			   plan->namespaces & CLONE_NEWTIME;
 	return 0;
 }
@@ -275,6 +286,18 @@ static int plan_finish_root(struct fb_plan *plan, struct fb_error *err)
 	return r;
 }
 
+/* The parent runs its hooks here, when the process has all its mounts and the root is still the host's; then ours follow. */
+static int plan_hooks(struct fb_plan *plan, struct fb_error *err)
+{
+	int r = 0;
+
+	if (plan->has_hooks)
+		r = fb_plan_stop(plan, FB_OP_MEET, FB_STAGE_HOOK, FB_MEET_HOOKS, err);
+	if (r == 0 && plan->has_hooks && plan->spec->hooks[FB_HOOK_CREATE_CONTAINER].count)
+		r = fb_plan_stop(plan, FB_OP_HOOKS, FB_STAGE_HOOK, FB_HOOK_CREATE_CONTAINER, err);
+	return r;
+}
+
 static int plan_container(struct fb_plan *plan, struct fb_error *err)
 {
 	int r = plan_namespaces(plan, err);
@@ -288,10 +311,14 @@ static int plan_container(struct fb_plan *plan, struct fb_error *err)
 		r = add(plan, FB_OP_AWAIT_PARENT, FB_STAGE_USERNS, NULL, NULL, 0, err);
 	if (r == 0)
 		r = add(plan, FB_OP_NEW_SESSION, FB_STAGE_CLONE, NULL, NULL, 0, err);
+	if (r == 0 && !plan->request->no_new_keyring)
+		r = add(plan, FB_OP_KEYRING, FB_STAGE_CLONE, NULL, NULL, 0, err);
 	if (r == 0 && plan->namespaces & CLONE_NEWNET)
 		r = add(plan, FB_OP_LOOPBACK, FB_STAGE_NETWORK, NULL, NULL, 0, err);
 	if (r == 0)
 		r = fb_plan_mounts(plan, err);
+	if (r == 0)
+		r = plan_hooks(plan, err);
 	return r < 0 ? r : plan_finish_root(plan, err);
 }
 
@@ -316,6 +343,8 @@ static int plan_joining(struct fb_plan *plan, struct fb_error *err)
 		r = add(plan, FB_OP_BECOME_ROOT, FB_STAGE_USERNS, NULL, NULL, 0, err);
 	if (r == 0)
 		r = add(plan, FB_OP_NEW_SESSION, FB_STAGE_CLONE, NULL, NULL, 0, err);
+	if (r == 0 && !plan->request->no_new_keyring)
+		r = add(plan, FB_OP_KEYRING, FB_STAGE_CLONE, NULL, NULL, 0, err);
 	if (r == 0)
 		r = add(plan, FB_OP_ROOT_JOINED, FB_STAGE_JOIN, NULL, NULL, 0, err);
 	if (r == 0 && plan->process->terminal)
@@ -331,7 +360,11 @@ int fb_plan_build(const struct fb_launch_request *request, struct fb_plan *ret_p
 
 	plan.process = request->process ? request->process : &request->spec->process;
 	plan.fd_limit = getrlimit(RLIMIT_NOFILE, &files) == 0 ? (unsigned)files.rlim_cur : 1024;
-	r = request->process ? plan_joining(&plan, err) : plan_container(&plan, err);
+	r = fb_plan_rights(&plan, err);
+	if (r == 0)
+		r = fb_meet_open(&plan, err);
+	if (r == 0)
+		r = request->process ? plan_joining(&plan, err) : plan_container(&plan, err);
 	if (r == 0)
 		r = fb_plan_process(&plan, err);
 	if (r < 0) {

@@ -24,6 +24,11 @@ enum fb_op_type {
 	FB_OP_AWAIT_PARENT, /* the id mappings are written by then */
 	FB_OP_BECOME_ROOT,  /* id 0 of the user namespace */
 	FB_OP_NEW_SESSION,
+	FB_OP_KEYRING,
+	FB_OP_MEET,  /* number: the point, FB_MEET_* */
+	FB_OP_HOOKS, /* number: enum fb_hook_kind */
+	FB_OP_FIND_COMMAND,
+	FB_OP_AWAIT_START,
 	FB_OP_LOOPBACK,
 	FB_OP_HOST_PROPAGATION, /* of every inherited mount: flags */
 	FB_OP_OPEN_SOURCE,	/* of a bind mount */
@@ -124,7 +129,15 @@ struct fb_plan {
 	const char *overlay_data; /* options after the layers */
 	bool overlay_by_call;	  /* the kernel takes one layer a call, and no text of all of them */
 	unsigned fd_limit;
+	bool has_hooks;	    /* between clone and exec */
+	int state;	    /* the file that hooks read; -1 */
+	int listener;	    /* the connection that a seccomp listener's descriptor is sent over; -1 */
+	int listener_state; /* the file with the text that goes along */
+	char *listener_text; /* room for that text, and then for a stack */
 };
+
+#define FB_LISTENER_TEXT ((size_t)65536)
+#define FB_LISTENER_STACK ((size_t)16384)
 
 /* Everything that can be known before the clone. On failure nothing is left. */
 int fb_plan_build(const struct fb_launch_request *request, struct fb_plan *ret_plan, struct fb_error *err);
@@ -134,7 +147,10 @@ void fb_plan_free(struct fb_plan *plan);
 struct fb_op *fb_plan_add(struct fb_plan *plan, enum fb_op_type type, enum fb_stage stage);
 int fb_plan_no_memory(struct fb_error *err);
 int fb_plan_mounts(struct fb_plan *plan, struct fb_error *err);
+int fb_plan_rights(struct fb_plan *plan, struct fb_error *err);
 int fb_plan_process(struct fb_plan *plan, struct fb_error *err);
+/* An operation with a number: a point to meet at, a kind of hooks. */
+int fb_plan_stop(struct fb_plan *plan, enum fb_op_type type, enum fb_stage stage, int number, struct fb_error *err);
 /* "/a//b/./c" -> "a/b/c"; NULL for one with ".." or without memory. */
 const char *fb_plan_target(struct fb_plan *plan, const char *path);
 

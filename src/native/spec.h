@@ -37,6 +37,50 @@ struct fb_namespace {
 struct fb_mount_spec {
 	const char *destination, *type, *source; /* type and source may be NULL */
 	struct fb_strv options;
+	struct fb_mapping *uid_mappings, *gid_mappings; /* of an id-mapped mount ("idmap", "ridmap" without them: the container's) */
+	size_t uid_mapping_count, gid_mapping_count;
+};
+
+struct fb_hook {
+	const char *path;
+	struct fb_strv args, env; /* no args: the path alone */
+	unsigned timeout;	  /* seconds; 0: none */
+};
+
+/* In the order in which they run. */
+enum fb_hook_kind {
+	FB_HOOK_PRESTART,
+	FB_HOOK_CREATE_RUNTIME,
+	FB_HOOK_CREATE_CONTAINER,
+	FB_HOOK_START_CONTAINER,
+	FB_HOOK_POSTSTART,
+	FB_HOOK_POSTSTOP,
+	FB_HOOK_KINDS
+};
+
+struct fb_hooks {
+	struct fb_hook *items;
+	size_t count;
+};
+
+struct fb_scheduler {
+	bool present;
+	uint32_t policy; /* SCHED_* */
+	int32_t nice;
+	int32_t priority;
+	uint64_t flags; /* SCHED_FLAG_* */
+	uint64_t runtime, deadline, period; /* ns */
+};
+
+struct fb_io_priority {
+	bool present;
+	int value; /* as ioprio_set(2) takes it: class and level */
+};
+
+struct fb_intel_rdt {
+	bool present;
+	const char *clos_id, *l3_cache_schema, *mem_bw_schema;
+	bool enable_cmt, enable_mbm;
 };
 
 struct fb_rlimit {
@@ -67,6 +111,37 @@ struct fb_capabilities { /* bit n: capability n */
 	uint64_t bounding, effective, inheritable, permitted, ambient;
 };
 
+enum fb_blkio_setting {
+	FB_BLKIO_WEIGHT,
+	FB_BLKIO_LEAF_WEIGHT,
+	FB_BLKIO_READ_BPS,
+	FB_BLKIO_WRITE_BPS,
+	FB_BLKIO_READ_IOPS,
+	FB_BLKIO_WRITE_IOPS
+};
+
+struct fb_blkio_device {
+	uint32_t major, minor;
+	enum fb_blkio_setting setting;
+	uint64_t value;
+};
+
+struct fb_hugepage_limit {
+	const char *size; /* "2MB", as the cgroup files are called */
+	uint64_t limit;
+};
+
+struct fb_priority {
+	const char *name;
+	uint32_t priority;
+};
+
+struct fb_rdma_limit {
+	const char *device;
+	bool has_handles, has_objects;
+	uint32_t handles, objects;
+};
+
 /* What is absent has its has_ flag false; the numbers are as OCI has them (bytes, microseconds). */
 struct fb_resources {
 	bool has_memory_limit, has_memory_swap, has_memory_reservation, has_swappiness, oom_kill_disable;
@@ -80,6 +155,23 @@ struct fb_resources {
 	int64_t pids; /* <= 0: unlimited */
 	bool has_blkio_weight;
 	uint16_t blkio_weight;
+	bool has_kernel_memory, has_kernel_tcp_memory, has_use_hierarchy, use_hierarchy, check_before_update;
+	int64_t kernel_memory, kernel_tcp_memory;
+	bool has_burst, has_rt_runtime, has_rt_period, has_cpu_idle;
+	uint64_t burst, rt_period;
+	int64_t rt_runtime, cpu_idle;
+	bool has_blkio_leaf_weight;
+	uint16_t blkio_leaf_weight;
+	struct fb_blkio_device *blkio_devices;
+	size_t blkio_device_count;
+	struct fb_hugepage_limit *hugepages;
+	size_t hugepage_count;
+	bool has_class_id;
+	uint32_t class_id;
+	struct fb_priority *net_priorities;
+	size_t net_priority_count;
+	struct fb_rdma_limit *rdma;
+	size_t rdma_count;
 	struct fb_device_rule *devices;
 	size_t device_count;
 	struct fb_strv unified; /* key, value, key, value: cgroup v2 files */
@@ -102,9 +194,10 @@ struct fb_seccomp_spec {
 	uint32_t default_action;
 	uint32_t *architectures; /* SCMP_ARCH_* */
 	size_t architecture_count;
-	unsigned flags; /* SECCOMP_FILTER_FLAG_* */
+	unsigned flags; /* SECCOMP_FILTER_FLAG_*; NEW_LISTENER when an action is SCMP_ACT_NOTIFY */
 	struct fb_seccomp_rule *rules;
 	size_t rule_count;
+	const char *listener_path, *listener_metadata; /* NULL: not given */
 };
 
 struct fb_process_spec {
@@ -126,6 +219,9 @@ struct fb_process_spec {
 	bool has_oom_score_adj;
 	int oom_score_adj;
 	const char *apparmor, *selinux; /* NULL: not set */
+	struct fb_scheduler scheduler;
+	struct fb_io_priority io_priority;
+	const char *cpu_affinity_initial, *cpu_affinity_final; /* exec only; NULL: not set */
 	/* From `fastbox`, or from an exec's document: looked up in the image. */
 	const char *user;     /* NULL: uid, gid and groups above as they stand */
 	struct fb_strv group_add;
@@ -168,6 +264,13 @@ struct fb_spec {
 	struct fb_strv masked_paths, readonly_paths;
 	unsigned long rootfs_propagation; /* MS_PRIVATE ...; 0: not set */
 	struct fb_seccomp_spec *seccomp;  /* NULL: no filter */
+	const char *mount_label;	  /* NULL: none */
+	bool has_personality;
+	unsigned long personality;
+	struct fb_intel_rdt intel_rdt;
+	struct fb_hooks hooks[FB_HOOK_KINDS];
+	struct fb_strv annotations; /* key, value, key, value */
+	const char *oci_version;
 	struct fb_engine_spec engine;
 };
 
@@ -179,6 +282,12 @@ int fb_spec_parse(const char *text, size_t length, const char *bundle, struct fb
 /* Parse an exec's document (`{"process": ..., "user": ..., "groups": [...]}`) into `ret_process`, memory from `arena`. */
 int fb_spec_parse_exec(const char *text, size_t length, struct fb_arena *arena,
 		       struct fb_process_spec *ret_process, bool *ret_privileged, struct fb_error *err);
+/* A process object by itself, as `exec --process` takes it. */
+int fb_spec_parse_process(const char *text, size_t length, struct fb_arena *arena, struct fb_process_spec *ret_process,
+			  struct fb_error *err);
+/* A resources object by itself, as `update --resources` takes it. */
+int fb_spec_parse_resources(const char *text, size_t length, struct fb_arena *arena, struct fb_resources *ret_resources,
+			    struct fb_error *err);
 void fb_spec_free(struct fb_spec *spec);
 
 #endif

@@ -157,6 +157,10 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 
 	if (!engine->directory || (engine->id && strcmp(engine->id, container->id) != 0))
 		return FAIL(EINVAL, container->bundle, "the bundle is not this container's");
+	/* They may take any time, in which this process would serve nobody; its bundles have none. */
+	for (int kind = 0; kind < FB_HOOK_KINDS; kind++)
+		if (spec->hooks[kind].count)
+			return FAIL(EOPNOTSUPP, container->bundle, "hooks are run by the OCI command only");
 	free(container->directory);
 	container->directory = strdup(engine->directory);
 	container->name = copy(engine->name);
@@ -172,7 +176,7 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 		r = fb_log_open(&container->log, engine->log_path, engine->log_max_size, engine->log_max_file,
 				sup->log_buffer, err);
 	if (r == 0 && spec->cgroups_path) {
-		r = fb_cgroup_create(spec->cgroups_path, &spec->resources, &container->cgroup, err);
+		r = fb_cgroup_create(spec->cgroups_path, &spec->resources, 0, &container->cgroup, err);
 		container->grouped = r == 0;
 	}
 	if (r < 0)

@@ -162,7 +162,7 @@ static int create(const struct fb_cgroup_mounts *mounts, const char *name,
 
 	snprintf(path, sizeof(path), "%s/%s", base, name);
 	r = mounts ? fb_cgroup_create_in(mounts, path, resources, group, &err)
-		   : fb_cgroup_create(path, resources, group, &err);
+		   : fb_cgroup_create(path, resources, 0, group, &err);
 	if (r < 0)
 		explain(&err);
 	if (r < 0)
@@ -334,7 +334,7 @@ static void test_refusals(const struct fb_cgroup_mounts *mounts)
 	char path[256];
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-		CHECK(fb_cgroup_create(paths[i], &none, &group, &err) == -EINVAL);
+		CHECK(fb_cgroup_create(paths[i], &none, 0, &group, &err) == -EINVAL);
 	memset(path, 'x', sizeof(path) - 1);
 	path[0] = '/';
 	path[sizeof(path) - 1] = '\0';
