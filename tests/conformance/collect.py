@@ -98,7 +98,9 @@ def mounts(pid: int, names: Normaliser, order: bool = True) -> Observation:
         fstype, source, more = after.split(" ", 2)
         words = [w for w in more.split(",") if not w.startswith(("nr_inodes=", "inode"))]
         on_disk = fstype in ("ext4", "overlay", "btrfs", "xfs")
-        what = f"{fstype}" if on_disk else f"{fstype} {names(source)} [{','.join(sorted(words))}]"
+        what = f"{fstype}" if on_disk else f"{fstype} {names(source)}"
+        if fstype not in ("ext4", "overlay", "btrfs", "xfs", "devtmpfs"):
+            what += f" [{','.join(sorted(words))}]"
         kinds = " ".join(sorted({tag.partition(":")[0] for tag in tags}))
         key = f"mount:{names(target)}"
         while key in seen:
