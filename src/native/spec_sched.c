@@ -128,6 +128,7 @@ int fb_cpu_list(const char *text, unsigned long *mask, size_t words)
 		text += strspn(text, " ");
 		if (*text == '-' && !(text = read_number(text + 1 + strspn(text + 1, " "), words * bits, &last)))
 			return -EINVAL;
+		text += strspn(text, " ");
 		if (last < first || (*text && *text != ','))
 			return -EINVAL;
 		for (; first <= last; first++)
