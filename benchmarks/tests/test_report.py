@@ -5,7 +5,6 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-
 from benchmarks import plots, report, stats
 from benchmarks.vs_peers import stages
 
