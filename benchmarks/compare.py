@@ -3,7 +3,7 @@
 The rule. Each sample of a row is divided by the base's (the C floor's) sample of the same round: a
 machine that is twice as slow is so for both, and the ratio stays. The change of a row is the median
 of the new ratios over the median of the old ones; its uncertainty is a bootstrap interval of that
-quotient (1,000 resamples of the rounds of each side, 99 %), so that it grows with the spread and
+quotient (2,000 resamples of the rounds of each side, 99 %), so that it grows with the spread and
 shrinks with the rounds. A row of fastbox's own has *regressed* when the whole interval lies above
 1 + TOLERANCE: 10 %, which is what two runs of the same program on a quiet machine may differ by.
 The rates of the throughput are judged the same way, upside down, by their blocks. A row of ours

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Sequence
 from typing import TypedDict
 
 MAD_TO_SIGMA = 1.4826
-RESAMPLES = 1000
+RESAMPLES = 2000
 
 
 class Summary(TypedDict):
@@ -69,6 +70,24 @@ def median_ratio(samples: Sequence[float], base: Sequence[float]) -> float:
     return round(median(ratios(samples, base)), 3)
 
 
+@functools.cache
+def _middles(count: int, seed: int) -> list[int]:
+    """Where in the order the medians of RESAMPLES resamples of `count` samples are."""
+    source, shape = random.Random(seed), (count + 1) / 2
+    places = (int(count * source.betavariate(shape, shape)) for _ in range(RESAMPLES))
+    return [min(place, count - 1) for place in places]
+
+
+def resampled_medians(samples: Sequence[float], seed: int) -> list[float]:
+    """The medians of RESAMPLES bootstrap resamples, without making them.
+
+    The middle of n uniform numbers has the distribution Beta((n + 1) / 2, (n + 1) / 2), and a
+    resample's median is the sample at that share of the order: exactly for an odd n.
+    """
+    ordered = sorted(samples)
+    return [ordered[place] for place in _middles(len(ordered), seed)]
+
+
 def interval(
     new: Sequence[float], old: Sequence[float], *, confidence: float
 ) -> tuple[float, float, float]:
@@ -76,10 +95,6 @@ def interval(
 
     Each side is resampled with its own size; the same input gives the same answer.
     """
-    source = random.Random(0)
-    found = sorted(
-        median(source.choices(new, k=len(new))) / median(source.choices(old, k=len(old)))
-        for _ in range(RESAMPLES)
-    )
+    found = sorted(ratios(resampled_medians(new, 0), resampled_medians(old, 1)))
     tail = (1 - confidence) / 2
     return median(new) / median(old), quantile(found, tail), quantile(found, 1 - tail)
