@@ -129,7 +129,8 @@ int fb_child_run(struct fb_child *child)
 
 		if (r < 0)
 			return r;
-		if (i + 1 == plan->count || plan->ops[i + 1].stage != op->stage)
+		/* The clone itself ended above, whatever is done in its name. */
+		if (op->stage != FB_STAGE_CLONE && (i + 1 == plan->count || plan->ops[i + 1].stage != op->stage))
 			clocks->at[op->stage] = fb_now();
 	}
 	return 0;

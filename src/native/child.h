@@ -34,7 +34,6 @@ struct fb_child {
 
 /* Runs every operation. Returns only when one failed, with result->error filled. */
 int fb_child_run(struct fb_child *child);
-uint64_t fb_now(void);
 
 /* "/proc/self/fd/<fd>" of the procfs that is mounted where we are: only before the pivot. */
 struct fb_fd_path {

@@ -364,6 +364,7 @@ int fb_clone(struct fb_plan *plan, struct fb_launched *ret_launched, struct fb_e
 	}
 	if (r == 0) {
 		launched.clocks = start.child.result->clocks;
+		fb_clocks_settle(&launched.clocks, plan->spec->timens_offsets);
 		launched.rlimit_clamped = start.child.result->rlimit_clamped;
 		*ret_launched = launched;
 	}
