@@ -54,6 +54,7 @@ typedef int fb_op_handler(struct fb_child *child, const struct fb_op *op);
 fb_op_handler fb_op_join_cgroups, fb_op_join_namespace, fb_op_join_target, fb_op_await_parent, fb_op_become_root,
 	fb_op_loopback;
 fb_op_handler fb_op_meet, fb_op_hooks, fb_op_find_command, fb_op_await_start, fb_op_keyring;
+fb_op_handler fb_op_affinity, fb_op_scheduler, fb_op_io_priority, fb_op_personality;
 fb_op_handler fb_op_host_propagation, fb_op_root_overlay, fb_op_root_bind, fb_op_root_attach, fb_op_root_open, fb_op_hide, fb_op_pivot,
 	fb_op_root_propagation, fb_op_root_readonly, fb_op_make_directory;
 fb_op_handler fb_op_open_source, fb_op_mount, fb_op_bind, fb_op_remount, fb_op_seal;

@@ -132,24 +132,31 @@ static long clone_new(struct start *start, struct clone_args *args)
 #endif
 }
 
-/* Before 5.5, or where clone3 is filtered: the group is then joined by the child, as on v1. */
+/* The v2 group too is joined by the child, as on v1. */
+static int join_by_write(struct fb_plan *plan, struct fb_error *err)
+{
+	int fd = openat(plan->request->cgroup->into, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return FB_FAIL(err, FB_STAGE_CGROUP, "open", "cgroup.procs");
+	if ((fd = fb_plan_keep(plan, fd, err)) < 0)
+		return fd;
+	plan->procs[plan->procs_count++] = fd;
+	plan->late_cgroup_namespace |= (plan->namespaces & CLONE_NEWCGROUP) != 0;
+	plan->namespaces &= ~(uint64_t)CLONE_NEWCGROUP;
+	return 0;
+}
+
+/* Before 5.5, or where clone3 is filtered. */
 static long clone_old(struct start *start, struct fb_between *between, int *pidfd, struct fb_error *err)
 {
 	struct fb_plan *plan = start->child.plan;
 	const struct fb_cgroup *group = plan->request->cgroup;
-	int flags = SIGCHLD | (between ? CLONE_PARENT | CLONE_PARENT_SETTID : CLONE_PIDFD), fd;
+	int flags = SIGCHLD | (between ? CLONE_PARENT | CLONE_PARENT_SETTID : CLONE_PIDFD), r;
 	long pid;
 
-	if (group && group->into >= 0) {
-		fd = openat(group->into, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-		if (fd < 0)
-			return FB_FAIL(err, FB_STAGE_CGROUP, "open", "cgroup.procs");
-		if ((fd = fb_plan_keep(plan, fd, err)) < 0)
-			return fd;
-		plan->procs[plan->procs_count++] = fd;
-		plan->late_cgroup_namespace = plan->namespaces & CLONE_NEWCGROUP;
-		plan->namespaces &= ~(uint64_t)CLONE_NEWCGROUP;
-	}
+	if (group && group->into >= 0 && !plan->join_by_write && (r = join_by_write(plan, err)) < 0)
+		return r;
 	flags |= (int)(plan->namespaces & ~(uint64_t)CLONE_NEWTIME);
 	if (!plan->own_memory)
 		flags |= CLONE_VM | CLONE_VFORK;
@@ -161,14 +168,18 @@ static long clone_old(struct start *start, struct fb_between *between, int *pidf
 static int start_child(struct start *start, struct fb_between *between, struct fb_launched *launched,
 		       struct fb_error *err)
 {
-	const struct fb_plan *plan = start->child.plan;
+	struct fb_plan *plan = start->child.plan;
 	const struct fb_cgroup *group = plan->request->cgroup;
+	bool into = group && group->into >= 0;
+	int r = into && plan->join_by_write ? join_by_write(plan, err) : 0;
 	struct clone_args args = {
 		.flags = CLONE_CLEAR_SIGHAND | (plan->namespaces & ~(uint64_t)CLONE_NEWTIME),
 		.exit_signal = between ? 0 : SIGCHLD,
 	};
 	long pid;
 
+	if (r < 0)
+		return r;
 	if (between) {
 		args.flags |= CLONE_PARENT | CLONE_PARENT_SETTID;
 		args.parent_tid = (uint64_t)(uintptr_t)&between->pid;
@@ -176,7 +187,7 @@ static int start_child(struct start *start, struct fb_between *between, struct f
 		args.flags |= CLONE_PIDFD;
 		args.pidfd = (uint64_t)(uintptr_t)&launched->pidfd;
 	}
-	if (group && group->into >= 0) {
+	if (into && !plan->join_by_write) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)group->into;
 	}

@@ -268,6 +268,22 @@ static int plan_container(struct fb_plan *plan, struct fb_error *err)
 	return r < 0 ? r : plan_finish_root(plan, err);
 }
 
+/* The first CPUs are those of a process that is in no group yet. */
+static int plan_joining_cgroups(struct fb_plan *plan, struct fb_error *err)
+{
+	const struct fb_process_spec *own = &plan->spec->process, *process = plan->process;
+	bool given = process->cpu_affinity_initial || process->cpu_affinity_final;
+	const struct fb_process_spec *affinity = given ? process : own;
+	int r = fb_plan_affinity(plan, affinity->cpu_affinity_initial, err);
+
+	plan->join_by_write = affinity->cpu_affinity_initial;
+	if (r == 0)
+		r = plan_cgroups(plan, err);
+	if (r == 0)
+		r = fb_plan_affinity(plan, affinity->cpu_affinity_final, err);
+	return r < 0 ? r : fb_plan_scheduling(plan, err);
+}
+
 /* exec. Without a mount namespace of its own the container is a chroot, and so is what joins it. */
 static int plan_joining(struct fb_plan *plan, struct fb_error *err)
 {
@@ -275,7 +291,7 @@ static int plan_joining(struct fb_plan *plan, struct fb_error *err)
 	int r = plan_self(plan, err);
 
 	if (r == 0)
-		r = plan_cgroups(plan, err);
+		r = plan_joining_cgroups(plan, err);
 	if (r == 0)
 		r = fb_plan_join_target(plan, err);
 	rooted = plan->apart & CLONE_NEWNS;

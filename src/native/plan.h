@@ -55,6 +55,10 @@ enum fb_op_type {
 	FB_OP_ROOT_READONLY,
 	FB_OP_RESOLVE_USER,
 	FB_OP_RLIMITS,
+	FB_OP_AFFINITY, /* text: a mask of `flags` bytes */
+	FB_OP_SCHEDULER,
+	FB_OP_IO_PRIORITY,
+	FB_OP_PERSONALITY, /* flags: which */
 	FB_OP_STDIO,
 	FB_OP_CWD,
 	FB_OP_BOUNDING,
@@ -136,6 +140,7 @@ struct fb_plan {
 	uint64_t apart;	      /* types that are not the caller's: new or joined */
 	bool own_memory;      /* clone without CLONE_VM */
 	bool late_cgroup_namespace; /* after the joins */
+	bool join_by_write;	    /* v2 too, and not by the clone */
 	bool map_ids;	      /* the parent writes uid_map and gid_map */
 	bool between;	      /* joins are made by a process in between, which clones the child (between.c) */
 	bool lacks_rights;    /* the caller is not root in its own user namespace */
@@ -199,6 +204,9 @@ int fb_plan_no_memory(struct fb_error *err);
 int fb_plan_mounts(struct fb_plan *plan, struct fb_error *err);
 int fb_plan_rights(struct fb_plan *plan, struct fb_error *err);
 int fb_plan_process(struct fb_plan *plan, struct fb_error *err);
+/* The CPUs of an exec; NULL: as they are. */
+int fb_plan_affinity(struct fb_plan *plan, const char *list, struct fb_error *err);
+int fb_plan_scheduling(struct fb_plan *plan, struct fb_error *err);
 /* An operation with a number: a point to meet at, a kind of hooks. */
 int fb_plan_stop(struct fb_plan *plan, enum fb_op_type type, enum fb_stage stage, int number, struct fb_error *err);
 /* "/a//b/./x/../c" -> "a/b/c", as the text says, whatever links there are; NULL without memory. */

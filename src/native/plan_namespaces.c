@@ -129,6 +129,14 @@ int fb_plan_namespaces(struct fb_plan *plan, struct fb_error *err)
 	joined = plan->apart & ~plan->namespaces;
 	if ((r = check(plan, err)) < 0)
 		return r;
+	/* Given along with a path by some (containerd, CRI-O): they have to say what is true. */
+	if (plan->user_namespace >= 0 && (spec->uid_mapping_count || spec->gid_mapping_count)) {
+		const struct fb_id_maps maps = {spec->uid_mappings, spec->gid_mappings, spec->uid_mapping_count,
+						spec->gid_mapping_count};
+
+		if ((r = fb_userns_check(plan->user_namespace, &maps, err)) < 0)
+			return r;
+	}
 	plan->map_ids = plan->namespaces & CLONE_NEWUSER;
 	plan->lacks_rights = !fb_has_capability(CAP_SYS_ADMIN);
 	plan->between = joined & CLONE_NEWUSER ||

@@ -21,5 +21,7 @@ int fb_copy_wait(pid_t pid);
 int fb_userns_map(pid_t pid, const struct fb_id_maps *maps, struct fb_error *err);
 /* A new user namespace with nobody in it. A descriptor. */
 int fb_userns_make(const struct fb_id_maps *maps, struct fb_error *err);
+/* Whether the user namespace has just these mappings, as the caller sees them. */
+int fb_userns_check(int fd, const struct fb_id_maps *maps, struct fb_error *err);
 
 #endif
