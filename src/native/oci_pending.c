@@ -8,4 +8,3 @@ int fb_cgroup_open(struct fb_cgroup *g, struct fb_error *e){(void)g;(void)e;retu
 int fb_cgroup_freeze(const struct fb_cgroup *g, bool f, struct fb_error *e){(void)g;(void)f;(void)e;return 0;}
 int fb_cgroup_frozen(const struct fb_cgroup *g){(void)g;return 0;}
 int fb_cgroup_processes(const struct fb_cgroup *g, pid_t **p, size_t *c, struct fb_error *e){(void)g;(void)e;*p=0;*c=0;return 0;}
-int fb_spec_parse_process(const char *t, size_t l, struct fb_arena *a, struct fb_process_spec *p, struct fb_error *e){(void)t;(void)l;(void)a;(void)p;(void)e;return -1;}
