@@ -328,8 +328,13 @@ int fb_op_open_source(struct fb_child *child, const struct fb_op *op)
 	mount->fd = open_tree(AT_FDCWD, mount->source,
 			      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (mount->recursive ? AT_RECURSIVE : 0));
 	mount->cloned = mount->fd >= 0;
-	if (mount->fd < 0 && fb_mount_refused(-errno))
+	if (mount->fd < 0 && fb_mount_refused(-errno)) {
+		/* mount(2) binds when all is private already, and what is private has nobody to talk to any more. */
+		if (mount->propagation & (MS_SHARED | MS_SLAVE))
+			return FB_FAIL_CODE(&child->result->error, op->stage, EOPNOTSUPP, "open_tree", mount->source,
+					    "a shared or slave mount needs Linux 5.2");
 		mount->fd = open(mount->source, O_PATH | O_CLOEXEC);
+	}
 	if (mount->fd < 0 || fstat(mount->fd, &st) < 0)
 		return FB_FAIL(&child->result->error, op->stage, "open_tree", mount->source);
 	mount->directory = S_ISDIR(st.st_mode);
