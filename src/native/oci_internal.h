@@ -29,16 +29,27 @@ void fb_out_text(struct fb_json_out *json, const char *key, const char *text);
 void fb_out_int(struct fb_json_out *json, const char *key, int64_t value);
 void fb_out_uint(struct fb_json_out *json, const char *key, uint64_t value);
 void fb_out_bool(struct fb_json_out *json, const char *key, bool value);
+void fb_out_double(struct fb_json_out *json, const char *key, double value);
+void fb_out_null(struct fb_json_out *json, const char *key);
 /* An array of strings; the last is followed by NULL. */
 void fb_out_texts(struct fb_json_out *json, const char *key, const char *const *texts);
 /* Flush, and say so when that failed. The exit code. */
 int fb_out_end(const struct fb_oci *oci, FILE *out);
 
-/* --- for every command --- */
+/* --- oci_options.c --- */
 
-/* The words after the options: exactly one, the id, or a message and a negative answer. */
-int fb_oci_one_id(const struct fb_oci_option *table, const struct fb_oci *oci, int argc, char **argv, const char **ret_id);
-/* Owner's name, or "#" and the number. */
+/* Options, then exactly one word: a container's id. */
+int fb_oci_options_id(const struct fb_oci_option *table, int argc, char **argv, const char **ret_id, struct fb_error *err);
+
+/* --- oci_stats.c --- */
+
+struct fb_cgroup_stats;
+/* As the member `data` of an event. */
+void fb_oci_put_stats(struct fb_json_out *json, const struct fb_cgroup_stats *stats);
+
+/* --- oci_show.c --- */
+
+/* Of /etc/passwd, or "#" and the number. */
 void fb_oci_user_name(uid_t uid, char to[64]);
 
 #endif

@@ -84,6 +84,18 @@ void fb_out_bool(struct fb_json_out *json, const char *key, bool value)
 	fputs(value ? "true" : "false", json->out);
 }
 
+void fb_out_double(struct fb_json_out *json, const char *key, double value)
+{
+	begin(json, key);
+	fprintf(json->out, "%g", value);
+}
+
+void fb_out_null(struct fb_json_out *json, const char *key)
+{
+	begin(json, key);
+	fputs("null", json->out);
+}
+
 void fb_out_texts(struct fb_json_out *json, const char *key, const char *const *texts)
 {
 	fb_out_open(json, key, '[');

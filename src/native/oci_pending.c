@@ -2,9 +2,11 @@
 #include "oci.h"
 #include <stdio.h>
 #define S(n) int n(const struct fb_oci *o, int c, char **v){(void)o;(void)c;(void)v;return 9;}
-S(fb_oci_list) S(fb_oci_ps) S(fb_oci_spec) S(fb_oci_features) S(fb_oci_update) S(fb_oci_events) S(fb_oci_pause) S(fb_oci_resume)
-S(fb_oci_state_command)
+S(fb_oci_features)
 int fb_cgroup_open(struct fb_cgroup *g, struct fb_error *e){(void)g;(void)e;return 0;}
 int fb_cgroup_freeze(const struct fb_cgroup *g, bool f, struct fb_error *e){(void)g;(void)f;(void)e;return 0;}
 int fb_cgroup_frozen(const struct fb_cgroup *g){(void)g;return 0;}
 int fb_cgroup_processes(const struct fb_cgroup *g, pid_t **p, size_t *c, struct fb_error *e){(void)g;(void)e;*p=0;*c=0;return 0;}
+#include "cgroup_stats.h"
+int fb_cgroup_stats(const struct fb_cgroup *g, struct fb_cgroup_stats *s, struct fb_error *e){(void)g;(void)s;(void)e;return -1;}
+void fb_cgroup_stats_free(struct fb_cgroup_stats *s){(void)s;}
