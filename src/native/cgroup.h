@@ -23,12 +23,14 @@ struct fb_cgroup {
 	int procs[FB_CGROUP_MAX];   /* v1: the groups' tasks, open for writing; the child writes "0" to each */
 	int procs_count;
 	char paths[FB_CGROUP_MAX][256]; /* absolute directories, to be removed in the end */
-	const char *controllers[FB_CGROUP_MAX]; /* v1: one that the hierarchy of each path has; static text */
+	const char *controllers[FB_CGROUP_MAX]; /* v1, hybrid: one that the hierarchy of each path has; static text */
 	int path_count;
 	char memory[256]; /* the directory that counts memory, "" when none */
 };
 
 enum fb_cgroup_mode fb_cgroup_detect(void);
+/* The static text of a controller's name ("memory", "name=systemd", "unified"), as `controllers` above holds it; NULL for any other. */
+const char *fb_cgroup_controller(const char *name);
 
 /* Make the group `path` ("/fastbox/<id>"; a relative path is below the caller's own group) with the limits set, nobody in it
  * yet. On failure nothing is left. EBUSY when it exists with processes in it. */

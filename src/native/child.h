@@ -28,12 +28,12 @@ struct fb_child {
 	int parent;  /* the directory that the last node or link was made in */
 	const char *parent_path;
 	size_t parent_length;
+	bool no_groups; /* the user namespace denies setgroups */
 	struct fb_user_answer user;
 };
 
 /* Runs every operation. Returns only when one failed, with result->error filled. */
 int fb_child_run(struct fb_child *child);
-uint64_t fb_now(void);
 
 /* "/proc/self/fd/<fd>" of the procfs that is mounted where we are: only before the pivot. */
 struct fb_fd_path {
@@ -54,7 +54,8 @@ typedef int fb_op_handler(struct fb_child *child, const struct fb_op *op);
 fb_op_handler fb_op_join_cgroups, fb_op_join_namespace, fb_op_join_target, fb_op_await_parent, fb_op_become_root,
 	fb_op_loopback;
 fb_op_handler fb_op_meet, fb_op_hooks, fb_op_find_command, fb_op_await_start, fb_op_keyring;
-fb_op_handler fb_op_host_propagation, fb_op_root_overlay, fb_op_root_bind, fb_op_root_joined, fb_op_pivot,
+fb_op_handler fb_op_affinity, fb_op_scheduler, fb_op_io_priority, fb_op_personality;
+fb_op_handler fb_op_host_propagation, fb_op_root_overlay, fb_op_root_bind, fb_op_root_attach, fb_op_root_open, fb_op_hide, fb_op_pivot,
 	fb_op_root_propagation, fb_op_root_readonly, fb_op_make_directory;
 fb_op_handler fb_op_open_source, fb_op_mount, fb_op_bind, fb_op_remount, fb_op_seal;
 fb_op_handler fb_op_node, fb_op_symlink, fb_op_console;

@@ -48,7 +48,7 @@ static void describe(const struct fb_error *err, char *to, size_t size)
 
 	if (err->stage == FB_STAGE_EXEC && !detail) {
 		describe_exec(err, to, size);
-	} else if (!err->call[0]) {
+	} else if (detail && (!err->call[0] || strcmp(err->call, "oci") == 0)) {
 		/* No call failed: the detail is the whole of it. */
 		snprintf(to, size, "%s%s%s", err->detail, path ? ": " : "", err->path);
 	} else if (err->code == EINVAL && detail) {

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "oci.h"
+#include "oci_internal.h"
 
 static int fail(struct fb_error *err, const char *name, const char *detail)
 {
@@ -115,6 +115,18 @@ int fb_oci_options(const struct fb_oci_option *table, int argc, char **argv, int
 		at += taken;
 	}
 	*ret_words = words;
+	return 0;
+}
+
+int fb_oci_options_id(const struct fb_oci_option *table, int argc, char **argv, const char **ret_id, struct fb_error *err)
+{
+	int words = 0, r = fb_oci_options(table, argc, argv, &words, err);
+
+	if (r < 0)
+		return r;
+	if (argc - words != 1)
+		return fail(err, argv[0], "takes exactly one container id");
+	*ret_id = argv[words];
 	return 0;
 }
 

@@ -1,13 +1,9 @@
 /* Until the branches with these are merged. */
 #include "oci.h"
 #include <stdio.h>
-int fb_timings_print(int fd, const char *i, const struct fb_stage_clocks *c);
 #define S(n) int n(const struct fb_oci *o, int c, char **v){(void)o;(void)c;(void)v;return 9;}
-S(fb_oci_list) S(fb_oci_ps) S(fb_oci_spec) S(fb_oci_features) S(fb_oci_update) S(fb_oci_events) S(fb_oci_pause) S(fb_oci_resume)
-S(fb_oci_state_command)
+S(fb_oci_features)
 int fb_cgroup_open(struct fb_cgroup *g, struct fb_error *e){(void)g;(void)e;return 0;}
 int fb_cgroup_freeze(const struct fb_cgroup *g, bool f, struct fb_error *e){(void)g;(void)f;(void)e;return 0;}
 int fb_cgroup_frozen(const struct fb_cgroup *g){(void)g;return 0;}
 int fb_cgroup_processes(const struct fb_cgroup *g, pid_t **p, size_t *c, struct fb_error *e){(void)g;(void)e;*p=0;*c=0;return 0;}
-int fb_spec_parse_process(const char *t, size_t l, struct fb_arena *a, struct fb_process_spec *p, struct fb_error *e){(void)t;(void)l;(void)a;(void)p;(void)e;return -1;}
-int fb_timings_print(int fd, const char *i, const struct fb_stage_clocks *c){(void)fd;(void)i;(void)c;return 0;}

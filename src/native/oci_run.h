@@ -4,7 +4,6 @@
 
 #include "oci.h"
 
-int fb_timings_print(int fd, const char *id, const struct fb_stage_clocks *clocks);
 
 /* Run hooks of one kind in the host's namespaces with the container's state in `status` on their stdin. */
 int fb_oci_hooks(const struct fb_oci_state *state, const struct fb_spec *spec, enum fb_hook_kind kind, const char *status,

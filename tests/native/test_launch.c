@@ -272,25 +272,6 @@ static void execs(void)
 	fb_spec_free(&spec);
 }
 
-static void traces(void)
-{
-	struct fb_stage_clocks clocks = {.begin = 1000000};
-	char path[128], text[1024];
-	struct fb_error err;
-	FILE *file;
-	size_t length;
-
-	clocks.at[FB_STAGE_EXEC] = 3000000;
-	clocks.at[FB_STAGE_PLAN] = 1500000;
-	snprintf(path, sizeof(path), "%s/trace", base);
-	CHECK(fb_trace_write(path, "x", &clocks, &err) == 0 && fb_trace_write(path, "y", &clocks, &err) == 0, "trace");
-	file = fopen(path, "re");
-	length = fread(text, 1, sizeof(text) - 1, file);
-	fclose(file);
-	text[length] = '\0';
-	CHECK(strncmp(text, "[\n{\"name\":\"plan\"", 16) == 0 && strstr(text, "\"ts\":1500.000,\"dur\":1500.000"), "%s", text);
-}
-
 static void everything(void)
 {
 	begin();
@@ -307,7 +288,6 @@ static void everything(void)
 	time_namespace();
 	filters();
 	execs();
-	traces();
 }
 
 struct lane {
