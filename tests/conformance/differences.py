@@ -141,6 +141,10 @@ DIFFERENCES = [
         "runc takes the rule of a default device away with its node",
     ),
     Difference(
+        "runc", "status:Umask|probe:create:/dev/shm/x", "exec-process", "0022|100644 .*",
+        "runc 1.1 does not take the umask of an exec's document",
+    ),
+    Difference(
         "crun", "limit:Max open files", "exec-(?!process$).*", "20000 .*",
         "crun gives an exec without a document none of the container's limits",
     ),
