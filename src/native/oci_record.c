@@ -15,10 +15,6 @@ static const struct fb_word modes[] = {
 	{"none", FB_CGROUP_NONE}, {"v1", FB_CGROUP_V1}, {"hybrid", FB_CGROUP_HYBRID}, {"v2", FB_CGROUP_V2}, {0},
 };
 
-/* struct fb_cgroup holds static texts: a name that is read becomes one of these. */
-static const char *const controllers[] = {"cpu",     "cpuacct",	 "cpuset", "memory",	 "devices", "freezer", "blkio", "pids",
-					  "net_cls", "net_prio", "hugetlb", "perf_event", "rdma",   "misc",    ""};
-
 static void put(struct json_object *to, const char *key, const char *text)
 {
 	if (text)
@@ -101,9 +97,8 @@ static int read_group(const struct fb_node *item, struct fb_cgroup *group)
 		return r < 0 ? r : fb_member_fail(item, "path", "is missing");
 	if ((r = fb_json_string(item, "controller", &name)) < 0)
 		return r;
-	for (size_t i = 0; name && i < sizeof(controllers) / sizeof(controllers[0]); i++)
-		if (strcmp(name, controllers[i]) == 0)
-			group->controllers[index] = controllers[i];
+	if (name)
+		group->controllers[index] = fb_cgroup_controller(name);
 	if (name && !group->controllers[index])
 		return fb_member_fail(item, "controller", "unknown controller");
 	group->path_count++;
