@@ -13,7 +13,7 @@ struct fb_child_result { /* in memory that the parent sees in both forms of clon
 	struct fb_error error;
 	struct fb_stage_clocks clocks;
 	bool rlimit_clamped;
-	bool executing; /* set before the first execve: without it a silent end is a failure */
+	bool executing; /* set before the first execve, or before the wait for `start`: without it a silent end is a failure */
 };
 
 struct fb_child {
@@ -24,9 +24,11 @@ struct fb_child {
 	int null;    /* its /dev/null, verified, O_PATH */
 	int empty;   /* a read-only empty directory, mounted, for masks */
 	int console; /* the pty's other end */
+	int start;   /* the connection of `start`, which learns how the exec went; -1 */
 	int parent;  /* the directory that the last node or link was made in */
 	const char *parent_path;
 	size_t parent_length;
+	bool no_groups; /* the user namespace denies setgroups */
 	struct fb_user_answer user;
 };
 
@@ -45,17 +47,24 @@ int fb_mount_change(int mount, bool tree, uint64_t set, uint64_t clear, unsigned
 int fb_mount_clone(int fd, bool recursive);
 bool fb_mount_refused(int error); /* ENOSYS, or EPERM by a filter */
 int fb_null_device(struct fb_child *child);
+/* Close-on-exec for every descriptor from `first` on; before 5.11 one by one, below `limit`. 0 or -errno, no err. */
+int fb_child_close_from(unsigned first, unsigned limit);
 
 typedef int fb_op_handler(struct fb_child *child, const struct fb_op *op);
 fb_op_handler fb_op_join_cgroups, fb_op_join_namespace, fb_op_join_target, fb_op_await_parent, fb_op_become_root,
 	fb_op_loopback;
-fb_op_handler fb_op_host_propagation, fb_op_root_overlay, fb_op_root_bind, fb_op_root_joined, fb_op_pivot,
+fb_op_handler fb_op_meet, fb_op_hooks, fb_op_find_command, fb_op_await_start, fb_op_keyring;
+fb_op_handler fb_op_affinity, fb_op_scheduler, fb_op_io_priority, fb_op_personality;
+fb_op_handler fb_op_host_propagation, fb_op_root_overlay, fb_op_root_bind, fb_op_root_attach, fb_op_root_open, fb_op_hide, fb_op_pivot,
 	fb_op_root_propagation, fb_op_root_readonly, fb_op_make_directory;
 fb_op_handler fb_op_open_source, fb_op_mount, fb_op_bind, fb_op_remount, fb_op_seal;
 fb_op_handler fb_op_node, fb_op_symlink, fb_op_console;
 fb_op_handler fb_op_sysctl, fb_op_mask_path, fb_op_readonly_path;
 fb_op_handler fb_op_resolve_user, fb_op_rlimits, fb_op_stdio, fb_op_cwd, fb_op_bounding, fb_op_ids, fb_op_filter,
 	fb_op_capabilities, fb_op_no_new_privs, fb_op_umask, fb_op_close, fb_op_exec;
+
+/* Install the filter `program` (struct sock_fprog) and send its listener's descriptor to the agent. */
+int fb_child_listen(struct fb_child *child, const struct fb_op *op, const void *program);
 
 #define FB_CHILD_FAIL(child, op, call) \
 	FB_FAIL(&(child)->result->error, (op)->stage, (call), (op)->path)

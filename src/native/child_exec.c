@@ -205,11 +205,16 @@ int fb_op_bounding(struct fb_child *child, const struct fb_op *op)
 
 int fb_op_ids(struct fb_child *child, const struct fb_op *op)
 {
+	const struct fb_process_spec *process = child->plan->process;
 	const struct fb_user_answer *user = &child->user;
 	char path[2];
-	int r = fb_creds_set_ids(user->uid, user->gid, user->groups, user->group_count,
-				 child->plan->keep_caps, &child->result->error);
+	int r;
 
+	/* Those of the image's group file are left out then, as nobody asked for them; those asked for are not. */
+	if (child->no_groups && (process->group_count || process->group_add.count))
+		return FB_CHILD_FAIL_CODE(child, op, EPERM, "setgroups", "the user namespace allows no additional groups");
+	r = fb_creds_set_ids(user->uid, user->gid, child->no_groups ? NULL : user->groups, user->group_count,
+			     child->plan->keep_caps, &child->result->error);
 	if (r < 0)
 		return r;
 	/* Still at "/", where the pivot left us, though the plan wants another place: this is the second try of fb_op_cwd. */
@@ -230,16 +235,23 @@ int fb_op_umask(struct fb_child *child, const struct fb_op *op)
 	return 0;
 }
 
-int fb_op_close(struct fb_child *child, const struct fb_op *op)
+int fb_child_close_from(unsigned first, unsigned limit)
 {
-	if (fb_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
+	if (fb_close_range(first, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
 		return 0;
 	if (errno != ENOSYS && errno != EINVAL && errno != EPERM)
-		return FB_CHILD_FAIL(child, op, "close_range");
-	/* Before 5.11: one by one, to the limit that was in force when the descriptors were made. */
-	for (unsigned fd = 3; fd < child->plan->fd_limit; fd++)
+		return -errno;
+	for (unsigned fd = first; fd < limit; fd++)
 		fcntl((int)fd, F_SETFD, FD_CLOEXEC);
 	return 0;
+}
+
+int fb_op_close(struct fb_child *child, const struct fb_op *op)
+{
+	/* Up to the limit that was in force when the descriptors were made. */
+	int r = fb_child_close_from(3 + child->plan->request->preserve_fds, child->plan->fd_limit);
+
+	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "close_range", NULL) : 0;
 }
 
 /* A change of ids has cleared the effective set; the permitted one was kept for this. */
@@ -263,6 +275,8 @@ int fb_op_filter(struct fb_child *child, const struct fb_op *op)
 
 	if (r < 0)
 		return FB_CHILD_FAIL_CODE(child, op, -r, "capset", NULL);
+	if (child->plan->listener >= 0)
+		return fb_child_listen(child, op, &program);
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter->flags, &program) < 0)
 		return FB_CHILD_FAIL(child, op, "seccomp");
 	return 0;

@@ -87,7 +87,8 @@ int fb_op_node(struct fb_child *child, const struct fb_op *op)
 			return errno == EBUSY ? 0 : FB_CHILD_FAIL(child, op, "unlinkat");
 		r = mknodat(parent, name, type | device->mode, number);
 	}
-	if (r < 0 && errno == EPERM && type != S_IFIFO)
+	/* Not in the caller's own mount namespace, where a bind would be the host's. */
+	if (r < 0 && errno == EPERM && type != S_IFIFO && !op->flags)
 		return bind_node(child, op, parent, name, number);
 	if (r < 0)
 		return FB_CHILD_FAIL(child, op, "mknodat");
@@ -115,7 +116,7 @@ int fb_op_symlink(struct fb_child *child, const struct fb_op *op)
 
 static int send_master(struct fb_child *child, int master)
 {
-	char byte = 'c', control[CMSG_SPACE(sizeof(int))] = {0};
+	char byte = 'p', control[CMSG_SPACE(sizeof(int))] = {0};
 	struct iovec data = {&byte, 1};
 	struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
 				 .msg_controllen = sizeof(control)};

@@ -31,12 +31,13 @@ struct fb_launch_request {
 	const struct fb_process_spec *process; /* NULL: start the spec's own process in new namespaces */
 	bool privileged;		       /* exec --privileged: every capability, no filter */
 	int target_pidfd;		       /* whose namespaces and root to join */
+	pid_t target_pid;		       /* the same, for a seccomp listener's message; 0: unknown */
 	/* For the OCI command only: */
 	unsigned preserve_fds; /* descriptors from 3 on that the process keeps */
 	bool no_pivot;	       /* move and chroot instead, for a host that runs from its initramfs */
 	bool no_new_keyring;   /* keep the caller's session keyring */
 	bool wait_for_start;   /* with everything but the command done, wait at `start_listener` for fb_launch_start */
-	int start_listener;    /* a listening Unix socket */
+	int start_listener;    /* a listening Unix socket; only with wait_for_start */
 	/* Called when the process waits there; a negative answer ends it. `context` is the caller's. */
 	int (*created)(void *context, const struct fb_launched *launched, struct fb_error *err);
 	void *context;
@@ -54,8 +55,9 @@ struct fb_launched {
  * FB_STAGE_EXEC with ENOENT, a non-executable one FB_STAGE_EXEC with any other errno: fb_launch_exit_code maps them to 127, 126, 125. */
 int fb_launch(const struct fb_launch_request *request, struct fb_launched *ret_launched, struct fb_error *err);
 int fb_launch_exit_code(const struct fb_error *err);
-/* Let the process that waits behind the socket `path` execute its command, and learn how that went. -ECONNREFUSED: nobody waits there. */
-int fb_launch_start(const char *path, struct fb_error *err);
+/* Let the process that waits behind the socket `name` in a directory execute its command, and learn how that went. ECONNREFUSED: nobody
+ * waits there. */
+int fb_launch_start(int directory, const char *name, struct fb_error *err);
 
 /* --- clocks (trace.c) --- */
 

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "meet.h"
 #include "plan.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -96,7 +97,7 @@ static int plan_user(struct fb_plan *plan, struct fb_error *err)
 }
 
 /* What an exec's document leaves out is the container's; --privileged is everything, and no filter. */
-static int plan_rights(struct fb_plan *plan, struct fb_error *err)
+int fb_plan_rights(struct fb_plan *plan, struct fb_error *err)
 {
 	const struct fb_process_spec *own = &plan->spec->process, *process = plan->process;
 	const struct fb_process_spec *limits = process->rlimit_count ? process : own;
@@ -126,11 +127,30 @@ static int add(struct fb_plan *plan, enum fb_op_type type, enum fb_stage stage, 
 }
 
 /* The tail, the same for a new container and for exec. The order:
- * - names are looked up and limits raised with every right still held;
+ * - names are looked up, limits raised and the scheduler set with every right still held (exec: before it entered a user namespace);
  * - stdio and the working directory before the ids change, as they may belong to root only;
  * - the bounding set before the ids (needs CAP_SETPCAP), the ids before the capabilities (they clear them);
  * - the filter as late as possible, so that it needs to allow as little as possible of ours: after everything when no_new_privs permits it,
  *   otherwise just before the last capabilities are given up, since it takes CAP_SYS_ADMIN. */
+/* Where `create` ends and `start` begins: the ids are the user's, a hook's rights are bounded as the process's will be, and no filter is on yet
+ * that would have to allow the waiting. */
+static int plan_stops(struct fb_plan *plan, struct fb_error *err)
+{
+	bool wait = plan->request->wait_for_start;
+	bool hooks = plan->has_hooks && plan->spec->hooks[FB_HOOK_START_CONTAINER].count;
+	int r = 0;
+
+	if (wait)
+		r = add(plan, FB_OP_FIND_COMMAND, FB_STAGE_EXEC, 0, err);
+	if (r == 0 && (wait || hooks || plan->listener >= 0))
+		r = fb_plan_stop(plan, FB_OP_MEET, FB_STAGE_START, FB_MEET_CREATED, err);
+	if (r == 0 && wait)
+		r = add(plan, FB_OP_AWAIT_START, FB_STAGE_START, 0, err);
+	if (r == 0 && hooks)
+		r = fb_plan_stop(plan, FB_OP_HOOKS, FB_STAGE_HOOK, FB_HOOK_START_CONTAINER, err);
+	return r;
+}
+
 static int plan_tail(struct fb_plan *plan, struct fb_error *err)
 {
 	bool no_new = plan->process->no_new_privileges || plan->spec->process.no_new_privileges;
@@ -140,12 +160,13 @@ static int plan_tail(struct fb_plan *plan, struct fb_error *err)
 	plan->keep_caps = plan->caps.ambient || (filter && !no_new);
 	if ((r = add(plan, FB_OP_RESOLVE_USER, FB_STAGE_USER, 0, err)) < 0 ||
 	    (r = add(plan, FB_OP_RLIMITS, FB_STAGE_RLIMIT, 0, err)) < 0 ||
+	    (!plan->request->process && (r = fb_plan_scheduling(plan, err)) < 0) ||
 	    (r = add(plan, FB_OP_STDIO, FB_STAGE_STDIO, 0, err)) < 0 ||
 	    (r = add(plan, FB_OP_BOUNDING, FB_STAGE_CAPS, 0, err)) < 0 ||
 	    (r = add(plan, FB_OP_CWD, FB_STAGE_CWD, 0, err)) < 0 ||
 	    (r = add(plan, FB_OP_IDS, FB_STAGE_CREDS, 0, err)) < 0 ||
 	    (r = add(plan, FB_OP_UMASK, FB_STAGE_CREDS, 0, err)) < 0 ||
-	    (r = add(plan, FB_OP_CLOSE, FB_STAGE_STDIO, 0, err)) < 0)
+	    (r = add(plan, FB_OP_CLOSE, FB_STAGE_STDIO, 0, err)) < 0 || (r = plan_stops(plan, err)) < 0)
 		return r;
 	if (filter && !no_new)
 		r = add(plan, FB_OP_FILTER, FB_STAGE_SECCOMP, 1, err);
@@ -166,7 +187,5 @@ int fb_plan_process(struct fb_plan *plan, struct fb_error *err)
 		r = plan_candidates(plan, err);
 	if (r == 0)
 		r = plan_user(plan, err);
-	if (r == 0)
-		r = plan_rights(plan, err);
 	return r < 0 ? r : plan_tail(plan, err);
 }

@@ -156,6 +156,10 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 
 	if (!engine->directory || (engine->id && strcmp(engine->id, container->id) != 0))
 		return FAIL(EINVAL, container->bundle, "the bundle is not this container's");
+	/* They may take any time, in which this process would serve nobody; its bundles have none. */
+	for (int kind = 0; kind < FB_HOOK_KINDS; kind++)
+		if (spec->hooks[kind].count)
+			return FAIL(EOPNOTSUPP, container->bundle, "hooks are run by the OCI command only");
 	free(container->directory);
 	container->directory = strdup(engine->directory);
 	container->name = copy(engine->name);

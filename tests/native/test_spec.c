@@ -65,7 +65,6 @@ static const struct {
 	{START PROCESS ",\"mounts\":[{\"destination\":\"x\"}]}", ".mounts[0].destination", "must be an absolute path"},
 	{START PROCESS ",\"mounts\":[{\"destination\":\"/x\",\"type\":\"bind\"}]}", ".mounts[0].source", "is missing"},
 	{START PROCESS ",\"mounts\":[7]}", ".mounts[0]", "must be an object"},
-	{START PROCESS ",\"hooks\":{\"prestart\":[{\"path\":\"/x\"}]}}", ".hooks.prestart", "hooks are not supported"},
 	{START PROCESS ",\"fastbox\":{\"overlay\":{\"lower\":[]}}}", ".fastbox.overlay.lower", NULL},
 	{START PROCESS ",\"fastbox\":{\"overlay\":{\"lower\":[\"/a\"],\"upper\":\"/u\"}}}", ".fastbox.overlay.work", NULL},
 	{START PROCESS ",\"fastbox\":{\"id\":\"../x\"}}", ".fastbox.id", NULL},
