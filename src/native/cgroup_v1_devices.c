@@ -31,24 +31,6 @@ static bool same_devices(const struct fb_device_rule *a, const struct fb_device_
 	return a->type == b->type && a->major == b->major && a->minor == b->minor;
 }
 
-/* The kernel keeps a list of exceptions, and a later opposite rule only removes an *equal* exception: a hole in an allowed range would be
- * accepted and have no effect. So it is refused. */
-static bool makes_hole(const struct fb_device_rule *rules, size_t index)
-{
-	const struct fb_device_rule *rule = &rules[index];
-
-	for (size_t i = index; i-- > 0 && !is_everything(&rules[i]);) {
-		const struct fb_device_rule *other = &rules[i];
-
-		if (other->allow != rule->allow &&
-		    (other->type == 'a' || rule->type == 'a' || other->type == rule->type) &&
-		    overlap(other->major, rule->major) && overlap(other->minor, rule->minor) &&
-		    other->access & rule->access && !same_devices(other, rule))
-			return true;
-	}
-	return false;
-}
-
 /* --- what a list of rules comes to --- */
 
 struct devices {
@@ -76,6 +58,32 @@ static void note(struct devices *devices, const struct fb_device_rule *rule, cha
 		at->access &= ~rule->access;
 }
 
+static bool covers(const struct fb_device_rule *a, const struct fb_device_rule *b)
+{
+	return a->type == b->type && (a->major < 0 || a->major == b->major) && (a->minor < 0 || a->minor == b->minor);
+}
+
+/* The kernel keeps a list of exceptions, and a rule against one only removes an *equal* exception: a hole in an allowed range would be
+ * accepted and have no effect. So it is refused. Exceptions inside what the rule covers go with it. */
+static bool makes_hole(struct devices *devices, const struct fb_device_rule *rule, char type)
+{
+	struct fb_device_rule wanted = *rule;
+
+	wanted.type = type;
+	if (rule->allow != devices->allow)
+		return false;
+	for (size_t i = 0; i < devices->count; i++) {
+		struct fb_device_rule *other = &devices->exceptions[i];
+
+		if (covers(&wanted, other))
+			other->access &= ~wanted.access;
+		else if (other->type == type && overlap(other->major, rule->major) && overlap(other->minor, rule->minor) &&
+			 other->access & rule->access)
+			return true;
+	}
+	return false;
+}
+
 /* A narrower rule for both types is two: the kernel takes "a" for everything and does not read on. */
 static int compile(const struct fb_device_rule *rules, size_t count, const char *directory, struct devices *devices,
 		   struct fb_error *err)
@@ -89,13 +97,14 @@ static int compile(const struct fb_device_rule *rules, size_t count, const char 
 			devices->count = 0;
 			continue;
 		}
-		if (makes_hole(rules, i))
-			return fail(err, EINVAL, "devices", directory,
-				    "cgroup v1 can't except a part of what an earlier device rule covers");
-		if (rules[i].type != 'c')
-			note(devices, &rules[i], 'b');
-		if (rules[i].type != 'b')
-			note(devices, &rules[i], 'c');
+		for (const char *type = "bc"; *type; type++) {
+			if (rules[i].type != 'a' && rules[i].type != *type)
+				continue;
+			if (makes_hole(devices, &rules[i], *type))
+				return fail(err, EINVAL, "devices", directory,
+					    "cgroup v1 can't except a part of what an earlier device rule covers");
+			note(devices, &rules[i], *type);
+		}
 	}
 	return 0;
 }

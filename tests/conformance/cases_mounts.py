@@ -58,9 +58,9 @@ def recursive_attributes(b: Bundle) -> None:
 
 @case()
 def bind_of_a_file(b: Bundle) -> None:
-    b.mount("/etc/passwd", "bind", f"{b.material}/file", "bind", "ro")
+    b.mount("/data/text", "bind", f"{b.material}/file", "bind", "ro")
     b.mount("/made/here", "bind", f"{b.material}/file", "bind")
-    b.asks("text:/etc/passwd", "a file of the host\\n")
+    b.asks("text:/data/text", "a file of the host\\n")
     b.asks("text:/made/here", "a file of the host\\n")
 
 
@@ -283,6 +283,8 @@ def device_instead_of_a_default(b: Bundle) -> None:
     b.linux["devices"] = [
         {"path": "/dev/null", "type": "c", "major": 1, "minor": 5, "fileMode": 0o600, "uid": 0, "gid": 0}
     ]
+    # Files are masked with the null device, which this root does not have.
+    b.linux["maskedPaths"] = ["/proc/acpi"]
     b.ask("stat:/dev/null", "read:/dev/null")
 
 

@@ -180,12 +180,6 @@ def group_deep(b: Bundle) -> None:
     b.linux["cgroupsPath"] = f"{GROUP}/{b.name}/deeper/and/deeper"
 
 
-# crun walks up with it, out of the hierarchy.
-@case(peers=("runc",))
-def group_with_a_climb(b: Bundle) -> None:
-    b.linux["cgroupsPath"] = f"/..{GROUP}/a/../{b.name}"
-
-
 @case()
 def group_absent(b: Bundle) -> None:
     del b.linux["cgroupsPath"]

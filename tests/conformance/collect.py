@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from .party import Party
-from .stage import CGROUPS
+from .stage import CGROUPS, GROUP
 
 Observation = dict[str, str]
 
@@ -36,7 +36,8 @@ class Normaliser:
     """Replaces what differs between two runs of the same bundle by what it is."""
 
     def __init__(self, party: Party, bundle: Path, name: str, given: dict[str, str]) -> None:
-        self.words = [(str(bundle), "BUNDLE"), (str(party.root), "STATE"), (name, "ID")]
+        self.words = [(str(bundle), "BUNDLE"), (str(party.root), "STATE"), (GROUP, "/GROUP")]
+        self.words += [(GROUP[1:], "GROUP"), (name, "ID")]
         self.host = {k: _link(f"/proc/{party.stage.keeper.pid}/ns/{k}") for k in NAMESPACES}
         self.given = given
 
@@ -65,7 +66,19 @@ def report(text: str, names: Normaliser) -> Observation:
     if "probe:keyring" in seen:
         number, _, description = seen["probe:keyring"].partition(" ")
         seen["probe:keyring"] = description
-    return seen
+    return {key: _mounted_ones(v) if key.endswith("/cgroup") else v for key, v in seen.items()}
+
+
+def _mounted_ones(text: str) -> str:
+    """Of a process's groups those whose hierarchy is where it should be: others come and go with somebody else's tests."""
+    lines = [line for line in text.split("\\n") if line]
+    return "".join(f"{line}\\n" for line in lines if _hierarchy(line.split(":")[1]).exists())
+
+
+def _hierarchy(controllers: str) -> Path:
+    name = controllers.removeprefix("name=") or "unified"
+    pure = not (CGROUPS / "unified").exists() and name == "unified"
+    return CGROUPS if pure else CGROUPS / name
 
 
 def process(pid: int, names: Normaliser) -> Observation:
@@ -129,9 +142,9 @@ def _memberships(pid: int) -> list[tuple[str, str, Path]]:
     found = []
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
-        name = controllers.removeprefix("name=") or "unified"
-        top = CGROUPS / name if (CGROUPS / name).exists() else CGROUPS
-        found.append((name, path, top / path[1:]))
+        top = _hierarchy(controllers)
+        if top.exists():
+            found.append((controllers.removeprefix("name=") or "unified", path, top / path[1:]))
     return found
 
 

@@ -195,7 +195,7 @@ static int use_hole(void)
 static void test_hole(const struct fb_cgroup_mounts *mounts, bool v2)
 {
 	struct fb_device_rule rules[] = {
-	    {true, 'a', -1, -1, RWM}, {true, 'a', 1, -1, RWM}, {false, 'c', 1, 5, FB_ACCESS_READ}};
+	    {false, 'a', -1, -1, RWM}, {true, 'a', 1, -1, RWM}, {false, 'c', 1, 5, FB_ACCESS_READ}};
 	struct fb_resources resources = {.devices = rules, .device_count = 3};
 	struct fb_cgroup group;
 	int r = create(mounts, "hole", &resources, &group);
