@@ -177,7 +177,7 @@ static int prepare(struct creation *new, bool wait, struct fb_error *err)
 	int r = load_bundle(new, err);
 
 	if (r == 0)
-		r = fb_oci_check_console(new->spec.process.terminal, wait || new->options->detach,
+		r = fb_oci_check_console(&new->spec.process, wait || new->options->detach,
 					 new->options->console_socket, err);
 	if (r == 0 && new->spec.intel_rdt.present)
 		r = FB_FAIL_CODE(err, FB_STAGE_PLAN, EOPNOTSUPP, "config", ".linux.intelRdt",

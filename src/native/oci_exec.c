@@ -195,10 +195,8 @@ static int add_caps(struct fb_process_spec *process, const struct fb_strv *names
 		process->has_capabilities = true;
 		process->capabilities.bounding |= bit;
 		process->capabilities.effective |= bit;
+		/* Not inheritable, and so not ambient: no file of the image may hand it on (CVE-2022-29162). */
 		process->capabilities.permitted |= bit;
-		/* Others than root keep them over exec by the ambient set only, which has to be inheritable. */
-		process->capabilities.inheritable |= bit;
-		process->capabilities.ambient |= bit;
 	}
 	return 0;
 }
@@ -288,7 +286,7 @@ static int exec(const struct fb_oci *oci, const struct options *options, struct 
 	int r = options->process ? load_process(options, spec, &process, err) : change_process(options, spec, &process, err);
 
 	if (r == 0)
-		r = fb_oci_check_console(process.terminal, options->detach, options->console_socket, err);
+		r = fb_oci_check_console(&process, options->detach, options->console_socket, err);
 	if (r == 0)
 		r = fb_oci_preserved(options->preserve_fds, spec, &process, &what.preserve_fds, err);
 	if (r == 0)

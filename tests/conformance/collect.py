@@ -21,13 +21,25 @@ NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "time_for_children",
 # Values of a group that a configuration sets. The rest is statistics, or tells of the machine.
 VALUES = (
     *("memory.limit_in_bytes", "memory.soft_limit_in_bytes", "memory.memsw.limit_in_bytes"),
-    *("memory.swappiness", "memory.oom_control", "memory.use_hierarchy", "memory.kmem.tcp.limit_in_bytes"),
+    *(
+        "memory.swappiness",
+        "memory.oom_control",
+        "memory.use_hierarchy",
+        "memory.kmem.tcp.limit_in_bytes",
+    ),
     *("cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.cfs_burst_us", "cpu.idle"),
     *("cpu.rt_period_us", "cpu.rt_runtime_us", "cpuset.cpus", "cpuset.mems"),
     *("pids.max", "devices.list", "freezer.state", "hugetlb.2MB.max", "hugetlb.1GB.max"),
     *("blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"),
     *("blkio.throttle.read_iops_device", "blkio.throttle.write_iops_device", "blkio.bfq.weight"),
-    *("net_cls.classid", "net_prio.ifpriomap", "memory.max", "memory.low", "memory.high", "memory.swap.max"),
+    *(
+        "net_cls.classid",
+        "net_prio.ifpriomap",
+        "memory.max",
+        "memory.low",
+        "memory.high",
+        "memory.swap.max",
+    ),
     *("cpu.max", "cpu.max.burst", "cpu.weight", "io.max", "io.weight", "cgroup.freeze"),
 )
 
@@ -56,17 +68,23 @@ def _link(path: str | Path) -> str:
     try:
         return os.readlink(path)
     except OSError as e:
-        return f"({os.strerror(e.errno)})"
+        return f"({os.strerror(e.errno or 0)})"
 
 
 def report(text: str, names: Normaliser) -> Observation:
     """The probe's answers, without the numbers that no two runs share."""
     lines = [line.partition("=") for line in text.splitlines() if "=" in line]
-    seen = {f"probe:{word}": names(re.sub(r"(pipe|socket):\[\d+\]", r"\1", rest)) for word, _, rest in lines}
+    seen = {
+        f"probe:{word}": names(re.sub(r"(pipe|socket):\[\d+\]", r"\1", rest))
+        for word, _, rest in lines
+    }
     if "probe:keyring" in seen:
-        number, _, description = seen["probe:keyring"].partition(" ")
+        _number, _, description = seen["probe:keyring"].partition(" ")
         seen["probe:keyring"] = description
-    return {key: _mounted_ones(v) if key.endswith("/cgroup") else v for key, v in seen.items()}
+    return {
+        key: _mounted_ones(v) if key == "probe:text:/proc/self/cgroup" else v
+        for key, v in seen.items()
+    }
 
 
 def _mounted_ones(text: str) -> str:
@@ -107,7 +125,7 @@ def mounts(pid: int, names: Normaliser, order: bool = True) -> Observation:
     lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
     for line in lines:
         before, _, after = line.partition(" - ")
-        _, _, device, root, target, options, *tags = before.split()
+        _, _, _device, root, target, options, *tags = before.split()
         fstype, source, more = after.split(" ", 2)
         words = [w for w in more.split(",") if not w.startswith(("nr_inodes=", "inode"))]
         on_disk = fstype in ("ext4", "overlay", "btrfs", "xfs")
@@ -176,5 +194,7 @@ def left(rootfs: Path) -> Observation:
         for name in (*directories, *files):
             path = Path(top) / name
             st = path.lstat()
-            seen[str(path.relative_to(rootfs))] = f"{stat.filemode(st.st_mode)} {st.st_uid}:{st.st_gid}"
+            seen[str(path.relative_to(rootfs))] = (
+                f"{stat.filemode(st.st_mode)} {st.st_uid}:{st.st_gid}"
+            )
     return {f"root:{k}": v for k, v in sorted(seen.items())}

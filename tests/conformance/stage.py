@@ -16,8 +16,16 @@ class Stage:
 
     def __init__(self, setup: str, inside: list[str] | None = None) -> None:
         self.keeper = subprocess.Popen(
-            [*(inside or []), "unshare", "--mount", "--propagation", "private"]
-            + ["sh", "-ec", f"{setup}\necho ready; exec cat"],
+            [
+                *(inside or []),
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-ec",
+                f"{setup}\necho ready; exec cat",
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
