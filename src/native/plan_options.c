@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "plan.h"
+#include "words.h"
 
 #ifndef MS_NOSYMFOLLOW
 #define MS_NOSYMFOLLOW 256
@@ -66,6 +67,11 @@ static const struct option propagations[] = {
 	{"shared", 0, 0, MS_SHARED, 0},		    {"rshared", 0, 0, MS_SHARED | MS_REC, 0},
 	{"unbindable", 0, 0, MS_UNBINDABLE, 0}, {"runbindable", 0, 0, MS_UNBINDABLE | MS_REC, 0},
 	{0},
+};
+
+/* Of ours: take_own_word. */
+static const struct option own[] = {
+	{.name = "bind"}, {.name = "rbind"}, {.name = "remount"}, {.name = "idmap"}, {.name = "ridmap"}, {.name = "tmpcopyup"}, {0},
 };
 
 static const struct option *find(const struct option *option, const char *name)
@@ -217,4 +223,21 @@ int fb_plan_read_options(struct fb_plan *plan, const struct fb_mount_spec *spec,
 		mount->flags &= ~(unsigned long)MS_RDONLY;
 	}
 	return 0;
+}
+
+const char *fb_mount_word(size_t index, bool *ret_recursive)
+{
+	static const struct option *const tables[] = {options, whole, propagations, own};
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		size_t count = 0;
+
+		while (tables[i][count].name)
+			count++;
+		*ret_recursive = tables[i] == options;
+		if (index < count)
+			return tables[i][index].name;
+		index -= count;
+	}
+	return NULL;
 }

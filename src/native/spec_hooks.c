@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "spec_json.h"
+#include "words.h"
 
 static const char *const kinds[FB_HOOK_KINDS] = {
 	[FB_HOOK_PRESTART] = "prestart",
@@ -70,4 +71,9 @@ int fb_spec_read_annotations(const struct fb_node *top, struct fb_spec *spec)
 		if (!*spec->annotations.items[i])
 			return fb_member_fail(top, "annotations", "holds an empty key");
 	return r < 0 ? r : 0;
+}
+
+const char *fb_hook_word(size_t index)
+{
+	return index < FB_HOOK_KINDS ? kinds[index] : NULL;
 }

@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 
 #include "spec_json.h"
+#include "words.h"
 
 #define ID_MAX (UINT32_MAX - 1)
 #define MAPPINGS_MAX 340 /* the kernel's own limit on lines of uid_map */
@@ -273,4 +274,9 @@ int fb_spec_read_linux(const struct fb_node *node, struct fb_spec *spec)
 	    (r > 0 && (r = fb_spec_read_resources(&member, &spec->resources)) < 0))
 		return r;
 	return read_seccomp(node, spec);
+}
+
+const char *fb_namespace_word(size_t index)
+{
+	return index < sizeof(namespace_types) / sizeof(namespace_types[0]) ? namespace_types[index].name : NULL;
 }

@@ -4,6 +4,7 @@
 #include <linux/seccomp.h>
 
 #include "spec_json.h"
+#include "words.h"
 
 #define ARCH_X32 0x4000003eu /* libseccomp's: EM_X86_64, little endian, 32 bit */
 #ifndef AUDIT_ARCH_LOONGARCH64
@@ -206,4 +207,19 @@ int fb_spec_read_seccomp(const struct fb_node *node, struct fb_seccomp_spec *ret
 		return r;
 	*ret_seccomp = seccomp;
 	return 0;
+}
+
+const char *fb_seccomp_word(enum fb_seccomp_words which, size_t index)
+{
+	static const struct {
+		const struct fb_word *words;
+		size_t count;
+	} tables[] = {
+		[FB_SECCOMP_ACTIONS] = {actions, sizeof(actions) / sizeof(actions[0])},
+		[FB_SECCOMP_OPERATORS] = {operators, sizeof(operators) / sizeof(operators[0])},
+		[FB_SECCOMP_ARCHITECTURES] = {architectures, sizeof(architectures) / sizeof(architectures[0])},
+		[FB_SECCOMP_FLAGS] = {flags, sizeof(flags) / sizeof(flags[0])},
+	};
+
+	return index < tables[which].count ? tables[which].words[index].name : NULL;
 }
