@@ -85,6 +85,10 @@ int fb_cgroup_set_priorities(const char *directory, const struct fb_resources *r
 /* How many processes are in the group and below; `pids` may be NULL, and is the caller's to free. -errno. */
 ssize_t fb_cgroup_list(const char *directory, pid_t **pids);
 
+struct fb_cgroup_stats;
+/* The part about block devices and pressure; `text` is room. -ENOMEM, no error is filled. */
+int fb_cgroup_stats_io(const struct fb_cgroup *group, char *text, size_t size, struct fb_cgroup_stats *stats);
+
 /* fb_cgroup_create with the mounts given: tests name a v2 hierarchy of a hybrid machine. */
 int fb_cgroup_create_in(const struct fb_cgroup_mounts *mounts, const char *path, const struct fb_resources *resources,
 			struct fb_cgroup *ret_group, struct fb_error *err);

@@ -259,20 +259,23 @@ static int take_over(struct fb_child *child, const struct fb_op *op, int fd, int
 }
 
 /* Of the host, where the container may not have its own: with all that is mounted below, which can't be taken apart here, and "ro" for all
- * of it. */
+ * of it where the kernel can (5.12), else for the top. Nobody else is here to see it before. */
 static int bind_fallback(struct fb_child *child, const struct fb_op *op, int target)
 {
 	const struct fb_mount_plan *plan = op->mount;
+	struct fb_fd_path path = fb_fd_path(target);
 	fb_auto_close int fd = open_tree(AT_FDCWD, plan->fallback, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	int r;
+	int r = fd < 0 ? -errno : fb_mount_attach(fd, target);
 
-	if (fd < 0)
-		return FB_FAIL(&child->result->error, op->stage, "open_tree", plan->fallback);
-	r = fb_mount_change(fd, true, plan->set & MOUNT_ATTR_RDONLY, 0, MS_PRIVATE);
-	if (r == 0)
+	if (fd < 0 && fb_mount_refused(r)) {
+		r = mount(plan->fallback, path.text, NULL, MS_BIND | MS_REC, NULL) < 0 ? -errno : 0;
+		if (r == 0)
+			r = fd = fb_inroot_open(child->root, plan->target, O_PATH, plan->plain);
+	}
+	if (r >= 0)
+		r = fb_mount_change(fd, true, plan->set & MOUNT_ATTR_RDONLY, 0, 0);
+	if (r == 0 || r == -EOPNOTSUPP)
 		r = apply(plan, fd, plan->set, plan->clear);
-	if (r == 0)
-		r = fb_mount_attach(fd, target);
 	if (r < 0)
 		return FB_CHILD_FAIL_CODE(child, op, -r, "move_mount", "the host's can't be bound either");
 	child->result->error.code = 0;
@@ -325,8 +328,13 @@ int fb_op_open_source(struct fb_child *child, const struct fb_op *op)
 	mount->fd = open_tree(AT_FDCWD, mount->source,
 			      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (mount->recursive ? AT_RECURSIVE : 0));
 	mount->cloned = mount->fd >= 0;
-	if (mount->fd < 0 && fb_mount_refused(-errno))
+	if (mount->fd < 0 && fb_mount_refused(-errno)) {
+		/* mount(2) binds when all is private already, and what is private has nobody to talk to any more. */
+		if (mount->propagation & (MS_SHARED | MS_SLAVE))
+			return FB_FAIL_CODE(&child->result->error, op->stage, EOPNOTSUPP, "open_tree", mount->source,
+					    "a shared or slave mount needs Linux 5.2");
 		mount->fd = open(mount->source, O_PATH | O_CLOEXEC);
+	}
 	if (mount->fd < 0 || fstat(mount->fd, &st) < 0)
 		return FB_FAIL(&child->result->error, op->stage, "open_tree", mount->source);
 	mount->directory = S_ISDIR(st.st_mode);

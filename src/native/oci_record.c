@@ -99,7 +99,8 @@ static int read_group(const struct fb_node *item, struct fb_cgroup *group)
 		return r < 0 ? r : fb_member_fail(item, "path", "is missing");
 	if ((r = fb_json_string(item, "controller", &name)) < 0)
 		return r;
-	group->controllers[index] = name ? fb_cgroup_controller(name) : NULL;
+	if (name)
+		group->controllers[index] = fb_cgroup_controller(name);
 	if (name && !group->controllers[index])
 		return fb_member_fail(item, "controller", "unknown controller");
 	group->path_count++;

@@ -13,9 +13,12 @@ static int absolute_source(const struct fb_node *item, struct fb_mount_spec *mou
 {
 	bool bind = mount->type && strcmp(mount->type, "bind") == 0;
 
-	for (size_t i = 0; i < mount->options.count; i++)
+	for (size_t i = 0; i < mount->options.count; i++) {
 		bind = bind || strcmp(mount->options.items[i], "bind") == 0 ||
 		       strcmp(mount->options.items[i], "rbind") == 0;
+		if (strcmp(mount->options.items[i], "remount") == 0)
+			return 0; /* what is there has its source */
+	}
 	if (!bind || (mount->source && *mount->source == '/'))
 		return 0;
 	if (!mount->source || !*mount->source)
@@ -30,8 +33,9 @@ static int read_mount(const struct fb_node *item, struct fb_mount_spec *mount)
 
 	if ((r = fb_json_string(item, "destination", &mount->destination)) < 0)
 		return r;
-	if (r == 0 || mount->destination[0] != '/')
-		return fb_member_fail(item, "destination", "must be an absolute path");
+	/* A relative one is taken from "/": deprecated, and still demanded by the specification. */
+	if (r == 0 || !mount->destination[0])
+		return fb_member_fail(item, "destination", "is missing");
 	if ((r = fb_json_string(item, "type", &mount->type)) < 0 ||
 	    (r = fb_json_string(item, "source", &mount->source)) < 0 ||
 	    (r = fb_json_strv(item, "options", &mount->options)) < 0 ||

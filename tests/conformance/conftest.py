@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from . import stage as stages
-from .bundle import make_root
+from .bundle import Bundle, make_root
+from .container import Container
 from .party import HIDE, Party
 from .stage import Stage
 
@@ -35,8 +37,13 @@ class Court:
             self.parties.append(Party("fastbox", "fastbox-oci", Stage(mounts), base))
         self.count = 0
 
-    def party(self, name: str) -> Party:
-        return next(p for p in self.parties if p.name == name)
+    def bundle(self, party: Party, name: str = "") -> Bundle:
+        """A new bundle of a party's own."""
+        self.count += 1
+        path = self.base / f"{party}-{self.count}"
+        path.mkdir()
+        name = name or f"box-{self.count}"
+        return Bundle(path, self.template, party.stage, name, self.material)
 
     def close(self) -> None:
         for party in self.parties:
@@ -86,3 +93,57 @@ def nothing_left(court: Court) -> Iterator[None]:
     assert not left, f"containers left behind: {left}"
     assert not stages.sweep()
     assert [p.stage.mounts() for p in court.parties] == before
+
+
+def names() -> list[str]:
+    return ["runc", "crun", "fastbox"] if shutil.which("fastbox-oci") else ["runc", "crun"]
+
+
+@pytest.fixture(params=names())
+def party(request: pytest.FixtureRequest, court: Court) -> Party:
+    """Each of the runtimes in turn."""
+    return next(p for p in court.parties if p.name == request.param)
+
+
+def only(*parties: str) -> pytest.MarkDecorator:
+    """For a test of what the other rivals do not have."""
+    return pytest.mark.parametrize("party", [p for p in parties if p in names()], indirect=True)
+
+
+@pytest.fixture
+def fastbox(court: Court) -> Party:
+    """The one that is judged, where the rivals have nothing to say."""
+    return next(p for p in court.parties if p.name == "fastbox")
+
+
+New = Callable[..., Container]
+
+
+@pytest.fixture
+def new(court: Court, party: Party) -> Iterator[New]:
+    """Makes containers of the party, and reaps their processes at the end."""
+    made: list[Container] = []
+
+    def make(edit: Callable[[Bundle], None] = lambda b: None, **words: str) -> Container:
+        bundle = court.bundle(party)
+        bundle.process["args"] = ["/bin/sleep", "1000"]
+        edit(bundle)
+        bundle.write()
+        made.append(Container(party, bundle))
+        return made[-1]
+
+    yield make
+    for container in made:
+        container.close()
+
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reaper() -> Iterator[None]:
+    """Containers' processes become children of the tests when their runtime is gone, as they do with conmon and containerd's shim."""
+    prctl = ctypes.CDLL(None).prctl
+    assert prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    yield
+    assert prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) == 0

@@ -140,6 +140,27 @@ DIFFERENCES = [
         "runc", "devices:devices.list", "device-instead-of-a-default", "(?!.*1:3 ).*",
         "runc takes the rule of a default device away with its node",
     ),
+    Difference(
+        "runc", "status:Umask|probe:create:/dev/shm/x", "exec-process", "0022|100644 .*",
+        "runc 1.1 does not take the umask of an exec's document",
+    ),
+    Difference(
+        "crun", "limit:Max open files", "exec-(?!process$).*", "20000 .*",
+        "crun gives an exec without a document none of the container's limits",
+    ),
+    Difference(
+        "crun", "environ", "exec-env", "A=1\n(.|\n)*", "crun puts --env in place of the container's environment",
+    ),
+    Difference(
+        "crun", "status:Cap.*", "exec-capability", "0000000000001000|0+", "crun puts --cap in place of the container's",
+    ),
+    Difference(
+        "crun", "probe:keyring", "exec-.*", ".*;_uid_ses.*", "crun's exec gets the user's own session keyring",
+    ),
+    Difference(
+        "fastbox", "probe:keyring", ANY, "keyring;0;0;3f030000;_ses",
+        "the session keyring is a new one without a name, which nobody can join by guessing it",
+    ),
 ]
 
 

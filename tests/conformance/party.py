@@ -116,11 +116,18 @@ class Held:
 def held(party: Party, bundle: Path, name: str, *flags: str) -> Iterator[Held]:
     """Run a bundle whose probe holds; at the end it is let go. pid 0: it never came so far."""
     pid_file = bundle / "pid"
+    words = ("run", "--bundle", str(bundle), "--pid-file", str(pid_file), *flags, name)
+    with holding(party, pid_file, *words) as process:
+        yield process
+    if process.code < 0:
+        party("delete", "--force", name, check=False)
+
+
+@contextmanager
+def holding(party: Party, pid_file: Path, *words: str) -> Iterator[Held]:
+    """The same for any command that starts a probe and waits for it."""
     process = party.start(
-        *("run", "--bundle", str(bundle), "--pid-file", str(pid_file), *flags, name),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        *words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdin
     assert process.stdout
@@ -136,7 +143,6 @@ def held(party: Party, bundle: Path, name: str, *flags: str) -> Iterator[Held]:
         container.code = process.wait(20 * SLOW)
     finally:
         if process.poll() is None:
-            party("delete", "--force", name, check=False)
             process.kill()
             process.wait()
         for stream in (process.stdin, process.stdout, process.stderr):

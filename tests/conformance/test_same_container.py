@@ -18,11 +18,7 @@ __all__ = ["cases_mounts", "cases_namespaces", "cases_process", "cases_resources
 
 def observe(court: Court, party: Party, case: Case) -> tuple[collect.Observation, dict[str, str]]:
     """Run a case's bundle under a party: all that is seen of the container, and what a runtime must show."""
-    court.count += 1
-    path = court.base / f"{party}-{case.name}"
-    path.mkdir()
-    name = f"c{court.count}"
-    bundle = Bundle(path, court.template, party.stage, name, court.material)
+    bundle = court.bundle(party)
     try:
         case.edit(bundle)
         bundle.write()

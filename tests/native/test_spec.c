@@ -62,7 +62,7 @@ static const struct {
 	{START PROCESS ",\"linux\":{\"resources\":{\"devices\":[{\"type\":\"c\"}]}}}", ".linux.resources.devices[0].allow", "is missing"},
 	{START PROCESS ",\"linux\":{\"devices\":[{\"path\":\"dev/x\",\"type\":\"c\"}]}}", ".linux.devices[0].path", NULL},
 	{START PROCESS ",\"linux\":{\"maskedPaths\":[\"proc\"]}}", ".linux.maskedPaths", NULL},
-	{START PROCESS ",\"mounts\":[{\"destination\":\"x\"}]}", ".mounts[0].destination", "must be an absolute path"},
+	{START PROCESS ",\"mounts\":[{\"destination\":\"\"}]}", ".mounts[0].destination", "is missing"},
 	{START PROCESS ",\"mounts\":[{\"destination\":\"/x\",\"type\":\"bind\"}]}", ".mounts[0].source", "is missing"},
 	{START PROCESS ",\"mounts\":[7]}", ".mounts[0]", "must be an object"},
 	{START PROCESS ",\"fastbox\":{\"overlay\":{\"lower\":[]}}}", ".fastbox.overlay.lower", NULL},
