@@ -40,6 +40,7 @@ class Runtime:
                 stdin=subprocess.DEVNULL if stdin is None else None,
                 stdout=out,
                 stderr=err,
+                env={**os.environ, "COLUMNS": "1000"},  # the width of the ps that runc runs
                 text=True,
                 timeout=60 * host.SLOW,
             )
@@ -304,7 +305,7 @@ def test_spec_runs(ours: Runtime, runc: Runtime, base: Path, rootfs: Path) -> No
     spec = json.loads((base / "config.json").read_text())
     spec["process"].update(terminal=False, args=["cat", "/proc/self/status"])
     spec["linux"]["cgroupsPath"] = f"{GROUP}/spec"
-    (base / "rootfs").symlink_to(rootfs)
+    spec["root"]["path"] = str(rootfs)
     (base / "config.json").write_text(json.dumps(spec))
     answers = [
         [
@@ -355,7 +356,7 @@ def test_every_mount_option_of_features_is_one(
     ]
     spec["mounts"] += [
         {"destination": "/mnt/own", "type": "tmpfs", "source": "t", "options": ["tmpcopyup"]},
-        {"destination": "/mnt/own", "options": ["remount", "bind", "ro"]},
+        {"destination": "/mnt/own", "type": "tmpfs", "source": "t", "options": ["remount", "ro"]},
     ]
     (path / "config.json").write_text(json.dumps(spec))
     ours.ok("run", "-b", str(path), "c")
@@ -367,14 +368,17 @@ def test_every_mount_option_of_features_is_one(
 # --- ps ---
 
 
+def settled(table: str) -> bool:
+    """Each of the three has executed its own command."""
+    return len(re.findall(r"\d sleep 100\d\n", table)) == 3
+
+
 def test_ps_is_runcs(ours: Runtime, runc: Runtime, bundle: MakeBundle) -> None:
-    script = "sleep 1001 & sleep 1002 & while :; do sleep 1000; done"
+    script = "sleep 1001 & sleep 1002 & sleep 1000; :"
     shown = []
     for runtime, name in ((ours, "o"), (runc, "r")):
         runtime.start(bundle(name, args=["sh", "-c", script]), "c")
-        await_true(
-            lambda runtime=runtime: len(json.loads(runtime.ok("ps", "-f", "json", "c"))) == 4
-        )  # type: ignore[misc]
+        await_true(lambda runtime=runtime: settled(runtime.ok("ps", "c")))  # type: ignore[misc]
         pids = sorted(json.loads(runtime.ok("ps", "--format=json", "c")))
         rows = [line.split(None, 7) for line in runtime.ok("ps", "c").splitlines()]
         assert sorted(int(row[1]) for row in rows[1:]) == pids
@@ -390,7 +394,7 @@ def test_ps_columns(ours: Runtime, bundle: MakeBundle) -> None:
     ours.start(bundle(args=["sh", "-c", "exec sleep 1003"]), "c")
     pid = str(ours.state("c")["pid"])
     await_true(lambda: b"1003" in Path(f"/proc/{pid}/cmdline").read_bytes())
-    columns = "pid,ppid,pgid,sid,uid,user,vsz,rss,ni,nlwp,stat,stime,tty,time,comm,args"
+    columns = "pid,ppid,pgid,sid,uid,user,vsz,ni,nlwp,stat,stime,tty,time,comm,args"
     for words in (["-o", columns], [f"-o{columns}"], ["-eo", columns]):
         lines = ours.ok("ps", "c", *words).splitlines()
         theirs = subprocess.run(
@@ -401,7 +405,11 @@ def test_ps_columns(ours: Runtime, bundle: MakeBundle) -> None:
     theirs_aux = subprocess.run(
         ["ps", "u", "-p", pid], capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    assert [line.split() for line in ours_aux] == [line.split() for line in theirs_aux]
+    rows = [ours_aux[1].split(), theirs_aux[1].split()]
+    assert ours_aux[0].split() == theirs_aux[0].split()
+    # The kernel counts resident pages in batches, for each processor.
+    assert abs(int(rows[0].pop(5)) - int(rows[1].pop(5))) < 1024
+    assert rows[0] == rows[1]
     assert "-Z" in ours.fails("ps", "c", "-Z")
     assert "nonsense" in ours.fails("ps", "c", "-o", "pid,nonsense")
     assert "needs columns" in ours.fails("ps", "c", "-o")
@@ -428,11 +436,19 @@ def test_ps_of_a_stopped_container(ours: Runtime, bundle: MakeBundle) -> None:
 # --- events ---
 
 
+# Left out when they are 0, which is chance for some.
+OMITTED = "cache usage max periods throttledPeriods throttledTime percpu percpu_kernel percpu_user"
+
+
 def tree(value: object) -> object:
     """The members of a document without their values."""
-    if isinstance(value, dict):
-        return {key: tree(member) for key, member in value.items()}
-    return [] if isinstance(value, list) else None
+    if not isinstance(value, dict):
+        return [] if isinstance(value, list) else None
+    return {
+        key: tree(member)
+        for key, member in value.items()
+        if isinstance(member, dict) or key not in OMITTED.split()
+    }
 
 
 def test_stats_are_runcs(ours: Runtime, runc: Runtime, bundle: MakeBundle) -> None:
@@ -457,14 +473,9 @@ def test_stats_are_runcs(ours: Runtime, runc: Runtime, bundle: MakeBundle) -> No
         assert data["memory"]["usage"]["limit"] == 64 << 20
         assert 0 < data["memory"]["usage"]["usage"] < 64 << 20
         assert data["cpu"]["usage"]["total"] > 1_000_000
-        assert data["cpu"]["usage"]["user"] + data["cpu"]["usage"]["kernel"] > 0
         # Whether anything of these was used is chance.
         for part in ("blkio", "hugetlb"):
             data.pop(part)
-        data["cpu"]["throttling"].pop("throttledPeriods", None)
-        data["cpu"]["throttling"].pop("throttledTime", None)
-        data["memory"].pop("cache", None)
-        data["memory"].pop("kernelTCP", None)
     if isinstance(theirs["data"]["memory"].get("raw"), dict):
         assert mine["data"]["memory"]["raw"].keys() == theirs["data"]["memory"]["raw"].keys()
     mine["data"].pop("psi", None)
@@ -489,9 +500,9 @@ def test_events_follow_a_container(ours: Runtime, bundle: MakeBundle) -> None:
 
 def test_events_tell_of_memory(ours: Runtime, bundle: MakeBundle) -> None:
     limit = {"memory": {"limit": 16 << 20, "swap": 16 << 20}}
-    eat = "read go < /tmp/go; head -c 64m /dev/zero | tail -c 60m >/dev/null; exec sleep 1000"
+    eat = "head -c 64m /dev/zero | tail -c 60m >/dev/null; exec sleep 1000"
     path = bundle(
-        args=["sh", "-c", f"until [ -s /mnt/go ]; do sleep 0.1; done; {eat[17:]}"], resources=limit
+        args=["sh", "-c", f"until [ -s /mnt/go ]; do sleep 0.1; done; {eat}"], resources=limit
     )
     shared = path / "shared"
     shared.mkdir()
