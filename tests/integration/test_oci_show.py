@@ -688,6 +688,18 @@ def test_every_documented_option_is_one(ours: Runtime) -> None:
             assert "not defined" not in done.stderr, (command, name)
 
 
+def test_the_manual_has_every_option(ours: Runtime) -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "man" / "fastbox-oci.8.md").read_text()
+    for command in COMMANDS.split():
+        section = re.search(rf"^### .*\b{command}\b[^\n]*\n(.*?)^##", manual, re.M | re.S)
+        assert section, command
+        for name in set(re.findall(r"--[a-z][a-z0-9-]+", ours.ok(command, "--help"))):
+            # run's are create's, and its own.
+            assert name in section[0] or (command == "run" and name in manual), (command, name)
+    for name in set(re.findall(r"--[a-z][a-z0-9-]+", ours.ok("--help"))):
+        assert name in manual
+
+
 def test_options_before_the_command(ours: Runtime, base: Path) -> None:
     def run(*words: str) -> Done:
         return subprocess.run(["fastbox-oci", *words], capture_output=True, text=True)
@@ -707,6 +719,16 @@ def test_options_before_the_command(ours: Runtime, base: Path) -> None:
         assert done.returncode == 1
         assert re.fullmatch(r'time="[^"]+" level=error msg=".+"\n', done.stderr)
         assert why in done.stderr
+
+
+def test_no_groups_when_disabled(ours: Runtime, bundle: MakeBundle) -> None:
+    limited = bundle(args=["cat", "/proc/self/cgroup"], resources={"pids": {"limit": 5}})
+    ours.words += ["--cgroup-manager", "disabled"]
+    assert GROUP not in ours.ok("run", "-b", str(limited), "c")
+    ours.start(bundle("other"), "c")
+    assert not groups()
+    assert json.loads(ours.ok("ps", "-f", "json", "c")) == [ours.state("c")["pid"]]
+    assert "no control group" in ours.fails("update", "--pids-limit", "9", "c")
 
 
 def test_the_root_of_others_than_root(base: Path) -> None:
