@@ -43,7 +43,7 @@ def _sustained(suite: Suite, result: Json) -> list[Verdict]:
     for name, share in suite.sustained:
         for flight in sorted({flight for _, flight in rates}):
             text = (
-                f"{suite.row(name).label}, {flight} in flight, at least {share} x the base's rate"
+                f"{suite.row(name).label}, {flight} in flight, at least {share} x the floor's rate"
             )
             if (name, flight) in rates and (suite.base, flight) in rates:
                 part = rates[name, flight] / rates[suite.base, flight]

@@ -57,7 +57,8 @@ static void by_plan(const char *target)
 	static struct fb_child_result result;
 	static struct fb_plan plan;
 	static struct fb_op op;
-	struct fb_child child = {.plan = &plan, .result = &result, .root = -1};
+	struct fb_child child = {
+	    .plan = &plan, .result = &result, .socket = -1, .start = -1, .root = -1};
 	struct fb_launch_request request = {
 	    .spec = &spec, .stdio = {-1, -1, -1}, .target_pidfd = -1};
 
@@ -133,7 +134,7 @@ static uint64_t groups(void)
 	struct fb_error err;
 	uint64_t begin = fb_now();
 
-	check(fb_cgroup_create(spec.cgroups_path, &spec.resources, &group, &err), &err);
+	check(fb_cgroup_create(spec.cgroups_path, &spec.resources, 0, &group, &err), &err);
 	for (int i = 0; i < group.path_count; i++)
 		names[i] = group.paths[i];
 	fb_cgroup_close(&group);

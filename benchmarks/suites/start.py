@@ -111,6 +111,7 @@ SUITES = (
         ),
         open=_open,
         beside=("crun", "runc"),
+        rounds=100,
         seconds=150.0,
         budgets=(
             Budget("`fastbox-oci run`, at most 0.7 x `crun run`", "oci", 0.7, "crun"),

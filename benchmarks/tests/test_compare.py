@@ -51,6 +51,15 @@ def test_noise_passes(seed: int, noise: float) -> None:
     assert bad(made.run(START, noise=noise), made.run(START, seed=seed, noise=noise)) == []
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_floor_that_load_hits_less_than_all_others_is_not_their_regression(seed: int) -> None:
+    everybody = {row.name: 1.5 for row in START.rows if row.name != "floor"}
+    old, new = made.run(START), made.run(START, seed=seed, factors=everybody)
+    assert bad(old, new) == []
+    worse = made.run(START, seed=seed, noise=0.06, factors={**everybody, "oci": 1.5 * 1.4})
+    assert "fastbox-oci run" in bad(made.run(START, noise=0.06), worse)
+
+
 @pytest.mark.parametrize("machine", [0.5, 2.0, 10.0])
 def test_another_speed_of_the_machine_passes(tmp_path: Path, machine: float) -> None:
     assert status(tmp_path, made.run(START), made.run(START, seed=5, machine=machine)) == 0
@@ -78,6 +87,13 @@ def test_what_became_faster_passes_and_is_said() -> None:
     row = next(one for one in found if one.label == "fastbox-oci run")
     assert row.verdict == compare.FASTER
     assert not any(one.bad for one in found)
+
+
+def test_a_loud_machine_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = made.run(START, seed=3)
+    new["suites"]["start"]["busy"] = 0.62
+    assert status(tmp_path, made.run(START), new) == 0
+    assert "busy with others before start (62%)" in capsys.readouterr().out
 
 
 def test_throughput_alone_can_fail() -> None:

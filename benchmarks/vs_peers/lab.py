@@ -177,13 +177,13 @@ class Lab:
             return program
         paths = [os.path.join(FLOORS, source) for source in sources]
         compiler = os.environ.get("CC", "cc")
-        flags = ["-std=gnu17", "-O2", "-pthread", "-D_GNU_SOURCE"]
+        flags = ["-std=gnu17", "-O2", "-Wall", "-Werror", "-pthread", "-D_GNU_SOURCE="]
         done = subprocess.run(
             [compiler, *flags, "-o", program, *paths, *words],
             stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
-            raise Missing(f"{name} does not compile: {done.stderr.strip()[:400]}")
+            raise Missing(f"{name} does not compile: {done.stderr.strip()[-400:]}")
         return program
 
     def build_library(self) -> str:
