@@ -37,7 +37,6 @@ static void test_devices(const struct fb_cgroup_mounts *mounts)
 	CHECK(remove_group(&group) == 0);
 }
 
-/* A hole in what is allowed: v2 honours it, v1 says that it can't. */
 static int use_hole(void)
 {
 	CHECK(open_device(3, O_RDWR) == 0);
@@ -45,19 +44,36 @@ static int use_hole(void)
 	return failures;
 }
 
-static void test_hole(const struct fb_cgroup_mounts *mounts, bool v2)
+static void rules_allow_1_3_only(const struct fb_cgroup_mounts *mounts, struct fb_device_rule *rules, size_t count, int expected)
 {
-	struct fb_device_rule rules[] = {
-	    {true, 'a', -1, -1, RWM}, {true, 'a', 1, -1, RWM}, {false, 'c', 1, 5, FB_ACCESS_READ}};
-	struct fb_resources resources = {.devices = rules, .device_count = 3};
+	struct fb_resources resources = {.devices = rules, .device_count = count};
 	struct fb_cgroup group;
 	int r = create(mounts, "hole", &resources, &group);
 
-	CHECK(v2 ? r == 0 : r == -EINVAL);
+	CHECK(r == expected);
 	if (r == 0) {
 		CHECK(status_of(start_in(&group, use_hole)) == 0);
 		CHECK(remove_group(&group) == 0);
 	}
+}
+
+/* A hole in what is excepted: v2 honours it, v1 says that it can't. The last rule decides in both. */
+static void test_hole(const struct fb_cgroup_mounts *mounts, bool v2)
+{
+	struct fb_device_rule hole[] = {
+	    {false, 'a', -1, -1, RWM}, {true, 'c', 1, -1, RWM}, {false, 'c', 1, 5, FB_ACCESS_READ}};
+	struct fb_device_rule exception[] = {
+	    {true, 'a', -1, -1, RWM}, {true, 'a', 1, -1, RWM}, {false, 'c', 1, 5, FB_ACCESS_READ}};
+	struct fb_device_rule narrow_then_wide[] = {{false, 'a', -1, -1, RWM},
+						    {true, 'c', 1, 5, RWM},
+						    {false, 'c', 10, 229, RWM},
+						    {true, 'c', -1, -1, FB_ACCESS_MKNOD},
+						    {false, 'c', 1, -1, FB_ACCESS_READ | FB_ACCESS_WRITE},
+						    {true, 'c', 1, 3, RWM}};
+
+	rules_allow_1_3_only(mounts, hole, 3, v2 ? 0 : -EINVAL);
+	rules_allow_1_3_only(mounts, exception, 3, 0);
+	rules_allow_1_3_only(mounts, narrow_then_wide, 6, 0);
 }
 
 static void test_kill(const struct fb_cgroup_mounts *mounts)
