@@ -165,6 +165,18 @@ static long clone_old(struct start *start, struct fb_between *between, int *pidf
 	return pid < 0 ? FB_FAIL(err, FB_STAGE_CLONE, "clone", NULL) : pid;
 }
 
+/* On v2 a group that has given controllers to its children takes no process itself. A container that did so with its own, to run systemd or other
+ * containers, has put its first process into one of them: exec follows. */
+static long clone_beside_first(struct start *start, struct clone_args *args)
+{
+	fb_auto_close int fd = fb_cgroup_open_of(start->child.plan->request->target_pidfd);
+
+	if (fd < 0)
+		return -EBUSY;
+	args->cgroup = (uint64_t)fd;
+	return clone_new(start, args);
+}
+
 static int start_child(struct start *start, struct fb_between *between, struct fb_launched *launched,
 		       struct fb_error *err)
 {
@@ -192,6 +204,8 @@ static int start_child(struct start *start, struct fb_between *between, struct f
 		args.cgroup = (uint64_t)group->into;
 	}
 	pid = clone_new(start, &args);
+	if (pid == -EBUSY && into && plan->request->process)
+		pid = clone_beside_first(start, &args);
 	if (pid == -ENOSYS || pid == -EPERM || pid == -E2BIG)
 		pid = clone_old(start, between, &launched->pidfd, err);
 	else if (pid < 0)

@@ -32,55 +32,58 @@ def rfc3339(nanoseconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
 
 
-class _Notes(_thread._local):
-    marks: list[Mark] | None = None  # of the work under way, since it began
-    command = False  # one work, the command line's, from its first to its last moment
-    wanted = False  # the command line wants a timeline
-    written = 0  # how many marks are in the trace file
-
-
-_notes = _Notes()
+_command: list[Mark] = []  # one work, the command line's, from its first to its last moment
+_written = 0  # how many of its marks are in the trace file
+_wanted = False  # it wants a timeline
+_threads = _thread._local()  # of the API: `marks` of the start under way, since it began
 
 
 def begin_command(marks: list[Mark]) -> None:
     """The whole of this process is one work, of which these marks were made before."""
-    _notes.marks, _notes.command = marks, True
+    _command.extend(marks)
 
 
 def begin() -> None:
     """A start or an exec begins in this thread: take notes if somebody wants them."""
-    if os.environ.get(TRACE) and not _notes.command:
-        _notes.marks, _notes.written = [("", time.monotonic_ns(), None)], 0
+    if os.environ.get(TRACE) and not _command:
+        _threads.marks = [("", time.monotonic_ns(), None)]
+
+
+def marks() -> list[Mark]:
+    """The notes of this thread's work so far."""
+    return _command or getattr(_threads, "marks", [])
 
 
 def mark(stage: str, answer: Mapping[str, Any] | None = None) -> None:
     """A stage ends."""
-    if _notes.marks is not None:
-        _notes.marks.append((stage, time.monotonic_ns(), answer))
+    found = marks()
+    if found:
+        found.append((stage, time.monotonic_ns(), answer))
 
 
 def want() -> None:
     """Let supervisors tell their clocks, too."""
-    _notes.wanted = True
+    global _wanted
+    _wanted = True
 
 
 def wanted() -> bool:
     """Whether a supervisor is to tell its clocks."""
-    return _notes.marks is not None and (_notes.wanted or bool(os.environ.get(TRACE)))
+    return bool(marks()) and (_wanted or bool(os.environ.get(TRACE)))
 
 
 def started(stage: str, answer: Mapping[str, Any]) -> None:
     """A supervisor has started a process, and perhaps told its clocks: `stage` ends."""
     mark(stage, answer)
-    if "clocks" in answer and os.environ.get(TRACE):
-        from fastbox.errors import FastboxError
+    if "clocks" not in answer or not os.environ.get(TRACE):
+        return
+    from fastbox.errors import FastboxError
 
-        try:
-            flush()
-        except FastboxError:
-            pass  # it runs: nothing may fail any more
-        if not _notes.command:
-            _notes.marks = None
+    try:
+        flush()
+    except FastboxError:
+        pass  # it runs: nothing may fail any more
+    _threads.marks = []
 
 
 def flush() -> None:
@@ -89,13 +92,9 @@ def flush() -> None:
     Raises:
         FastboxError: It can't be written.
     """
+    global _written
     from fastbox.support import timeline
 
     found = marks()
-    timeline.append(os.environ[TRACE], found, _notes.written)
-    _notes.written = len(found)
-
-
-def marks() -> list[Mark]:
-    """The notes of this thread's work so far."""
-    return _notes.marks or []
+    timeline.append(os.environ[TRACE], found, _written)
+    _written = len(_command)

@@ -34,8 +34,9 @@ MARKS = [
 
 @pytest.fixture(autouse=True)
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("marks", None), ("command", False), ("wanted", False), ("written", 0)):
-        monkeypatch.setattr(clock._notes, name, value)
+    for name, value in (("_command", []), ("_wanted", False), ("_written", 0)):
+        monkeypatch.setattr(clock, name, value)
+    clock._threads.marks = []
     monkeypatch.delenv(clock.TRACE, raising=False)
 
 
