@@ -31,6 +31,11 @@ static bool same_devices(const struct fb_device_rule *a, const struct fb_device_
 	return a->type == b->type && a->major == b->major && a->minor == b->minor;
 }
 
+static bool covers(const struct fb_device_rule *a, const struct fb_device_rule *b)
+{
+	return (a->major < 0 || a->major == b->major) && (a->minor < 0 || a->minor == b->minor);
+}
+
 /* --- what a list of rules comes to --- */
 
 struct devices {
@@ -39,49 +44,44 @@ struct devices {
 	size_t count;
 };
 
-/* `rules` bits of access become exceptions, or stop being ones. */
-static void note(struct devices *devices, const struct fb_device_rule *rule, char type)
+static void except(struct devices *devices, const struct fb_device_rule *wanted)
 {
-	struct fb_device_rule wanted = *rule, *at = devices->exceptions;
+	struct fb_device_rule *at = devices->exceptions;
 
-	wanted.type = type;
-	while (at < devices->exceptions + devices->count && !same_devices(at, &wanted))
+	while (at < devices->exceptions + devices->count && !same_devices(at, wanted))
 		at++;
-	if (at == devices->exceptions + devices->count) {
-		*at = wanted;
-		at->access = 0;
-		devices->count++;
+	if (at < devices->exceptions + devices->count) {
+		at->access |= wanted->access;
+		return;
 	}
-	if (rule->allow != devices->allow)
-		at->access |= rule->access;
-	else
-		at->access &= ~rule->access;
+	*at = *wanted;
+	devices->count++;
 }
 
-static bool covers(const struct fb_device_rule *a, const struct fb_device_rule *b)
+/* The kernel only removes an *equal* exception: a hole in an excepted range would be accepted and have no effect. So it is refused. */
+static bool remove_exceptions(struct devices *devices, const struct fb_device_rule *wanted)
 {
-	return a->type == b->type && (a->major < 0 || a->major == b->major) && (a->minor < 0 || a->minor == b->minor);
+	for (struct fb_device_rule *at = devices->exceptions; at < devices->exceptions + devices->count; at++) {
+		if (at->type != wanted->type || !(at->access & wanted->access) || !overlap(at->major, wanted->major) ||
+		    !overlap(at->minor, wanted->minor))
+			continue;
+		if (!covers(wanted, at))
+			return false;
+		at->access &= ~wanted->access;
+	}
+	return true;
 }
 
-/* The kernel keeps a list of exceptions, and a rule against one only removes an *equal* exception: a hole in an allowed range would be
- * accepted and have no effect. So it is refused. Exceptions inside what the rule covers go with it. */
-static bool makes_hole(struct devices *devices, const struct fb_device_rule *rule, char type)
+/* False: the rule would make a hole. */
+static bool note(struct devices *devices, const struct fb_device_rule *rule, char type)
 {
 	struct fb_device_rule wanted = *rule;
 
 	wanted.type = type;
-	if (rule->allow != devices->allow)
-		return false;
-	for (size_t i = 0; i < devices->count; i++) {
-		struct fb_device_rule *other = &devices->exceptions[i];
-
-		if (covers(&wanted, other))
-			other->access &= ~wanted.access;
-		else if (other->type == type && overlap(other->major, rule->major) && overlap(other->minor, rule->minor) &&
-			 other->access & rule->access)
-			return true;
-	}
-	return false;
+	if (rule->allow == devices->allow)
+		return remove_exceptions(devices, &wanted);
+	except(devices, &wanted);
+	return true;
 }
 
 /* A narrower rule for both types is two: the kernel takes "a" for everything and does not read on. */
@@ -97,14 +97,10 @@ static int compile(const struct fb_device_rule *rules, size_t count, const char 
 			devices->count = 0;
 			continue;
 		}
-		for (const char *type = "bc"; *type; type++) {
-			if (rules[i].type != 'a' && rules[i].type != *type)
-				continue;
-			if (makes_hole(devices, &rules[i], *type))
-				return fail(err, EINVAL, "devices", directory,
-					    "cgroup v1 can't except a part of what an earlier device rule covers");
-			note(devices, &rules[i], *type);
-		}
+		if ((rules[i].type != 'c' && !note(devices, &rules[i], 'b')) ||
+		    (rules[i].type != 'b' && !note(devices, &rules[i], 'c')))
+			return fail(err, EINVAL, "devices", directory,
+				    "cgroup v1 can't except a part of what an earlier device rule covers");
 	}
 	return 0;
 }
