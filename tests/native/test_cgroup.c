@@ -89,7 +89,8 @@ static void test_kill(const struct fb_cgroup_mounts *mounts)
 	}
 	for (int i = 0; i < 3; i++)
 		pids[i] = start_in(&group, linger);
-	usleep(50000);
+	for (int i = 0; i < 5000 && fb_cgroup_list(group.paths[0], NULL) < 6; i++)
+		usleep(1000);
 	CHECK(create(mounts, "kill", &resources, &again) == -EBUSY);
 	snprintf(nested, sizeof(nested), "%s/inner", group.paths[0]);
 	CHECK(mkdir(nested, 0755) == 0);
