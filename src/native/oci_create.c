@@ -89,6 +89,8 @@ static int load_bundle(struct creation *new, struct fb_error *err)
 		return FB_FAIL_CODE(err, FB_STAGE_SPEC, (int)-length, "open", path,
 				    length == -EINVAL ? "is not a regular file" : NULL);
 	r = fb_spec_parse(text, (size_t)length, bundle, &new->spec, err);
+	if (r == 0)
+		r = fb_oci_use_cache(new->oci, &new->spec, err);
 	if (r == 0 && !new->spec.root_path)
 		r = FB_FAIL_CODE(err, FB_STAGE_SPEC, EINVAL, "config", ".root", "must have a path");
 	if (r == 0)

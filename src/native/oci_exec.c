@@ -69,6 +69,14 @@ int fb_oci_preserved(const char *option, struct fb_spec *spec, struct fb_process
 	return r;
 }
 
+int fb_oci_use_cache(const struct fb_oci *oci, struct fb_spec *spec, struct fb_error *err)
+{
+	if (spec->engine.seccomp_cache || !spec->seccomp)
+		return 0;
+	spec->engine.seccomp_cache = fb_arena_printf(&spec->arena, "%s/" FB_OCI_CACHE, oci->root);
+	return spec->engine.seccomp_cache ? 0 : fail(err, ENOMEM, NULL, NULL);
+}
+
 /* --- the words --- */
 
 static int read_options(int argc, char **argv, struct options *options, struct fb_error *err)
@@ -328,6 +336,8 @@ int fb_oci_exec(const struct fb_oci *oci, int argc, char **argv)
 		r = check_status(&state, options.ignore_paused, &err);
 	if (r == 0)
 		r = fb_oci_state_spec(&state, &spec, &err);
+	if (r == 0)
+		r = fb_oci_use_cache(oci, &spec, &err);
 	if (r == 0)
 		r = exec(oci, &options, &state, &spec, &code, &err);
 	fb_oci_state_close(&state);
