@@ -24,6 +24,7 @@ struct fb_child {
 	int null;    /* its /dev/null, verified, O_PATH */
 	int empty;   /* a read-only empty directory, mounted, for masks */
 	int console; /* the pty's other end */
+	int moves;   /* whether detached mounts can be attached here: 0 not asked yet, 1 yes, -1 no */
 	int start;   /* the connection of `start`, which learns how the exec went; -1 */
 	int parent;  /* the directory that the last node or link was made in */
 	const char *parent_path;
@@ -44,8 +45,11 @@ struct fb_fd_path fb_fd_path(int fd);
 /* Mounts by descriptor, with mount(2) where the kernel or a filter refuses the new calls. 0 or -errno, no err. */
 int fb_mount_attach(int mount, int target);
 int fb_mount_change(int mount, bool tree, uint64_t set, uint64_t clear, unsigned long propagation);
-int fb_mount_clone(int fd, bool recursive);
+int fb_mount_clone(struct fb_child *child, int dirfd, const char *path, bool recursive); /* path "": dirfd itself */
 bool fb_mount_refused(int error); /* ENOSYS, or EPERM by a filter */
+/* Detached mounts are of use only where they can be finished and attached. Asked before the first one is begun: what is detached can't
+ * be bound by mount(2), and an upper that was mounted once as volatile can't be mounted again. */
+bool fb_mount_moves(struct fb_child *child);
 int fb_null_device(struct fb_child *child);
 /* Close-on-exec for every descriptor from `first` on; before 5.11 one by one, below `limit`. 0 or -errno, no err. */
 int fb_child_close_from(unsigned first, unsigned limit);

@@ -39,12 +39,25 @@ int fb_mount_attach(int mount_fd, int target)
 	return 0;
 }
 
-int fb_mount_clone(int fd, bool recursive)
+bool fb_mount_moves(struct fb_child *child)
 {
-	int mount_fd = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
-						 (recursive ? AT_RECURSIVE : 0));
+	if (child->moves == 0)
+		child->moves = (move_mount(-1, "", -1, "", 0) < 0 && fb_mount_refused(-errno)) ||
+				       (fsmount(-1, 0, 0) < 0 && fb_mount_refused(-errno)) ?
+				       -1 :
+				       1;
+	return child->moves > 0;
+}
 
-	return mount_fd < 0 ? -errno : mount_fd;
+int fb_mount_clone(struct fb_child *child, int dirfd, const char *path, bool recursive)
+{
+	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
+	int fd;
+
+	if (!fb_mount_moves(child))
+		return -ENOSYS;
+	fd = open_tree(dirfd, path, flags | (*path ? 0 : AT_EMPTY_PATH));
+	return fd < 0 ? -errno : fd;
 }
 
 /* A remount replaces all flags, so those that are there have to be given again. */
@@ -120,11 +133,15 @@ static int apply(const struct fb_mount_plan *mount, int fd, uint64_t set, uint64
 static bool is_root(const struct fb_child *child, int fd)
 {
 	struct statx ours, root;
+	struct stat our_stat, root_stat;
 
-	return syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &ours) == 0 &&
-	       syscall(SYS_statx, child->root, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &root) == 0 &&
-	       ours.stx_ino == root.stx_ino && ours.stx_mnt_id == root.stx_mnt_id &&
-	       ours.stx_dev_major == root.stx_dev_major && ours.stx_dev_minor == root.stx_dev_minor;
+	/* A filter of before 2018 knows no statx. Then the root bound into itself counts as the root, which refuses too much. */
+	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &ours) < 0)
+		return fstat(fd, &our_stat) < 0 || fstat(child->root, &root_stat) < 0 ||
+		       (our_stat.st_ino == root_stat.st_ino && our_stat.st_dev == root_stat.st_dev);
+	return syscall(SYS_statx, child->root, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &root) < 0 ||
+	       (ours.stx_ino == root.stx_ino && ours.stx_mnt_id == root.stx_mnt_id &&
+		ours.stx_dev_major == root.stx_dev_major && ours.stx_dev_minor == root.stx_dev_minor);
 }
 
 /* The target, held; it is made when missing. */
@@ -187,13 +204,16 @@ static int mount_classic(struct fb_child *child, const struct fb_op *op, int tar
 static int make_detached(struct fb_child *child, const struct fb_op *op, int *ret_fd)
 {
 	const struct fb_mount_plan *mount = op->mount;
-	fb_auto_close int fs = fsopen(mount->type, FSOPEN_CLOEXEC);
+	fb_auto_close int fs = -1;
 	int fd;
 
+	if (!fb_mount_moves(child))
+		return -ENOSYS;
+	fs = fsopen(mount->type, FSOPEN_CLOEXEC);
 	if (fs < 0)
 		return fb_mount_refused(-errno) ? -ENOSYS : FB_CHILD_FAIL(child, op, "fsopen");
 	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", mount->source, 0) < 0)
-		return fail_with_log(child, op, fs, "fsconfig(source)");
+		return fb_mount_refused(-errno) ? -ENOSYS : fail_with_log(child, op, fs, "fsconfig(source)");
 	for (size_t i = 0; i < mount->setting_count; i++) {
 		const struct fb_setting *setting = &mount->settings[i];
 
@@ -233,15 +253,17 @@ int fb_op_mount(struct fb_child *child, const struct fb_op *op)
 int fb_op_open_source(struct fb_child *child, const struct fb_op *op)
 {
 	struct fb_mount_plan *mount = op->mount;
+	int fd = fb_mount_clone(child, AT_FDCWD, mount->source, mount->recursive);
 	struct stat st;
 
-	mount->fd = open_tree(AT_FDCWD, mount->source,
-			      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (mount->recursive ? AT_RECURSIVE : 0));
-	mount->cloned = mount->fd >= 0;
-	if (mount->fd < 0 && fb_mount_refused(-errno))
-		mount->fd = open(mount->source, O_PATH | O_CLOEXEC);
-	if (mount->fd < 0 || fstat(mount->fd, &st) < 0)
-		return FB_FAIL(&child->result->error, op->stage, "open_tree", mount->source);
+	mount->cloned = fd >= 0;
+	if (fb_mount_refused(fd)) {
+		fd = open(mount->source, O_PATH | O_CLOEXEC);
+		fd = fd < 0 ? -errno : fd;
+	}
+	mount->fd = fd;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return FB_FAIL_CODE(&child->result->error, op->stage, fd < 0 ? -fd : errno, "open_tree", mount->source, NULL);
 	mount->directory = S_ISDIR(st.st_mode);
 	return 0;
 }

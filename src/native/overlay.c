@@ -52,15 +52,18 @@ static int configure(struct fb_child *child, const struct fb_op *op, int fs)
 
 static int make_detached(struct fb_child *child, const struct fb_op *op)
 {
-	fb_auto_close int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+	fb_auto_close int fs = -1;
 	char log[128];
 	ssize_t length;
 	int r, code;
 
+	if (!fb_mount_moves(child))
+		return -ENOSYS;
+	fs = fsopen("overlay", FSOPEN_CLOEXEC);
 	if (fs < 0)
 		return fb_mount_refused(-errno) ? -ENOSYS : FB_CHILD_FAIL(child, op, "fsopen");
 	if (set(fs, "source", "overlay") < 0)
-		return FB_CHILD_FAIL(child, op, "fsconfig(source)");
+		return fb_mount_refused(-errno) ? -ENOSYS : FB_CHILD_FAIL(child, op, "fsconfig(source)");
 	if ((r = configure(child, op, fs)) < 0)
 		return r;
 	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {

@@ -28,15 +28,15 @@ int fb_op_root_bind(struct fb_child *child, const struct fb_op *op)
 {
 	int r;
 
-	child->root = open_tree(AT_FDCWD, op->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	child->root = fb_mount_clone(child, AT_FDCWD, op->path, true);
 	if (child->root >= 0) {
 		if (move_mount(child->root, "", AT_FDCWD, op->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 			return FB_CHILD_FAIL(child, op, "move_mount");
-	} else if (fb_mount_refused(-errno)) {
+	} else if (fb_mount_refused(child->root)) {
 		if ((r = bind_classic(child, op)) < 0)
 			return r;
 	} else {
-		return FB_CHILD_FAIL(child, op, "open_tree");
+		return FB_CHILD_FAIL_CODE(child, op, -child->root, "open_tree", NULL);
 	}
 	if (!op->flags)
 		return 0;
