@@ -130,6 +130,13 @@ static long clone_new(struct start *start, struct clone_args *args)
 #endif
 }
 
+static const char *why_refused(const struct fb_plan *plan, int code)
+{
+	return plan->namespaces & CLONE_NEWUSER && (code == EPERM || code == ENOSPC) ?
+		       "no new user namespace is allowed here (user.max_user_namespaces, or a filter)" :
+		       NULL;
+}
+
 /* Before 5.5, or where clone3 is filtered: the group is then joined by the child, as on v1. */
 static long clone_old(struct start *start, int *pidfd, struct fb_error *err)
 {
@@ -151,7 +158,9 @@ static long clone_old(struct start *start, int *pidfd, struct fb_error *err)
 	if (!plan->own_memory)
 		flags |= CLONE_VM | CLONE_VFORK;
 	pid = clone(child_main, start->region + GUARD_SIZE + STACK_SIZE, flags, start, pidfd, NULL, NULL);
-	return pid < 0 ? FB_FAIL(err, FB_STAGE_CLONE, "clone", NULL) : pid;
+	if (pid < 0)
+		return FB_FAIL_CODE(err, FB_STAGE_CLONE, errno, "clone", "", why_refused(plan, errno));
+	return pid;
 }
 
 static int start_child(struct start *start, struct fb_launched *launched, struct fb_error *err)
@@ -174,7 +183,7 @@ static int start_child(struct start *start, struct fb_launched *launched, struct
 	if (pid == -ENOSYS || pid == -EPERM || pid == -E2BIG || pid == -EINVAL)
 		pid = clone_old(start, &launched->pidfd, err);
 	else if (pid < 0)
-		return FB_FAIL_CODE(err, FB_STAGE_CLONE, (int)-pid, "clone3", "", NULL);
+		return FB_FAIL_CODE(err, FB_STAGE_CLONE, (int)-pid, "clone3", "", why_refused(plan, (int)-pid));
 	if (pid < 0)
 		return (int)pid;
 	launched->pid = (pid_t)pid;
