@@ -24,6 +24,7 @@ CHILD = (
     "hook",
     "child_meet",
     "child_listener",
+    "child_sched",
 )
 
 # Thin wrappers of one system call each, and string functions that only read and write what they are given.
