@@ -8,7 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD_PACKAGES := gcc g++ cmake ninja-build pkg-config libseccomp-dev libjson-c-dev libzstd-dev libisal-dev libssl-dev python3-dev python3-venv busybox-static
 TEST_PACKAGES := debootstrap skopeo umoci docker.io runc bubblewrap tmux zstd attr libcap2-bin procps
-PEER_PACKAGES := crun
+PEER_PACKAGES := crun podman
+BINDING_PACKAGES := cffi pybind11
 SOURCES := $(shell git ls-files --cached --others --exclude-standard src CMakeLists.txt pyproject.toml cmake 2>/dev/null)
 
 .PHONY: help
@@ -76,7 +77,7 @@ check: build/.installed build/.test-tools ## lint and types
 
 .PHONY: test
 test: build/.installed build/.test-tools check test-native ## everything: lint, types, C tests, Python tests with real containers
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not slow" tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not slow" tests benchmarks/tests
 
 .PHONY: asan
 asan: build/.packages ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -100,11 +101,29 @@ test-soak: build/.installed build/.test-tools ## kill -9 at many more random ins
 test-vm: build/.installed build/.test-tools ## the start suite in a virtual machine with pure cgroup v2 (slow: software emulation)
 	scripts/vm-test
 
-RESULT = benchmarks/results/$(shell date +%F)-start.json
+build/.bindings: build/.installed build/native/.built $(wildcard benchmarks/bindings/*)
+	$(BIN)/pip install -q --disable-pip-version-check --upgrade --target build/bindings/site $(BINDING_PACKAGES)
+	$(BIN)/python -m benchmarks.bindings.build build/bindings build/native
+	@touch $@
+
+BENCH = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
+BENCH_NEEDS := build/.installed build/.test-tools build/.peer-packages build/.bindings
+.PHONY: bench
+bench: $(BENCH_NEEDS) ## the hot paths under pytest-benchmark, a few minutes; the figures in build/bench.json
+	$(BENCH) -m pytest -q benchmarks/test_suites.py --benchmark-json=build/bench.json \
+	  --benchmark-columns=min,median,max,iqr,rounds --benchmark-sort=min --benchmark-group-by=group
+
+.PHONY: bench-vs-peers
+bench-vs-peers: $(BENCH_NEEDS) ## fastbox, the C floor and the peers interleaved, at most 10 minutes; result, tables and plots
+	$(BENCH) -m benchmarks.vs_peers
+
 .PHONY: bench-start
-bench-start: build/.installed build/.test-tools build/.peer-packages ## time a start against the C floor and the peers; write the tables and the plots
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.vs_peers --variants --rounds 30 --out $(RESULT)
-	$(BIN)/python -m benchmarks.report $(RESULT)
+bench-start: $(BENCH_NEEDS) ## only the table of one start
+	$(BENCH) -m benchmarks.vs_peers --suites start
+
+.PHONY: bench-bindings
+bench-bindings: $(BENCH_NEEDS) ## Cython, cffi, pybind11 and ctypes on the same call
+	$(BENCH) -m benchmarks.vs_peers --suites bindings
 
 .PHONY: clean
 clean: ## remove what the build made

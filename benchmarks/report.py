@@ -1,29 +1,30 @@
-"""Results to the page and its plots: `python -m benchmarks.report RESULT.json`.
+"""Results to the page and its plots: `python -m benchmarks.report`.
 
-It writes what lies between two marks of the page, and leaves the rest to its authors.
+It reads every result in benchmarks/results/, takes the newest of each suite, writes what lies
+between two marks of docs/performance.md, and leaves the rest of the page to its authors. With
+`--check` it writes nothing and fails when the page or a plot is not what it would write.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-from collections.abc import Iterable, Sequence
-from typing import Any
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
+from . import record
 from .plots import Bar, bars
+from .stats import median_ratio
+from .suite import SCALES, Suite
+from .suites import all_suites
+from .verdicts import verdicts
 from .vs_peers.stages import AFTER, BEFORE
 
 Json = dict[str, Any]
 BEGIN, END = "<!-- measured: {kind} -->", "<!-- end of measured: {kind} -->"
-OURS, BASES = {"in_process", "cli"}, {"floor", "spawn", "python"}
-# what, whose median, at most how many times, whose median
-BUDGETS = [
-    ("`fastbox run --rm`, at most 0.5 x crun run", "cli", 0.5, "crun"),
-    ("`fastbox run --rm`, at most 0.5 x runc run", "cli", 0.5, "runc"),
-    ("in process, at most 1.5 x the floor", "in_process", 1.5, "floor"),
-]
-SUSTAINED = 0.7
+DATES = 8
+"""How many runs the history shows."""
 # One row of the table of stages, and the names that the floor and fastbox have for it.
 STAGES = {
     "before the launch (records, bundle, groups)": (BEFORE, "plan", "files", "groups"),
@@ -37,150 +38,215 @@ STAGES = {
 }
 
 
+class Latest(NamedTuple):
+    """A suite's newest figures on one kind of disk, and the run that they are from."""
+
+    suite: Suite
+    disk: str
+    run: Json
+    result: Json
+
+
+def latest(runs: Sequence[Json]) -> list[Latest]:
+    """The newest of each suite and disk, in the registry's order; `runs` are oldest first."""
+    found: dict[tuple[str, str], Latest] = {}
+    suites = {suite.name: suite for suite in all_suites()}
+    for run in runs:
+        disk = run["machine"]["file_system"]
+        for name, result in run["suites"].items():
+            if name in suites:
+                found[name, disk] = Latest(suites[name], disk, run, result)
+    order = list(suites)
+    return sorted(found.values(), key=lambda one: (one.disk != "ext4", order.index(one.suite.name)))
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; the first column is text, the others are numbers."""
     lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def _ms(microseconds: float) -> str:
-    return f"{microseconds / 1e3:.2f}"
+def figure(microseconds: float, unit: str) -> str:
+    """In the unit of the table, with the digits that mean something."""
+    value = microseconds / SCALES[unit]
+    return f"{value:.0f}" if value >= 1000 else f"{value:.2f}" if unit == "ms" else f"{value:.1f}"
 
 
-def _kind(name: str) -> str:
-    return "ours" if name in OURS else "base" if name in BASES or "floor" in name else "peer"
-
-
-def header(result: Json) -> str:
-    """Where and when, so that nobody reads a figure without its load."""
-    machine, load, versions = result["machine"], result["load"], result["versions"]
-    known = "; ".join(line for name, line in versions.items() if name != "cc")
+def machine(run: Json) -> str:
+    """Where a run was taken and of what, so that nobody reads a figure without it."""
+    host, versions = run["machine"], run["versions"]
+    commit = f" at commit {run['commit']}" if run.get("commit") else ""
+    known = "; ".join(line for name, line in versions.items() if name not in ("cc", "dockerd"))
+    daemon = f"; daemon: {versions['dockerd']}" if "dockerd" in versions else ""
     return (
-        f"Taken {result['taken']} on {machine['cpus']} x {machine['model']}, {machine['memory']}, "
-        f"kernel {machine['kernel']}, control groups {machine['cgroups']}, store on "
-        f"{machine['file_system']}, Python {machine['python']}. Load average before and after: "
-        f"{load['before'][0]} and {load['after'][0]}. {result['options']['rounds']} rounds, each "
-        f"one start of each in random order; `to the floor` is the median of the rounds' ratios."
-        f"\n\nMeasured: {known}."
+        f"Run of {run['taken']}{commit} on {host['cpus']} x {host['model']}, {host['memory']}, "
+        f"kernel {host['kernel']}, control groups {host['cgroups']}, store on "
+        f"{host['file_system']}, Python {host['python']}. Suites: {', '.join(run['suites'])}. "
+        f"Measured: {known}{daemon}."
     )
 
 
-def starts(result: Json) -> str:
-    """The table of one start at a time."""
-    peers = sorted(result["peers"], key=lambda row: float(row["median"]))
-    head = ["one start, ms", "median", "minimum", "p90", "p99", "to the floor"]
-    rows = [
-        [
-            row["label"],
-            *(_ms(row[key]) for key in ("median", "min", "p90", "p99")),
-            f"{row['to_floor']:.2f}",
-        ]
-        for row in peers
+def conditions(one: Latest) -> str:
+    """How loud it was: the line above a suite's table."""
+    result = one.result
+    load = result["load"]
+    busy = result.get("busy")
+    others = "" if busy is None else f", processors {busy:.0%} busy with others before"
+    return (
+        f"Run of {one.run['taken']}, {result['rounds']} rounds of one of each in random order. "
+        f"Load average {load['before'][0]} before, {load['after'][0]} after{others}. Ratios are "
+        "medians of the rounds' ratios; the spread is the median distance from the median."
+    )
+
+
+def _cells(one: Latest, row: Json, beside: Sequence[str]) -> Iterator[str]:
+    unit = one.suite.unit
+    yield row["label"]
+    for key in ("median", "min", "p90", "p99"):
+        yield figure(row[key], unit)
+    yield f"{row['spread']:.0%}"
+    yield "" if row["to_base"] is None else f"{row['to_base']:.2f}"
+    for other in beside:
+        yield f"{median_ratio(row['samples'], record.samples(one.result, other) or []):.2f}"
+
+
+def rows(one: Latest) -> str:
+    """The table of one suite, fastest first, and who is missing from it."""
+    suite = one.suite
+    beside = [name for name in suite.beside if record.samples(one.result, name)]
+    base = "the floor" if suite.base == "floor" else suite.row(suite.base).label
+    head = [f"{suite.title}, {suite.unit}", "median", "minimum", "p90", "p99", "spread"]
+    head += [f"to {base}", *(f"to {suite.row(name).label}" for name in beside)]
+    ordered = sorted(one.result["rows"], key=lambda row: float(row["median"]))
+    parts = [table(head, [list(_cells(one, row, beside)) for row in ordered])]
+    for lost in one.result["missing"]:
+        head_of_line = "Left out" if lost["kind"] == "peer" else "**Not measured**"
+        parts.append(f"{head_of_line}: {lost['name']} ({lost['why']}).")
+    return "\n\n".join(parts)
+
+
+def budgets(found: Sequence[Latest]) -> str:
+    """Every budget of every suite, with what was measured."""
+    marks = {True: "yes", False: "**no**", None: "**?**"}
+    lines = [
+        [verdict.text, verdict.figure, marks[verdict.kept]]
+        for one in found
+        for verdict in verdicts(one.suite, one.result)
     ]
-    left_out = [f"Left out: {row['name']} ({row['why']})." for row in result["missing"]]
-    return "\n\n".join([table(head, rows), *left_out])
+    return table(["budget", "measured", "kept"], lines)
 
 
-def _ratio(result: Json, mine: str, other: str) -> float | None:
-    medians = {row["name"]: float(row["median"]) for row in result["peers"]}
-    if mine not in medians or other not in medians:
-        return None
-    return medians[mine] / medians[other]
+def history(runs: Sequence[Json]) -> str:
+    """The budgets' figures by date, newest last: what the project's record is for."""
+    suites = {suite.name: suite for suite in all_suites()}
+    columns: list[tuple[str, dict[str, str]]] = []
+    for run in runs:
+        figures: dict[str, str] = {}
+        for name, result in run["suites"].items():
+            if name in suites:
+                found = verdicts(suites[name], result)
+                figures |= {one.text: one.figure for one in found if one.kept is not None}
+        columns.append((f"{run['taken'][:10]} {run.get('commit', '')}".strip(), figures))
+    columns = [column for column in columns if column[1]][-DATES:]
+    texts = list(dict.fromkeys(text for _, figures in columns for text in figures))
+    lines = [[text, *(figures.get(text, "") for _, figures in columns)] for text in texts]
+    return table(["budget", *(date for date, _ in columns)], lines)
 
 
-def _rates(result: Json) -> dict[tuple[str, int], float]:
-    return {(row["name"], row["in_flight"]): row["per_second"] for row in result["throughput"]}
-
-
-def budgets(result: Json) -> str:
-    """Each budget with what was measured; those that lack a side are left out."""
-    rows = []
-    for text, mine, limit, other in BUDGETS:
-        ratio = _ratio(result, mine, other)
-        if ratio is not None:
-            rows.append([text, f"{ratio:.2f}", "yes" if ratio <= limit else "**no**"])
-    rates = _rates(result)
-    for flight in sorted({flight for _, flight in rates}):
-        if ("floor", flight) in rates and ("in_process", flight) in rates:
-            share = rates["in_process", flight] / rates["floor", flight]
-            text = f"in process, {flight} in flight, at least {SUSTAINED} x the floor's rate"
-            rows.append([text, f"{share:.2f}", "yes" if share >= SUSTAINED else "**no**"])
-    return table(["budget", "measured", "kept"], rows) if rows else ""
-
-
-def throughput(result: Json) -> str:
+def throughput(one: Latest) -> str:
     """Containers a second, one column for each number in flight."""
-    flights = sorted({row["in_flight"] for row in result["throughput"]})
+    found = one.result.get("throughput", [])
+    flights = sorted({row["in_flight"] for row in found})
     if not flights:
         return ""
-    rates = _rates(result)
-    labels = {row["name"]: row["label"] for row in result["throughput"]}
+    rates = {(row["name"], row["in_flight"]): row["per_second"] for row in found}
+    labels = {row["name"]: row["label"] for row in found}
     names = sorted(labels, key=lambda name: -rates[name, flights[-1]])
-    rows = [[labels[name], *(f"{rates[name, flight]:.0f}" for flight in flights)] for name in names]
-    failures = sum(row["failures"] for row in result["throughput"])
-    count = result["throughput"][0]["count"]
+    lines = [
+        [labels[name], *(f"{rates[name, flight]:.0f}" for flight in flights)] for name in names
+    ]
+    failures = sum(row["failures"] for row in found)
+    counts = sorted({row["count"] for row in found})
     head = ["containers a second", *(f"{flight} in flight" for flight in flights)]
-    return f"{table(head, rows)}\n\n{count} containers in each cell; {failures} failed."
+    many = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+    return f"{table(head, lines)}\n\n{many} containers in each cell; {failures} failed."
+
+
+def burst(one: Latest) -> str:
+    """Very many at once."""
+    found = one.result.get("burst", [])
+    if not found:
+        return ""
+    lines = [
+        [
+            row["label"],
+            f"{row['count']:,}",
+            f"{row['per_second']:.0f}",
+            figure(row["median"], "ms"),
+            figure(row["p99"], "ms"),
+            f"{row['failures']}",
+        ]
+        for row in sorted(found, key=lambda row: -float(row["per_second"]))
+    ]
+    head = [f"starts at {found[0]['in_flight']} in flight, without a pause", "starts", "a second"]
+    return table([*head, "median, ms", "p99, ms", "failed"], lines)
 
 
 def grouped(stages: dict[str, float]) -> dict[str, float]:
     """The stages by the rows of STAGES; those without a row keep their names."""
-    rows = {name: row for row, names in STAGES.items() for name in names}
+    known = {name: row for row, names in STAGES.items() for name in names}
     found: dict[str, float] = {}
     for name, value in stages.items():
-        row = rows.get(name, name)
+        row = known.get(name, name)
         found[row] = found.get(row, 0.0) + value
     return found
 
 
-def stages(result: Json) -> str:
+def stages(one: Latest) -> str:
     """Where the time goes: one row a stage, medians in microseconds."""
-    columns = {name: grouped(column) for name, column in result["stages"].items()}
+    if "stages" not in one.result:
+        return ""
+    columns = {name: grouped(column) for name, column in one.result["stages"].items()}
     names = sorted({name for column in columns.values() for name in column})
     order = {name: place for column in columns.values() for place, name in enumerate(column)}
     names.sort(key=order.__getitem__)
     titles = {"floor": "floor", "in_process": "in process", "cli": "`fastbox run`"}
-    rows = [
+    lines = [
         [name, *(f"{column.get(name, 0):.0f}" for column in columns.values())] for name in names
     ]
-    rows.append(
-        ["sum of the medians", *(f"{sum(column.values()):.0f}" for column in columns.values())]
-    )
-    return table(["stage, us", *(titles[name] for name in columns)], rows)
+    sums = (f"{sum(column.values()):.0f}" for column in columns.values())
+    head = ["stage, us", *(titles[name] for name in columns)]
+    return "Where the time goes:\n\n" + table(head, [*lines, ["sum of the medians", *sums]])
 
 
-def plots(result: Json, directory: str, suffix: str) -> list[tuple[str, str]]:
-    """Write the pictures; returns their titles and file names."""
-    os.makedirs(directory, exist_ok=True)
-    rows = [
-        Bar(
-            row["label"],
-            row["median"] / 1e3,
-            _kind(row["name"]),
-            row["min"] / 1e3,
-            row["p90"] / 1e3,
-        )
-        for row in sorted(result["peers"], key=lambda row: float(row["median"]))
-    ]
-    pictures = {f"start{suffix}.svg": ("One start", "ms", rows)}
-    for flight in sorted({row["in_flight"] for row in result["throughput"]}):
+def pictures(one: Latest) -> dict[str, tuple[str, str]]:
+    """File name to title and SVG: the suite's bars, and its throughput."""
+    unit, result = one.suite.unit, one.result
+    ordered = sorted(result["rows"], key=lambda row: float(row["median"]))
+    scale = SCALES[unit]
+    found = [
+        Bar(row["label"], *(row[key] / scale if key != "kind" else row[key] for key in
+            ("median", "kind", "min", "p90")))
+        for row in ordered
+    ]  # fmt: skip
+    title = one.suite.title.replace("`", "")
+    title = title[0].upper() + title[1:]
+    made = {f"{one.suite.name}-{one.disk}.svg": (title, bars(title, unit, found))}
+    for flight in sorted({row["in_flight"] for row in result.get("throughput", [])}):
         rates = [row for row in result["throughput"] if row["in_flight"] == flight]
-        ordered = sorted(rates, key=lambda row: -float(row["per_second"]))
-        rows = [Bar(row["label"], row["per_second"], _kind(row["name"])) for row in ordered]
+        rates.sort(key=lambda row: -float(row["per_second"]))
+        found = [Bar(row["label"], row["per_second"], row["kind"]) for row in rates]
         title = f"Containers a second, {flight} in flight"
-        pictures[f"throughput-{flight}{suffix}.svg"] = (title, "containers/s", rows)
-    for name, (title, unit, picture) in pictures.items():
-        with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
-            file.write(bars(title, unit, picture))
-    return [(title, name) for name, (title, _, _) in pictures.items()]
+        name = f"throughput-{flight}-{one.disk}.svg"
+        made[name] = (title, bars(title, "containers/s", found))
+    return made
 
 
-def section(result: Json, pictures: list[tuple[str, str]], prefix: str) -> str:
-    """All that goes between the marks."""
-    images = [f"![{title}]({prefix}/{name})" for title, name in pictures]
-    parts = [header(result), starts(result), images[0], budgets(result), throughput(result)]
-    parts += [*images[1:], "Where the time of one start goes:", stages(result)]
-    return "\n\n".join(part for part in parts if part)
+def section(one: Latest, prefix: str) -> str:
+    """All that goes between a suite's marks."""
+    images = [f"![{title}]({prefix}/{name})" for name, (title, _) in pictures(one).items()]
+    parts = [conditions(one), rows(one), images[0], throughput(one), *images[1:]]
+    return "\n\n".join(part for part in [*parts, burst(one), stages(one)] if part)
 
 
 def replace(page: str, kind: str, text: str) -> str:
@@ -195,33 +261,51 @@ def replace(page: str, kind: str, text: str) -> str:
     return f"{head}{begin}\n{text}\n{end}{tail}"
 
 
-def _read(path: str, default: str) -> str:
+def render(runs: Sequence[Json], page: str, prefix: str) -> tuple[str, dict[str, str]]:
+    """The page and the plots (file name to SVG) that these runs give."""
+    found = latest(runs)
+    page = replace(page, "budgets", budgets(found))
+    page = replace(page, "history", history(runs))
+    used = [run for run in runs if any(one.run is run for one in found)]
+    page = replace(page, "runs", "\n\n".join(machine(run) for run in used))
+    plots: dict[str, str] = {}
+    for one in found:
+        page = replace(page, f"{one.suite.name} on {one.disk}", section(one, prefix))
+        plots |= {name: picture for name, (_, picture) in pictures(one).items()}
+    return page, plots
+
+
+def _read(path: str) -> str | None:
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
     except FileNotFoundError:
-        return default
+        return None
 
 
-def main() -> None:
-    """Read results, rewrite the page's sections, write the plots."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Rewrite the page's sections and the plots, or check them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
-    parser.add_argument("results", nargs="+", help="what benchmarks.vs_peers wrote")
+    parser.add_argument("--results", default=record.RESULTS)
     parser.add_argument("--page", default="docs/performance.md")
     parser.add_argument("--plots", default="docs/plots")
-    options = parser.parse_args()
-    page = _read(options.page, "# Performance\n")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if it would differ")
+    options = parser.parse_args(words)
     prefix = os.path.relpath(options.plots, os.path.dirname(options.page) or ".")
-    for path in options.results:
-        result: Json = json.loads(_read(path, ""))
-        disk = result["machine"]["file_system"]
-        kind = f"{result['kind']} on {disk}"
-        pictures = plots(result, options.plots, f"-{disk}")
-        page = replace(page, kind, section(result, pictures, prefix))
-    os.makedirs(os.path.dirname(options.page) or ".", exist_ok=True)
-    with open(options.page, "w", encoding="utf-8") as file:
-        file.write(page)
+    before = _read(options.page) or "# Performance\n"
+    page, plots = render(record.read_all(options.results), before, prefix)
+    files = {options.page: page}
+    files |= {os.path.join(options.plots, name): text for name, text in plots.items()}
+    stale = [path for path, text in files.items() if _read(path) != text]
+    if options.check:
+        print("\n".join(f"stale: {path}" for path in stale))
+        return 1 if stale else 0
+    os.makedirs(options.plots, exist_ok=True)
+    for path in stale:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(files[path])
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

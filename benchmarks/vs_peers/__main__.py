@@ -1,93 +1,167 @@
-"""Measure a start beside the floor and the peers: `python -m benchmarks.vs_peers --out FILE`."""
+"""Measure fastbox beside the floor and the peers: `python -m benchmarks.vs_peers`.
+
+Writes the result to benchmarks/results/, then docs/performance.md and docs/plots/ from all results.
+Ends with 1 when a row of fastbox's own could not be measured or failed: what was measured is
+written all the same.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
+import hashlib
 import os
+import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
+from ..record import write
+from ..suite import OURS, SCALES, Field, Suite, open_field
+from ..suites import all_suites, choose
 from . import machine
-from .lab import FLIGHTS, Lab, open_lab, prepare
-from .peers import Field, assemble, versions
-from .rounds import floor_stages, interleave, rows, throughput
-from .stages import trace
+from .clients import HERE, Measured
+from .lab import FLOORS, Lab, open_lab
+from .peers import versions
+from .rounds import burst, interleave, rows, throughput
+
+Json = dict[str, Any]
 
 
-def _options() -> argparse.Namespace:
+def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.vs_peers", description=__doc__)
-    parser.add_argument("--out", required=True, help="where the result goes, as JSON")
-    parser.add_argument("--rounds", type=int, default=30, help="one of each per round")
-    parser.add_argument("--warm-up", type=int, default=3, help="rounds that do not count")
+    parser.add_argument("--suites", nargs="+", default=[], help="names; all without it")
+    parser.add_argument("--out", help="the result; benchmarks/results/DATE-DISK[-SUITES].json")
+    parser.add_argument("--rounds", type=int, help="of every suite, instead of its own number")
+    parser.add_argument("--containers", type=int, default=100, help="in a cell of the throughput")
+    parser.add_argument("--burst", type=float, default=1.0, help="share of the 1,000; 0: none")
     parser.add_argument("--seed", type=int, default=1, help="of the random order")
-    parser.add_argument("--traces", type=int, default=50, help="starts in the stage table")
-    parser.add_argument("--containers", type=int, default=100, help="of each peer, at each flight")
-    parser.add_argument(
-        "--flights", type=int, nargs="+", default=[1, 4, FLIGHTS], help=f"each at most {FLIGHTS}"
-    )
-    parser.add_argument("--variants", action="store_true", help="measure the floor's variants too")
     parser.add_argument("--scratch", help="the lab's place, on the disk to measure (/var/tmp)")
     parser.add_argument("--tmpfs", action="store_true", help="the same as --scratch /dev/shm")
-    parser.add_argument("--docker-socket", help="of a private dockerd: measures docker too")
-    options = parser.parse_args()
-    if max(options.flights) > FLIGHTS:
-        parser.error(f"--flights: at most {FLIGHTS}")
+    parser.add_argument("--no-daemons", action="store_true", help="neither docker nor podman")
+    parser.add_argument("--no-report", action="store_true", help="leave docs/ as it is")
+    options = parser.parse_args(words)
+    try:
+        choose(options.suites)
+    except KeyError as error:
+        known = " ".join(suite.name for suite in all_suites())
+        parser.error(f"no suite {error}; there are {known}")
     return options
 
 
-def _stages(
-    lab: Lab, field: Field, count: int, floor: dict[str, float]
-) -> dict[str, dict[str, float]]:
-    found = {"floor": floor}
-    if count and any(peer.name == "in_process" for peer in field.peers):
-        found["in_process"] = trace(lab, "engine", count)
-    if count and any(peer.name == "cli" for peer in field.peers):
-        found["cli"] = trace(lab, "commands", count)
-    return found
+def _commit() -> str:
+    """The commit that is measured, with a "+" when files differ from it; "" outside of git."""
+    words = ["git", "-C", HERE, "describe", "--always", "--dirty=+", "--exclude=*"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
-def _measure(lab: Lab, options: argparse.Namespace) -> dict[str, Any]:
-    prepare(lab)
-    result: dict[str, Any] = {"schema": 1, "kind": "start", "machine": machine.describe(lab.path)}
-    result["taken"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    result["versions"] = versions(lab)
-    names = ("rounds", "warm_up", "seed", "traces", "containers", "flights")
-    result["options"] = {name: getattr(options, name) for name in names}
-    with assemble(lab, variants=options.variants, docker_socket=options.docker_socket) as field:
-        load_before = machine.load()
-        found = interleave(field, options.rounds, options.warm_up, options.seed)
-        load_after = machine.load()
-        result["load"] = {"before": load_before, "after": load_after}
-        result["peers"] = rows(field, found)
-        result["missing"] = field.missing
-        result["stages"] = _stages(lab, field, options.traces, floor_stages(found["floor"]))
-        count = options.containers
-        result["throughput"] = (
-            throughput(field, count, options.flights, options.seed) if count else []
-        )
-    result["load"]["end"] = machine.load()
+def floor_digest() -> str:
+    """Of the sources of the floors: ratios to different floors are not compared."""
+    digest = hashlib.sha256()
+    for name in sorted(os.listdir(FLOORS)):
+        with open(os.path.join(FLOORS, name), "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()[:16]
+
+
+def _extra(field: Field, found: dict[str, list[Measured]]) -> Json:
+    if field.suite.extra is None or field.suite.base not in found:
+        return {}
+    try:
+        return field.suite.extra(field, found)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        print(f"NOT MEASURED: {field.suite.name}: {error}", file=sys.stderr)
+        return {"extra_failed": f"{type(error).__name__}: {error}"}
+
+
+def measure(lab: Lab, suite: Suite, options: argparse.Namespace) -> Json:
+    """One suite's part of the result."""
+    field = open_field(suite, lab, daemons=not options.no_daemons)
+    quiet, before = machine.busy(), machine.load()
+    found = interleave(field, options.rounds or suite.rounds, options.seed)
+    after = machine.load()
+    result: Json = {"base": suite.base, "rounds": max(map(len, found.values()), default=0)}
+    result |= {
+        "load": {"before": before, "after": after},
+        "busy": quiet,
+        "rows": rows(field, found),
+    }
+    result |= _extra(field, found)
+    if suite.flights and options.containers:
+        result["throughput"] = throughput(field, options.containers, options.seed)
+    if suite.burst and options.burst:
+        result["burst"] = burst(field, options.burst)
+    result["missing"] = [
+        {"name": name, "kind": suite.row(name).kind, "why": why}
+        for name, why in field.missing.items()
+    ]
     return result
 
 
-def main() -> int:
-    """Run, write the result, print the short table."""
-    options = _options()
+def complaints(result: Json) -> list[str]:
+    """What went wrong with rows that are not a peer's: they were not measured, or failed."""
+    found = []
+    for name, suite in result["suites"].items():
+        lost = [row for row in suite["missing"] if row["kind"] != "peer"]
+        found += [f"{name}: {row['name']} was not measured: {row['why']}" for row in lost]
+        counted = [*suite.get("throughput", []), *suite.get("burst", [])]
+        failed = [row for row in counted if row["failures"] and row["kind"] == OURS]
+        found += [
+            f"{name}: {row['failures']} of {row['count']} {row['name']} at {row['in_flight']}"
+            " in flight failed"
+            for row in failed
+        ]
+        if "extra_failed" in suite:
+            found.append(f"{name}: {suite['extra_failed']}")
+    return found
+
+
+def _print(suite: Suite, result: Json) -> None:
+    print(f"\n{suite.title} ({suite.unit})", flush=True)
+    for row in result["rows"]:
+        ratio = "" if row["to_base"] is None else f"  x {row['to_base']:.2f} of {suite.base}"
+        figure = row["median"] / SCALES[suite.unit]
+        print(f"  {row['label']:46} {figure:10.2f}{ratio}", flush=True)
+
+
+def _path(options: argparse.Namespace, disk: str) -> str:
+    some = "".join(f"-{name}" for name in options.suites)
+    name = f"{time.strftime('%Y-%m-%d')}-{disk}{some}.json"
+    return options.out or os.path.join(HERE, "benchmarks", "results", name)
+
+
+def _run(options: argparse.Namespace) -> Json:
+    place = "/dev/shm" if options.tmpfs else options.scratch
+    with open_lab(place) as lab:
+        result: Json = {"schema": 2, "machine": machine.describe(lab.path)}
+        result["taken"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        result |= {"commit": _commit(), "floor": floor_digest(), "versions": versions(lab)}
+        result |= {"options": {"seed": options.seed}, "suites": {}}
+        path = _path(options, result["machine"]["file_system"])
+        for suite in choose(options.suites):
+            result["suites"][suite.name] = measure(lab, suite, options)
+            _print(suite, result["suites"][suite.name])
+            write(path, result)  # a later suite's misfortune takes nothing away
+    print(f"\nwritten: {path}")
+    return result
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure, write the result and the page, say what was not measured."""
+    options = _options(words)
     if os.geteuid():
         print("benchmarks.vs_peers: needs root, as the peers do", file=sys.stderr)
         return 1
-    with open_lab("/dev/shm" if options.tmpfs else options.scratch) as lab:
-        result = _measure(lab, options)
-    os.makedirs(os.path.dirname(os.path.abspath(options.out)), exist_ok=True)
-    with open(options.out, "w", encoding="utf-8") as file:
-        json.dump(result, file, indent=1)
-        file.write("\n")
-    for row in result["peers"]:
-        print(
-            f"{row['label']:42} {row['median'] / 1e3:9.2f} ms  x {row['to_floor']:.2f} of the floor"
-        )
-    return 0
+    result = _run(options)
+    if not options.no_report:
+        from .. import report
+
+        report.main([])
+    wrong = complaints(result)
+    for line in wrong:
+        print(f"!!! {line}", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -80,7 +80,9 @@ class Worker(Client):
     """vs_peers/worker.py, as it is or below a wrapper such as `unshare -m`."""
 
     def __init__(self, mode: str, env: Mapping[str, str], wrapper: Sequence[str] = ()) -> None:
-        super().__init__([*wrapper, sys.executable, "-m", "benchmarks.vs_peers.worker", mode], env)
+        """`mode` is worker.py's words, "commands" or "binding cffi" say."""
+        argv = [*wrapper, sys.executable, "-m", "benchmarks.vs_peers.worker", *mode.split()]
+        super().__init__(argv, env)
 
     def measure(
         self,
@@ -90,10 +92,19 @@ class Worker(Client):
         *,
         files: Mapping[str, str] | None = None,
         image: str = "",
+        directory: str = "",
     ) -> Measured:
-        """Run `argv` (or start it in a container of `image`) and return the times."""
+        """Do the mode's work `count` times, `flight` at once, and return the times.
+
+        Args:
+            argv: The command, or what the mode makes of it.
+            files: Descriptor number to the file that the command gets there.
+            image: What containers are started from.
+            directory: Made before the clock starts and removed after it; "{directory}" in `argv`.
+        """
         request = {"argv": list(argv), "files": dict(files or {}), "image": image}
-        self.ask(json.dumps({**request, "count": count, "flight": flight}))
+        more = {"directory": directory, "count": count, "flight": flight}
+        self.ask(json.dumps({**request, **more}))
         got = json.loads(self.answer())
         samples = [(end - begin) / 1e3 for begin, end in got["samples"]]
         begins = [begin / 1e3 for begin, _ in got["samples"]]
@@ -101,14 +112,14 @@ class Worker(Client):
 
 
 class Floor(Client):
-    """startup/floor.c, one process for one variant."""
+    """One of floors/, a process for each variant: "N T" in, a line of microseconds each out."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
         super().__init__(argv, env)
         self.names = self.answer().split()[1:]
 
     def measure(self, count: int, flight: int) -> Measured:
-        """Start `count` containers in C and return the times, whole and by stage."""
+        """Do it `count` times in C and return the times, whole and by stage."""
         self.ask(f"{count} {flight}")
         rows: list[list[float]] = []
         while not (line := self.answer()).startswith("done"):

@@ -1,40 +1,49 @@
-"""One temporary directory with all that a run needs: root, image, store, bundles, filter, floor.
+"""One temporary directory with all that a run needs: root, image, store, bundles, filter, programs.
 
-Everything is below it, except control groups: those are below a group named after this process.
-Both go in the end.
+What is made is made when the first suite asks for it. Everything is below the directory, except
+control groups: those are below a group named after this process. Both go in the end, after every
+process that was started in the lab has ended.
 """
 
 from __future__ import annotations
 
 import contextlib
 import glob
-import hashlib
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
+from .clients import HERE, Floor, Worker
 from .filter import compile_filter
+from .image import IMAGE, make_image, make_root
 
-IMAGE = "bench:latest"
-FLIGHTS = 16
-SOURCES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "startup")
+FLIGHTS = 32
+FLOORS = os.path.join(HERE, "benchmarks", "floors")
+NATIVE = os.path.join(HERE, "build", "native")
+SLEEP = ["/bin/sleep", "1000000"]
+# crun refuses a hybrid host; an empty list of v2 controllers makes it see v1. Entered once, before
+# the first timing.
+HYBRID = "/sys/fs/cgroup/unified/cgroup.controllers"
+CRUN_WRAPPER = ["unshare", "-m", "sh", "-c", f'mount --bind /dev/null {HYBRID}; exec "$@"', "sh"]
+
+
+class Missing(Exception):
+    """What a row needs is not there; the text says what and how to get it."""
 
 
 class Lab:
     """The directory; every path in it is an attribute or a method."""
 
-    def __init__(self, scratch: str) -> None:
-        self.path = scratch
-        self.root = self.sub("rootfs")
+    def __init__(self, scratch: str, stack: contextlib.ExitStack) -> None:
+        self.path, self.stack = scratch, stack
+        self.daemons: dict[str, Any] = {}
         self.group = f"fastbox-bench-{os.getpid()}"
-        self.filter = os.path.join(scratch, "filter.bpf")
         self.env = {
             **os.environ,
             "FASTBOX_ROOT": self.sub("store"),
@@ -50,122 +59,149 @@ class Lab:
         os.makedirs(path, mode=0o755, exist_ok=True)
         return path
 
-    def bundle(self, slot: int | str) -> str:
-        """The bundle of one place in flight, for runc and crun."""
-        return os.path.join(self.path, f"bundle-{slot}")
+    def file(self, *names: str) -> str:
+        """A path below the lab, which need not exist."""
+        return os.path.join(self.path, *names)
 
     def which(self, command: str) -> str | None:
         """The command's path as the measured processes see it."""
         return shutil.which(command, path=self.env["PATH"])
 
+    def need(self, command: str) -> str:
+        """The command's path.
 
-def make_root(lab: Lab) -> None:
-    """A root of one static program, busybox, and the directories that images have.
+        Raises:
+            Missing: It is not on the PATH.
+        """
+        path = self.which(command)
+        if not path:
+            raise Missing(f"{command} is not installed: it is not on the PATH")
+        return path
 
-    Raises:
-        RuntimeError: There is no static busybox.
-    """
-    busybox = shutil.which("busybox")
-    if not busybox:
-        raise RuntimeError("busybox (static) is needed for the root file system")
-    for name in ("bin", "etc", "proc", "sys", "dev", "tmp", "root", "usr"):
-        lab.sub("rootfs", name)
-    shutil.copyfile(busybox, os.path.join(lab.root, "bin/busybox"))
-    os.chmod(os.path.join(lab.root, "bin/busybox"), 0o755)
-    for name in ("sh", "true", "sleep", "cat"):
-        os.symlink("busybox", os.path.join(lab.root, "bin", name))
-    for name in ("hosts", "hostname", "resolv.conf"):
-        with open(os.path.join(lab.root, "etc", name), "wb"):
-            pass
-    for line, name in (("root:x:0:0:root:/root:/bin/sh\n", "passwd"), ("root:x:0:\n", "group")):
-        with open(os.path.join(lab.root, "etc", name), "w", encoding="ascii") as file:
-            file.write(line)
+    @cached_property
+    def root(self) -> str:
+        """A root of one static program, busybox."""
+        path = self.sub("rootfs")
+        make_root(path)
+        return path
 
+    @cached_property
+    def archive(self) -> str:
+        """The root as an image that every engine can load."""
+        path = self.file("image.tar")
+        make_image(self.root, path)
+        return path
 
-def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    archive.addfile(member, io.BytesIO(data))
+    @cached_property
+    def commands(self) -> Worker:
+        """The process that times commands."""
+        return self.stack.enter_context(Worker("commands", self.env))
 
+    @cached_property
+    def crun_commands(self) -> Worker:
+        """The same where crun finds no v2 hierarchy."""
+        if not os.path.exists(HYBRID):
+            return self.commands
+        return self.stack.enter_context(Worker("commands", self.env, CRUN_WRAPPER))
 
-def make_image(lab: Lab) -> str:
-    """The root as an archive that `docker load` and `fastbox load` both read; returns its path."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        tar.add(lab.root, arcname=".")
-    digest = hashlib.sha256(layer.getvalue()).hexdigest()
-    config = json.dumps(
-        {
-            "architecture": "amd64" if os.uname().machine == "x86_64" else "arm64",
-            "os": "linux",
-            "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["sh"]},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
-        }
-    ).encode()
-    name = hashlib.sha256(config).hexdigest() + ".json"
-    manifest = [{"Config": name, "RepoTags": [IMAGE], "Layers": [f"{digest}/layer.tar"]}]
-    path = os.path.join(lab.path, "image.tar")
-    with tarfile.open(path, "w") as archive:
-        _add(archive, name, config)
-        _add(archive, f"{digest}/layer.tar", layer.getvalue())
-        _add(archive, "manifest.json", json.dumps(manifest).encode())
-    return path
+    def commands_for(self, runtime: str) -> Worker:
+        """Who times the commands of an OCI runtime."""
+        return self.crun_commands if runtime == "crun" else self.commands
 
+    def fastbox(self, *words: str) -> str:
+        """Run one fastbox command in the lab's store and return what it prints."""
+        done = subprocess.run(
+            [self.need("fastbox"), *words],
+            env=self.env,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
 
-def build_floor(lab: Lab) -> str:
-    """Compile startup/floor.c and return the program."""
-    program = os.path.join(lab.path, "floor")
-    sources = [os.path.join(SOURCES, name) for name in ("floor.c", "floor_child.c")]
-    compiler = os.environ.get("CC", "cc")
-    subprocess.run([compiler, "-std=gnu17", "-O2", "-pthread", "-o", program, *sources], check=True)
-    return program
+    @cached_property
+    def image(self) -> str:
+        """The image's name, once it is in fastbox's store."""
+        self.fastbox("load", "-i", self.archive)
+        return IMAGE
 
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The config.json that fastbox makes for the measured command: the peers get the same."""
+        identity = self.fastbox("create", "--network", "none", self.image, "true")
+        path = glob.glob(self.file("store/containers", identity, "config.json"))[0]
+        with open(path, encoding="utf-8") as file:
+            config: dict[str, Any] = json.load(file)
+        for mount in config["mounts"]:
+            source = mount.get("source", "")
+            if source.startswith(self.path):
+                kept = os.path.join(self.sub("files"), os.path.basename(source))
+                shutil.copyfile(source, kept)
+                mount["source"] = kept
+        self.fastbox("rm", identity)
+        return config
 
-def fastbox(lab: Lab, *words: str) -> str:
-    """Run one fastbox command in the lab's store and return what it prints."""
-    command = lab.which("fastbox") or "fastbox"
-    done = subprocess.run(
-        [command, *words], env=lab.env, stdout=subprocess.PIPE, text=True, check=True
-    )
-    return done.stdout.strip()
+    @cached_property
+    def filter(self) -> str:
+        """The seccomp filter of that bundle as BPF."""
+        path = self.file("filter.bpf")
+        compile_filter(self.config["linux"]["seccomp"], path)
+        return path
 
+    def write_bundle(self, name: str, args: Sequence[str], **more: object) -> str:
+        """A bundle for any runtime, with the plain root and a control group of its own."""
+        config = {key: value for key, value in self.config.items() if key != "fastbox"}
+        config["root"] = {"path": self.root, "readonly": False}
+        config["process"] = {**config["process"], "terminal": False, "args": list(args)}
+        config["linux"] = {**config["linux"], "cgroupsPath": f"/{self.group}/{name}"}
+        path = self.sub("bundles", name)
+        with open(os.path.join(path, "config.json"), "w", encoding="utf-8") as file:
+            json.dump({**config, **more}, file)
+        return path
 
-def engine_bundle(lab: Lab) -> dict[str, Any]:
-    """The config.json that fastbox makes for the measured command: the peers get the same."""
-    identity = fastbox(lab, "create", "--network", "none", IMAGE, "true")
-    path = glob.glob(os.path.join(lab.path, "store/containers", identity, "config.json"))[0]
-    with open(path, encoding="utf-8") as file:
-        config: dict[str, Any] = json.load(file)
-    for mount in config["mounts"]:
-        source = mount.get("source", "")
-        if source.startswith(lab.path):
-            kept = os.path.join(lab.sub("files"), os.path.basename(source))
-            shutil.copyfile(source, kept)
-            mount["source"] = kept
-    fastbox(lab, "rm", identity)
-    return config
+    @cached_property
+    def bundles(self) -> str:
+        """The bundles of `true`: one for each place in flight, "{slot}" in the path."""
+        for slot in range(FLIGHTS):
+            self.write_bundle(str(slot), ["/bin/true"])
+        return self.file("bundles", "{slot}")
 
+    def build(self, name: str, sources: Sequence[str], words: Sequence[str] = ()) -> str:
+        """Compile programs of floors/ and return the program.
 
-def write_bundles(lab: Lab, config: dict[str, Any]) -> None:
-    """One bundle for each place in flight, since a bundle names its control group."""
-    config = {key: value for key, value in config.items() if key != "fastbox"}
-    config["root"] = {"path": lab.root, "readonly": False}
-    config["process"] = {**config["process"], "terminal": False, "args": ["/bin/true"]}
-    for slot in range(FLIGHTS):
-        linux = {**config["linux"], "cgroupsPath": f"/{lab.group}/{slot}"}
-        with open(
-            os.path.join(lab.sub(f"bundle-{slot}"), "config.json"), "w", encoding="utf-8"
-        ) as file:
-            json.dump({**config, "linux": linux}, file)
+        Raises:
+            Missing: It does not compile; a library is not there.
+        """
+        program = self.file(name)
+        if os.path.exists(program):
+            return program
+        paths = [os.path.join(FLOORS, source) for source in sources]
+        compiler = os.environ.get("CC", "cc")
+        flags = ["-std=gnu17", "-O2", "-Wall", "-Werror", "-pthread", "-D_GNU_SOURCE="]
+        done = subprocess.run(
+            [compiler, *flags, "-o", program, *paths, *words],
+            stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise Missing(f"{name} does not compile: {done.stderr.strip()[-400:]}")
+        return program
 
+    def build_library(self) -> str:
+        """floors/library.c with libfastbox.
 
-def prepare(lab: Lab) -> None:
-    """Root, image in the store, bundles and filter."""
-    make_root(lab)
-    fastbox(lab, "load", "-i", make_image(lab))
-    config = engine_bundle(lab)
-    write_bundles(lab, config)
-    compile_filter(config["linux"]["seccomp"], lab.filter)
+        Raises:
+            Missing: libfastbox was not built.
+        """
+        archive = os.path.join(NATIVE, "libfastbox_start.a")
+        if not os.path.exists(archive):
+            raise Missing(f"{archive} is not there: make build/native/.built")
+        headers = os.path.join(HERE, "src", "native")
+        words = ["-iquote", headers, archive, "-lseccomp", "-ljson-c", "-lm"]
+        return self.build("library", ["library.c"], words)
+
+    def floor(self, argv: Sequence[str]) -> Floor:
+        """Start one of floors/, which ends with the lab."""
+        return self.stack.enter_context(Floor(argv, self.env))
 
 
 def _remove_groups(group: str) -> None:
@@ -176,12 +212,13 @@ def _remove_groups(group: str) -> None:
 
 
 @contextlib.contextmanager
-def open_lab(parent: str | None) -> Iterator[Lab]:
+def open_lab(parent: str | None = None) -> Iterator[Lab]:
     """A lab below `parent` (a disk's /var/tmp unless told), gone afterwards."""
     scratch = tempfile.mkdtemp(prefix="fastbox-bench-", dir=parent or "/var/tmp")
-    lab = Lab(scratch)
     try:
-        yield lab
+        with contextlib.ExitStack() as stack:
+            lab = Lab(scratch, stack)
+            stack.callback(_remove_groups, lab.group)
+            yield lab
     finally:
-        _remove_groups(lab.group)
         shutil.rmtree(scratch, ignore_errors=True)

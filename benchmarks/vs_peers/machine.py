@@ -6,12 +6,27 @@ import os
 import platform
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 
 
 def load() -> list[float]:
     """The load averages of 1, 5 and 15 minutes."""
     return [round(value, 2) for value in os.getloadavg()]
+
+
+def busy(seconds: float = 1.0) -> float:
+    """The share of the processors (0 to 1) that others use while we wait, or steal."""
+
+    def times() -> tuple[int, int]:
+        with open("/proc/stat", encoding="ascii") as file:
+            fields = [int(word) for word in file.readline().split()[1:9]]
+        return sum(fields), fields[3] + fields[4]
+
+    before = times()
+    time.sleep(seconds)
+    whole, idle = (after - first for after, first in zip(times(), before, strict=True))
+    return round(1 - idle / max(whole, 1), 3)
 
 
 def _field(path: str, name: str) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 from ..stats import median
 from .clients import Measured, Worker
-from .lab import IMAGE, Lab
+from .lab import Lab
 
 Event = dict[str, Any]
 Stages = dict[str, float]
@@ -64,15 +63,12 @@ def around(starts: list[list[Event]], measured: Measured) -> list[list[Event]]:
 
 def trace(lab: Lab, mode: str, count: int) -> Stages:
     """Start `count` containers with a trace, in process ("engine") or by command ("commands")."""
-    path = os.path.join(lab.path, f"trace-{mode}.json")
-    command = lab.which("fastbox") or "fastbox"
-    words = (
-        ["true"]
-        if mode == "engine"
-        else [command, "run", "--rm", "--network", "none", IMAGE, "true"]
-    )
+    path = lab.file(f"trace-{mode}.json")
+    words = ["true"]
+    if mode == "commands":
+        words = [lab.need("fastbox"), "run", "--rm", "--network", "none", lab.image, "true"]
     with Worker(mode, {**lab.env, "FASTBOX_TRACE": path}) as worker:
-        measured = worker.measure(words, count, 1, image=IMAGE)
+        measured = worker.measure(words, count, 1, image=lab.image)
     if measured.failures:
         raise RuntimeError(f"trace: {measured.error}")
     starts = by_container(read_trace(path))

@@ -1,4 +1,4 @@
-"""The process that times: for commands, for commands in another mount namespace, for the engine.
+"""The process that times: commands, commands in another mount namespace, or calls of the engine.
 
 It reads one JSON request a line and answers with one line. All commands are timed by the same few
 lines, so that no peer pays for a wrapper, nor for the size of the process that orders the runs.
@@ -10,19 +10,23 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypedDict
 
 
 class Request(TypedDict):
-    """`{id}` and `{slot}` in the words become a new name and the number of the place in flight."""
+    """`{id}`, `{slot}` and `{directory}` in the words become a new name, the number of the place in
+    flight, and the directory (which holds `{id}` or `{slot}` when many are in flight).
+    """
 
     argv: list[str]
     files: dict[str, str]
     image: str
+    directory: str
     count: int
     flight: int
 
@@ -37,25 +41,55 @@ class Answer(TypedDict):
 
 
 Once = Callable[[Request, int, int], tuple[int, int]]
+STDERR_MAX = 400
+SLEEP = ["sleep", "1000000"]
+
+
+def _fill(word: str, number: int, slot: int) -> str:
+    return word.replace("{id}", f"bench{os.getpid()}x{number}").replace("{slot}", str(slot))
+
+
+@contextlib.contextmanager
+def _directory(template: str, number: int, slot: int) -> Iterator[str]:
+    path = _fill(template, number, slot)
+    if path:
+        os.mkdir(path, 0o755)
+    try:
+        yield path
+    finally:
+        if path:
+            shutil.rmtree(path)
+
+
+def _actions(files: dict[str, str]) -> list[tuple[int, int, str, int, int]]:
+    actions = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1)]
+    for fd, path in files.items():
+        actions.append((os.POSIX_SPAWN_OPEN, int(fd), path, os.O_RDONLY, 0))
+    return actions
 
 
 def run_command(request: Request, number: int, slot: int) -> tuple[int, int]:
-    """Spawn the command with its stdio on /dev/null, wait for it, and return when.
+    """Spawn the command with its output on /dev/null, wait for it, and return when.
 
     Raises:
-        RuntimeError: It did not end with 0.
+        RuntimeError: It did not end with 0; what it said on stderr.
     """
-    name = f"bench{os.getpid()}x{number}"
-    argv = [word.replace("{id}", name).replace("{slot}", str(slot)) for word in request["argv"]]
-    actions = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
-    for fd, path in request["files"].items():
-        actions.append((os.POSIX_SPAWN_OPEN, int(fd), path, os.O_RDONLY, 0))
-    begin = time.perf_counter_ns()
-    pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions)
-    status = os.waitpid(pid, 0)[1]
-    end = time.perf_counter_ns()
-    if status:
-        raise RuntimeError(f"{argv[0]}: status {os.waitstatus_to_exitcode(status)}")
+    errors = os.memfd_create("stderr", os.MFD_CLOEXEC)
+    try:
+        with _directory(request["directory"], number, slot) as directory:
+            argv = [_fill(word, number, slot) for word in request["argv"]]
+            argv = [word.replace("{directory}", directory) for word in argv]
+            actions = [*_actions(request["files"]), (os.POSIX_SPAWN_DUP2, errors, 2)]
+            begin = time.perf_counter_ns()
+            pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions)
+            status = os.waitpid(pid, 0)[1]
+            end = time.perf_counter_ns()
+        if status:
+            said = os.pread(errors, STDERR_MAX, 0).decode("utf-8", "replace").strip()
+            code = os.waitstatus_to_exitcode(status)
+            raise RuntimeError(f"{os.path.basename(argv[0])}: status {code}: {said}")
+    finally:
+        os.close(errors)
     return begin, end
 
 
@@ -108,6 +142,88 @@ def serve_engine() -> None:
         serve(once)
 
 
+def serve_exec(image: str) -> None:
+    """Hold one container of `image` and run processes in it."""
+    from fastbox import Engine
+
+    with Engine.open() as engine, engine.run(image, SLEEP) as container:
+
+        def once(request: Request, _number: int, _slot: int) -> tuple[int, int]:
+            begin = time.perf_counter_ns()
+            done = container.exec(request["argv"])
+            end = time.perf_counter_ns()
+            done.check()
+            return begin, end
+
+        serve(once)
+
+
+def serve_extract() -> None:
+    """Extract the archive `argv[0]` with fastbox's own extension, as an image's layer."""
+    from fastbox import _bytes
+
+    def once(request: Request, number: int, slot: int) -> tuple[int, int]:
+        with _directory(request["directory"], number, slot) as directory:
+            archive = os.open(request["argv"][0], os.O_RDONLY | os.O_CLOEXEC)
+            root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                begin = time.perf_counter_ns()
+                _bytes.extract(archive, root, True)
+                return begin, time.perf_counter_ns()
+            finally:
+                os.close(archive)
+                os.close(root)
+
+    serve(once)
+
+
+def serve_calls(place: str, module: str) -> None:
+    """Call the functions of one binding: `argv` is ["name" or "digest", how many calls]."""
+    from importlib import import_module
+
+    sys.path.insert(0, place)
+    bound = import_module(module)
+    data = bytes(range(64))
+    calls = {"name": (bound.stage_name, 9), "digest": (bound.digest, data)}
+
+    def once(request: Request, _number: int, _slot: int) -> tuple[int, int]:
+        function, argument = calls[request["argv"][0]]
+        times = itertools.repeat(argument, int(request["argv"][1]))
+        begin = time.perf_counter_ns()
+        for one in times:
+            function(one)
+        return begin, time.perf_counter_ns()
+
+    serve(once)
+
+
+def serve_imports() -> None:
+    """Time an import in a process of its own: `argv` prints its nanoseconds."""
+
+    def once(request: Request, _number: int, _slot: int) -> tuple[int, int]:
+        pipe, theirs = os.pipe()
+        actions = [(os.POSIX_SPAWN_DUP2, theirs, 1)]
+        pid = os.posix_spawn(request["argv"][0], request["argv"], os.environ, file_actions=actions)
+        os.close(theirs)
+        with open(pipe, encoding="ascii") as file:
+            said = file.read()
+        if os.waitpid(pid, 0)[1]:
+            raise RuntimeError(f"{request['argv'][-1]} failed")
+        return 0, int(said)
+
+    serve(once)
+
+
+MODES: dict[str, Callable[..., None]] = {
+    "commands": lambda: serve(run_command),
+    "engine": serve_engine,
+    "exec": serve_exec,
+    "extract": serve_extract,
+    "calls": serve_calls,
+    "imports": serve_imports,
+}
+
+
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        serve_engine() if sys.argv[1:] == ["engine"] else serve(run_command)
+        MODES[sys.argv[1]](*sys.argv[2:])

@@ -8,6 +8,7 @@
 
 #define RULE_MAX 9 /* instructions of one rule at most */
 #define RULES_MAX 4096
+#define ATTACHED_MAX 64 /* programs on one group: the kernel's own limit */
 
 /* Registers: 1 the context, 2 the accesses asked for that no rule has decided yet, 3 type, 4 major,
  * 5 minor. */
@@ -114,38 +115,114 @@ static int bpf(int command, union bpf_attr *attributes)
 	return (int)syscall(SYS_bpf, command, attributes, sizeof(*attributes));
 }
 
-int fb_bpf_device_attach(int group_fd, const struct fb_device_rule *rules, size_t count,
-			 struct fb_error *err)
+static int load(const struct fb_device_rule *rules, size_t count, struct fb_error *err)
 {
-	fb_auto_free struct bpf_insn *code = NULL;
-	fb_auto_close int program_fd = -1;
-	struct program program = {0};
+	fb_auto_free struct bpf_insn *code = calloc(count * RULE_MAX + 8, sizeof(*code));
+	struct program program = {.at = code};
 	union bpf_attr attributes;
+	int fd;
 
-	if (count > RULES_MAX)
-		return FB_FAIL_CODE(err, FB_STAGE_CGROUP, E2BIG, "bpf", NULL,
-				    "more than 4096 device rules");
-	code = calloc(count * RULE_MAX + 8, sizeof(*code));
 	if (!code)
 		return FB_FAIL(err, FB_STAGE_CGROUP, "malloc", NULL);
-	program.at = code;
 	build(&program, rules, count);
 	memset(&attributes, 0, sizeof(attributes));
 	attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
 	attributes.insns = (uintptr_t)code;
 	attributes.insn_cnt = (uint32_t)program.length;
 	attributes.license = (uintptr_t) "GPL";
-	program_fd = bpf(BPF_PROG_LOAD, &attributes);
-	if (program_fd < 0)
-		return FB_FAIL(err, FB_STAGE_CGROUP, "bpf(PROG_LOAD)", "device rule");
+	fd = bpf(BPF_PROG_LOAD, &attributes);
+	return fd < 0 ? FB_FAIL(err, FB_STAGE_CGROUP, "bpf(PROG_LOAD)", "device rule") : fd;
+}
+
+/* Others' programs, above us or later ones below, must agree with ours rather than replace it. */
+static int attach(int group_fd, int program_fd, int replaced_fd, struct fb_error *err)
+{
+	union bpf_attr attributes;
+
 	memset(&attributes, 0, sizeof(attributes));
 	attributes.target_fd = (uint32_t)group_fd;
 	attributes.attach_bpf_fd = (uint32_t)program_fd;
 	attributes.attach_type = BPF_CGROUP_DEVICE;
-	/* Others' programs, above us or later ones below, must agree with ours rather than replace
-	 * it. */
 	attributes.attach_flags = BPF_F_ALLOW_MULTI;
+	if (replaced_fd >= 0) {
+		attributes.attach_flags |= BPF_F_REPLACE; /* 5.6 */
+		attributes.replace_bpf_fd = (uint32_t)replaced_fd;
+	}
 	if (bpf(BPF_PROG_ATTACH, &attributes) < 0)
 		return FB_FAIL(err, FB_STAGE_CGROUP, "bpf(PROG_ATTACH)", "device rule");
 	return 0;
+}
+
+static int detach(int group_fd, int program_fd, struct fb_error *err)
+{
+	union bpf_attr attributes;
+
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.target_fd = (uint32_t)group_fd;
+	attributes.attach_bpf_fd = (uint32_t)program_fd;
+	attributes.attach_type = BPF_CGROUP_DEVICE;
+	if (bpf(BPF_PROG_DETACH, &attributes) < 0)
+		return FB_FAIL(err, FB_STAGE_CGROUP, "bpf(PROG_DETACH)", "device rule");
+	return 0;
+}
+
+/* The programs on the group itself; how many. */
+static int find_attached(int group_fd, uint32_t *ids, struct fb_error *err)
+{
+	union bpf_attr attributes;
+
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.query.target_fd = (uint32_t)group_fd;
+	attributes.query.attach_type = BPF_CGROUP_DEVICE;
+	attributes.query.prog_ids = (uintptr_t)ids;
+	attributes.query.prog_cnt = ATTACHED_MAX;
+	if (bpf(BPF_PROG_QUERY, &attributes) < 0)
+		return FB_FAIL(err, FB_STAGE_CGROUP, "bpf(PROG_QUERY)", "device rule");
+	return (int)attributes.query.prog_cnt;
+}
+
+static int open_program(uint32_t id)
+{
+	union bpf_attr attributes;
+
+	memset(&attributes, 0, sizeof(attributes));
+	attributes.prog_id = id;
+	return bpf(BPF_PROG_GET_FD_BY_ID, &attributes);
+}
+
+/* All programs on a group must agree, so a new one beside an old one could never allow what that did not. */
+static int replace_all(int group_fd, int program_fd, struct fb_error *err)
+{
+	uint32_t ids[ATTACHED_MAX] = {0};
+	int count = find_attached(group_fd, ids, err), r = count < 0 ? count : 0;
+
+	if (count == 1) {
+		fb_auto_close int old = open_program(ids[0]);
+
+		if (old >= 0 && attach(group_fd, program_fd, old, NULL) == 0)
+			return 0;
+	}
+	if (r == 0)
+		r = attach(group_fd, program_fd, -1, err);
+	for (int i = 0; r == 0 && i < count; i++) {
+		fb_auto_close int old = open_program(ids[i]);
+
+		r = old < 0 ? FB_FAIL(err, FB_STAGE_CGROUP, "bpf(GET_FD_BY_ID)", "device rule") :
+			      detach(group_fd, old, err);
+	}
+	return r;
+}
+
+int fb_bpf_device_attach(int group_fd, const struct fb_device_rule *rules, size_t count, bool replace,
+			 struct fb_error *err)
+{
+	fb_auto_close int program_fd = -1;
+
+	if (count > RULES_MAX)
+		return FB_FAIL_CODE(err, FB_STAGE_CGROUP, E2BIG, "bpf", NULL,
+				    "more than 4096 device rules");
+	program_fd = load(rules, count, err);
+	if (program_fd < 0)
+		return program_fd;
+	return replace ? replace_all(group_fd, program_fd, err) : attach(group_fd, program_fd, -1, err);
 }

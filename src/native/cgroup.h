@@ -23,22 +23,29 @@ struct fb_cgroup {
 	int procs[FB_CGROUP_MAX];   /* v1: the groups' tasks, open for writing; the child writes "0" to each */
 	int procs_count;
 	char paths[FB_CGROUP_MAX][256]; /* absolute directories, to be removed in the end */
-	const char *controllers[FB_CGROUP_MAX]; /* v1: one that the hierarchy of each path has; static text */
+	const char *controllers[FB_CGROUP_MAX]; /* v1, hybrid: one that the hierarchy of each path has; static text */
 	int path_count;
 	char memory[256]; /* the directory that counts memory, "" when none */
 };
 
 enum fb_cgroup_mode fb_cgroup_detect(void);
+/* The static text of a controller's name ("memory", "name=systemd", "unified"), as `controllers` above holds it; NULL for any other. */
+const char *fb_cgroup_controller(const char *name);
 
-/* Make the group `path` ("/fastbox/<id>"; a relative path is below the caller's own group) with the limits set, nobody in it
- * yet. On failure nothing is left. EBUSY when it exists with processes in it. */
+/* Make the group `path` with the limits set, nobody in it yet. A relative path is below the caller's own group; on v2 next to it, since a group
+ * with processes can't have children with controllers. On failure nothing is left. EBUSY when it exists with processes in it; one without is made
+ * anew, or kept with FB_CGROUP_EVERY, as its maker may have set limits. */
 int fb_cgroup_create(const char *path, const struct fb_resources *resources, unsigned flags,
 		     struct fb_cgroup *ret_group, struct fb_error *err);
+/* The files of the group become the container's user's where the specification wants it: v2, mounted writable in a cgroup namespace of its own. */
+int fb_cgroup_delegate(const struct fb_cgroup *group, const struct fb_spec *spec, struct fb_error *err);
+/* The directory of the group that has this file; NULL: none. */
+const char *fb_cgroup_directory(const struct fb_cgroup *group, const char *file);
 /* Open an existing group, of which only mode, paths and controllers are known, for another process to join. */
 int fb_cgroup_open(struct fb_cgroup *group, struct fb_error *err);
 /* Close the descriptors; the groups stay. */
 void fb_cgroup_close(struct fb_cgroup *group);
-/* Apply changed limits to an existing group (update). */
+/* Apply changed limits to an existing group (update). What is 0 or absent stays as it is; device rules, when there are any, replace all. */
 int fb_cgroup_update(const struct fb_cgroup *group, const struct fb_resources *resources, struct fb_error *err);
 /* Stop or continue all processes (cgroup.freeze on v2, the freezer on v1), and wait, bounded, until they are. */
 int fb_cgroup_freeze(const struct fb_cgroup *group, bool frozen, struct fb_error *err);

@@ -161,8 +161,17 @@ static int kill_members(int parent, const char *name, int depth)
 	return refused < 0 ? refused : count;
 }
 
-static int kill_v1(const char *path, int *round, struct fb_error *err)
+/* v1's freezer keeps the dead from dying. */
+static void thaw(const char *const *paths, int count)
 {
+	for (int i = 0; i < count; i++)
+		fb_cgroup_write(paths[i], "freezer.state", "THAWED", NULL);
+}
+
+static int kill_v1(const char *const *paths, int index, int paths_count, int *round, struct fb_error *err)
+{
+	const char *path = paths[index];
+
 	for (;;) {
 		int count = kill_members(AT_FDCWD, path, 0);
 
@@ -170,6 +179,8 @@ static int kill_v1(const char *path, int *round, struct fb_error *err)
 			return count < 0
 				   ? FB_FAIL_CODE(err, FB_STAGE_CGROUP, -count, "pidfd_send_signal", path, NULL)
 				   : 0;
+		if (*round % 10 == 1)
+			thaw(paths, paths_count);
 		if (*round >= ROUNDS_MAX)
 			return FB_FAIL_CODE(
 			    err, FB_STAGE_CGROUP, ETIMEDOUT, "kill", path,
@@ -187,7 +198,7 @@ int fb_cgroup_kill(const char *const *paths, int count, struct fb_error *err)
 		int r = fb_cgroup_write(paths[i], "cgroup.kill", "1", &ours); /* v2, 5.14 */
 
 		if (r == -ENOENT)
-			r = kill_v1(paths[i], &round, &ours);
+			r = kill_v1(paths, i, count, &round, &ours);
 		if (r == -ENODEV) /* removed meanwhile */
 			r = 0;
 		if (r < 0 && result == 0) {

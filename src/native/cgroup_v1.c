@@ -20,108 +20,34 @@ static bool is_needed(enum fb_controller controller, const struct fb_resources *
 {
 	switch (controller) {
 	case FB_CONTROLLER_CPU:
-		return r->has_shares || r->has_period || (r->has_quota && (update || r->quota > 0));
+		return (r->has_shares && r->shares) || (r->has_period && r->period) ||
+		       (r->has_quota && (update ? r->quota : r->quota > 0)) || (r->has_burst && (update || r->burst)) ||
+		       (r->has_cpu_idle && (update || r->cpu_idle)) || (r->has_rt_runtime && r->rt_runtime) ||
+		       (r->has_rt_period && r->rt_period);
 	case FB_CONTROLLER_CPUSET:
 		return r->cpuset_cpus || r->cpuset_mems;
 	case FB_CONTROLLER_MEMORY:
-		return (r->has_memory_limit && (update || r->memory_limit > 0)) ||
-		       (r->has_memory_swap && (update || r->memory_swap > 0)) ||
-		       (r->has_memory_reservation && (update || r->memory_reservation > 0)) ||
+		return (r->has_memory_limit && (update ? r->memory_limit : r->memory_limit > 0)) ||
+		       (r->has_memory_swap && (update ? r->memory_swap : r->memory_swap > 0)) ||
+		       (r->has_memory_reservation && (update ? r->memory_reservation : r->memory_reservation > 0)) ||
 		       r->has_swappiness || r->oom_kill_disable;
 	case FB_CONTROLLER_DEVICES:
-		return r->device_count > 0 && !update;
+		return r->device_count > 0;
 	case FB_CONTROLLER_PIDS:
-		return r->has_pids && (update || r->pids > 0);
+		return r->has_pids && (update ? r->pids : r->pids > 0);
 	case FB_CONTROLLER_BLKIO:
-		return r->has_blkio_weight;
+		return r->has_blkio_weight || r->has_blkio_leaf_weight || r->blkio_device_count;
+	case FB_CONTROLLER_HUGETLB:
+		return r->hugepage_count;
+	case FB_CONTROLLER_NET_CLS:
+		return r->has_class_id && r->class_id;
+	case FB_CONTROLLER_NET_PRIO:
+		return r->net_priority_count;
+	case FB_CONTROLLER_RDMA:
+		return r->rdma_count;
 	default:
 		return false;
 	}
-}
-
-/* --- devices --- */
-
-static bool overlap(int64_t a, int64_t b)
-{
-	return a < 0 || b < 0 || a == b;
-}
-
-static bool is_everything(const struct fb_device_rule *rule)
-{
-	return rule->type == 'a' && rule->major < 0 && rule->minor < 0 &&
-	       rule->access == (FB_ACCESS_READ | FB_ACCESS_WRITE | FB_ACCESS_MKNOD);
-}
-
-/* The kernel keeps a list of exceptions, and a later opposite rule only removes an *equal*
- * exception: a hole in an allowed range would be accepted and have no effect. So it is refused. */
-static bool makes_hole(const struct fb_device_rule *rules, size_t index)
-{
-	const struct fb_device_rule *rule = &rules[index];
-
-	for (size_t i = index; i-- > 0 && !is_everything(&rules[i]);) {
-		const struct fb_device_rule *other = &rules[i];
-
-		if (other->allow != rule->allow &&
-		    (other->type == 'a' || rule->type == 'a' || other->type == rule->type) &&
-		    overlap(other->major, rule->major) && overlap(other->minor, rule->minor) &&
-		    other->access & rule->access &&
-		    (other->type != rule->type || other->major != rule->major ||
-		     other->minor != rule->minor))
-			return true;
-	}
-	return false;
-}
-
-static int write_device(const char *directory, char type, const struct fb_device_rule *rule,
-			struct fb_error *err)
-{
-	char text[64], major[24] = "*", minor[24] = "*";
-
-	if (rule->major >= 0)
-		snprintf(major, sizeof(major), "%" PRId64, rule->major);
-	if (rule->minor >= 0)
-		snprintf(minor, sizeof(minor), "%" PRId64, rule->minor);
-	snprintf(text, sizeof(text), "%c %s:%s %s%s%s", type, major, minor,
-		 rule->access & FB_ACCESS_READ ? "r" : "",
-		 rule->access & FB_ACCESS_WRITE ? "w" : "",
-		 rule->access & FB_ACCESS_MKNOD ? "m" : "");
-	return fb_cgroup_write(directory, rule->allow ? "devices.allow" : "devices.deny", text,
-			       err);
-}
-
-static int set_devices(const char *directory, const struct fb_device_rule *rules, size_t count,
-		       struct fb_error *err)
-{
-	int r = 0;
-
-	/* A new group has its parent's list. Start from nothing, as the v2 program does, whatever
-	 * that is. */
-	if (!is_everything(&rules[0]))
-		r = fb_cgroup_write(directory, "devices.deny", "a", err);
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		const struct fb_device_rule *rule = &rules[i];
-
-		if (is_everything(rule)) {
-			r = fb_cgroup_write(
-			    directory, rule->allow ? "devices.allow" : "devices.deny", "a", err);
-			continue;
-		}
-		if (!rule->access)
-			continue;
-		if (makes_hole(rules, i))
-			return fail(
-			    err, EINVAL, "devices", directory,
-			    "cgroup v1 can't except a part of what an earlier device rule covers");
-		/* The kernel takes "a" for everything and does not read on, so a narrower rule for
-		 * both types is two rules. */
-		if (rule->type == 'a') {
-			r = write_device(directory, 'b', rule, err);
-			r = r < 0 ? r : write_device(directory, 'c', rule, err);
-		} else {
-			r = write_device(directory, rule->type, rule, err);
-		}
-	}
-	return r;
 }
 
 /* --- memory --- */
@@ -152,6 +78,8 @@ static bool swap_goes_first(const char *directory, const struct fb_resources *r)
 
 	if (!r->has_memory_swap || r->memory_swap == 0)
 		return false;
+	if (r->memory_swap > 0 && !(r->has_memory_limit && r->memory_limit))
+		return true;
 	if (fb_cgroup_read(directory, "memory.memsw.limit_in_bytes", text, sizeof(text)) < 0)
 		return false;
 	return r->memory_swap < 0 || strtoull(text, NULL, 10) < (uint64_t)r->memory_swap;
@@ -162,12 +90,17 @@ static int set_memory(const char *directory, const struct fb_resources *r, struc
 	bool swap_first = swap_goes_first(directory, r);
 	int result = swap_first ? set_swap(directory, r, err) : 0;
 
+	/* No limit of memory is above any limit of memory plus swap: without a word about that, it goes too. */
+	if (r->has_memory_limit && r->memory_limit < 0 && !(r->has_memory_swap && r->memory_swap))
+		fb_cgroup_write(directory, "memory.memsw.limit_in_bytes", "-1", NULL);
 	if (result == 0 && r->has_memory_limit && r->memory_limit != 0)
 		result = fb_cgroup_write_number(directory, "memory.limit_in_bytes", r->memory_limit,
 						err);
+	if (result == -EBUSY)
+		return fail(err, EBUSY, "write", directory, "more memory than that is in use");
 	if (result == 0 && !swap_first)
 		result = set_swap(directory, r, err);
-	if (result == 0 && r->has_memory_reservation)
+	if (result == 0 && r->has_memory_reservation && r->memory_reservation)
 		result = fb_cgroup_write_number(directory, "memory.soft_limit_in_bytes",
 						r->memory_reservation, err);
 	if (result == 0 && r->has_swappiness)
@@ -180,31 +113,72 @@ static int set_memory(const char *directory, const struct fb_resources *r, struc
 
 /* --- the others --- */
 
-static int set_cpu(const char *directory, const struct fb_resources *r, struct fb_error *err)
+static int write_one_of_two(const char *directory, const char *file, int64_t value, bool retried, bool *ret_again,
+			    struct fb_error *err)
 {
-	bool quota_done = false;
+	struct fb_error ours = {0};
+	int result = fb_cgroup_write_number(directory, file, value, &ours);
+
+	*ret_again = result == -EINVAL && retried;
+	if (result < 0 && !*ret_again && err)
+		*err = ours;
+	return *ret_again ? 0 : result;
+}
+
+/* The kernel checks each number against the others as they are at that moment: the new period with the old quota may be above what the parent
+ * has, and a burst above the old quota. Then the quota comes first. */
+static int set_quota(const char *directory, const struct fb_resources *r, struct fb_error *err)
+{
+	bool quota = r->has_quota && r->quota, period = r->has_period && r->period, burst = r->has_burst;
+	bool known = burst && r->burst == 0 ? fb_cgroup_read(directory, "cpu.cfs_burst_us", (char[24]){0}, 24) >= 0 : true;
 	int result = 0;
 
-	if (r->has_shares && r->shares)
-		result = fb_cgroup_write_number(directory, "cpu.shares", (int64_t)r->shares, err);
-	if (result == 0 && r->has_period && r->period) {
-		result =
-		    fb_cgroup_write_number(directory, "cpu.cfs_period_us", (int64_t)r->period, err);
-		/* The old quota over the new period may be above what the parent has; then the new
-		 * quota must come first. */
-		if (result == -EINVAL && r->has_quota) {
-			result =
-			    fb_cgroup_write_number(directory, "cpu.cfs_quota_us", r->quota, err);
-			quota_done = true;
-			if (result == 0)
-				result = fb_cgroup_write_number(directory, "cpu.cfs_period_us",
-								(int64_t)r->period, err);
-		}
-	}
-	if (result == 0 && r->has_quota && !quota_done)
-		result = fb_cgroup_write_number(directory, "cpu.cfs_quota_us",
-						r->quota > 0 ? r->quota : -1, err);
+	burst = burst && known; /* 0 is what a kernel before 5.14 does anyway */
+	if (period)
+		result = write_one_of_two(directory, "cpu.cfs_period_us", (int64_t)r->period, quota, &period, err);
+	if (result == 0 && burst)
+		result = write_one_of_two(directory, "cpu.cfs_burst_us", (int64_t)r->burst, quota, &burst, err);
+	if (result == 0 && quota)
+		result = fb_cgroup_write_number(directory, "cpu.cfs_quota_us", r->quota > 0 ? r->quota : -1, err);
+	if (result == 0 && period)
+		result = fb_cgroup_write_number(directory, "cpu.cfs_period_us", (int64_t)r->period, err);
+	if (result == 0 && burst)
+		result = fb_cgroup_write_number(directory, "cpu.cfs_burst_us", (int64_t)r->burst, err);
 	return result;
+}
+
+static int set_realtime(const char *directory, const struct fb_resources *r, struct fb_error *err)
+{
+	bool period = r->has_rt_period && r->rt_period, runtime = r->has_rt_runtime && r->rt_runtime;
+	int result = 0;
+
+	if (period)
+		result = write_one_of_two(directory, "cpu.rt_period_us", (int64_t)r->rt_period, runtime, &period, err);
+	if (result == 0 && runtime)
+		result = fb_cgroup_write_number(directory, "cpu.rt_runtime_us", r->rt_runtime, err);
+	if (result == 0 && period)
+		result = fb_cgroup_write_number(directory, "cpu.rt_period_us", (int64_t)r->rt_period, err);
+	if (result == -ENOENT)
+		return fail(err, ENOTSUP, "open", directory, "this kernel has no realtime limits of groups");
+	if (result == -EINVAL)
+		return fail(err, EINVAL, "write", directory, "is more realtime than the group above has");
+	return result;
+}
+
+static int set_cpu(const char *directory, const struct fb_resources *r, struct fb_error *err)
+{
+	bool idle = r->has_cpu_idle && r->cpu_idle;
+	int result = 0;
+
+	/* An idle group has no shares to set, and one that stops being idle has to do so first. */
+	if (idle || (r->has_cpu_idle && fb_cgroup_read(directory, "cpu.idle", (char[24]){0}, 24) >= 0))
+		result = fb_cgroup_write_if_known(directory, "cpu.idle", idle ? "1" : "0",
+						  "the idle policy of groups is in Linux 5.15 and later", err);
+	if (result == 0 && r->has_shares && r->shares && !idle)
+		result = fb_cgroup_write_number(directory, "cpu.shares", (int64_t)r->shares, err);
+	if (result == 0)
+		result = set_quota(directory, r, err);
+	return result < 0 ? result : set_realtime(directory, r, err);
 }
 
 static int set_cpuset(const char *directory, const struct fb_resources *r, struct fb_error *err)
@@ -225,22 +199,8 @@ static int set_pids(const char *directory, const struct fb_resources *r, struct 
 	return fb_cgroup_write_number(directory, "pids.max", r->pids, err);
 }
 
-static int set_blkio(const char *directory, const struct fb_resources *r, struct fb_error *err)
-{
-	/* The first is CFQ's, before kernel 5.0; the second exists while a disk uses BFQ. */
-	int result = fb_cgroup_write_number(directory, "blkio.weight", r->blkio_weight, err);
-
-	if (result == -ENOENT)
-		result =
-		    fb_cgroup_write_number(directory, "blkio.bfq.weight", r->blkio_weight, err);
-	if (result == -ENOENT)
-		return fail(err, ENOTSUP, "blkio", directory,
-			    "no IO scheduler of this kernel knows weights");
-	return result;
-}
-
-static int set_limits(enum fb_controller controller, const char *directory,
-		      const struct fb_resources *r, struct fb_error *err)
+static int set_limits(enum fb_controller controller, const char *directory, const struct fb_resources *r, bool live,
+		      struct fb_error *err)
 {
 	switch (controller) {
 	case FB_CONTROLLER_CPU:
@@ -250,11 +210,19 @@ static int set_limits(enum fb_controller controller, const char *directory,
 	case FB_CONTROLLER_MEMORY:
 		return set_memory(directory, r, err);
 	case FB_CONTROLLER_DEVICES:
-		return set_devices(directory, r->devices, r->device_count, err);
+		return fb_cgroup_v1_devices(directory, r->devices, r->device_count, live, err);
 	case FB_CONTROLLER_PIDS:
 		return set_pids(directory, r, err);
 	case FB_CONTROLLER_BLKIO:
-		return set_blkio(directory, r, err);
+		return fb_cgroup_set_blkio(directory, false, r, err);
+	case FB_CONTROLLER_HUGETLB:
+		return fb_cgroup_set_hugepages(directory, false, r, err);
+	case FB_CONTROLLER_NET_CLS:
+		return fb_cgroup_set_class(directory, r, err);
+	case FB_CONTROLLER_NET_PRIO:
+		return fb_cgroup_set_priorities(directory, r, err);
+	case FB_CONTROLLER_RDMA:
+		return fb_cgroup_set_rdma(directory, r, err);
 	default:
 		return fail(err, EINVAL, "cgroup", directory, NULL);
 	}
@@ -333,25 +301,65 @@ static int make_group(const struct fb_cgroup_mounts *mounts, enum fb_controller 
 	return 0;
 }
 
-int fb_cgroup_v1_create(const struct fb_cgroup_mounts *mounts, const char *path,
-			const struct fb_resources *resources, struct fb_cgroup *group,
-			struct fb_error *err)
+/* What a hybrid machine has on v2 only. */
+static struct fb_resources rest_for_v2(const struct fb_cgroup_mounts *mounts, const struct fb_resources *resources)
 {
+	struct fb_resources rest = {0};
+
+	if (!mounts->of[FB_CONTROLLER_HUGETLB].at[0]) {
+		rest.hugepages = resources->hugepages;
+		rest.hugepage_count = resources->hugepage_count;
+	}
+	if (!mounts->of[FB_CONTROLLER_RDMA].at[0]) {
+		rest.rdma = resources->rdma;
+		rest.rdma_count = resources->rdma_count;
+	}
+	return rest;
+}
+
+static bool is_on_v2(const struct fb_cgroup_mounts *mounts, enum fb_controller controller, const char *unified)
+{
+	return unified && !mounts->of[controller].at[0] &&
+	       (controller == FB_CONTROLLER_HUGETLB || controller == FB_CONTROLLER_RDMA);
+}
+
+/* A hierarchy in which only counting and finding would happen: what may not be written there is done without. */
+static int make_optional(const struct fb_cgroup_mounts *mounts, enum fb_controller controller, const char *path,
+			 struct fb_cgroup *group, struct fb_error *err)
+{
+	struct fb_error ours = {0};
+	int before = group->path_count, r = make_group(mounts, controller, path, group, &ours);
+
+	if ((r == -EROFS || r == -EACCES || r == -EPERM) && group->path_count == before)
+		return 0;
+	if (r < 0 && err)
+		*err = ours;
+	return r;
+}
+
+int fb_cgroup_v1_create(const struct fb_cgroup_mounts *mounts, const char *path, const struct fb_resources *resources,
+			struct fb_cgroup *group, struct fb_error *err)
+{
+	bool every = mounts->flags & FB_CGROUP_EVERY, v2 = every && mounts->of[FB_UNIFIED].at[0];
+	struct fb_resources rest = rest_for_v2(mounts, resources);
 	int r = 0;
 
 	if (resources->unified.count)
 		return fail(err, ENOTSUP, "cgroup", resources->unified.items[0],
 			    "\"unified\" needs a host with cgroup v2 only");
+	/* First, so that the end begins with the one that is killed as a whole. */
+	if (v2 && (r = fb_cgroup_v2_create(mounts, path, &rest, group, err)) == 0)
+		group->controllers[0] = fb_controller_name(FB_UNIFIED);
 	for (int i = 0; i < FB_CONTROLLER_V1_COUNT && r == 0; i++) {
 		const struct fb_cgroup_mount *mount = &mounts->of[i];
+		bool needed = is_needed(i, resources, false) && !is_on_v2(mounts, i, v2 ? path : NULL);
 
-		if (!is_needed(i, resources, false))
-			continue;
-		if (!directory_of(mount, group))
-			r = make_group(mounts, i, path, group, err);
-		if (r == 0)
-			r = set_limits(i, directory_of(mount, group), resources, err);
-		if (r == 0 && i == FB_CONTROLLER_MEMORY)
+		if (!directory_of(mount, group) && (needed || (every && mount->at[0])))
+			r = needed ? make_group(mounts, i, path, group, err) :
+				     make_optional(mounts, i, path, group, err);
+		if (r == 0 && needed)
+			r = set_limits(i, directory_of(mount, group), resources, false, err);
+		if (r == 0 && i == FB_CONTROLLER_MEMORY && directory_of(mount, group))
 			strcpy(group->memory, directory_of(mount, group));
 	}
 	return r;
@@ -360,18 +368,20 @@ int fb_cgroup_v1_create(const struct fb_cgroup_mounts *mounts, const char *path,
 int fb_cgroup_v1_update(const struct fb_cgroup_mounts *mounts, const struct fb_cgroup *group,
 			const struct fb_resources *resources, struct fb_error *err)
 {
+	const char *unified = directory_of(&mounts->of[FB_UNIFIED], group);
+	struct fb_resources rest = rest_for_v2(mounts, resources);
 	int r = 0;
 
 	for (int i = 0; i < FB_CONTROLLER_V1_COUNT && r == 0; i++) {
 		const char *directory = directory_of(&mounts->of[i], group);
 
-		if (!is_needed(i, resources, true))
+		if (!is_needed(i, resources, true) || is_on_v2(mounts, i, unified))
 			continue;
 		if (!directory)
 			return fail(err, ENOTSUP, "cgroup", fb_controller_name(i),
 				    "the container was started without this controller, so it has "
 				    "no group to limit");
-		r = set_limits(i, directory, resources, err);
+		r = set_limits(i, directory, resources, true, err);
 	}
-	return r;
+	return r == 0 && unified ? fb_cgroup_v2_update(unified, &rest, err) : r;
 }

@@ -66,7 +66,9 @@ static fb_op_handler *const handlers[FB_OP_COUNT] = {
 	[FB_OP_OPEN_SOURCE] = fb_op_open_source,
 	[FB_OP_ROOT_OVERLAY] = fb_op_root_overlay,
 	[FB_OP_ROOT_BIND] = fb_op_root_bind,
-	[FB_OP_ROOT_JOINED] = fb_op_root_joined,
+	[FB_OP_ROOT_ATTACH] = fb_op_root_attach,
+	[FB_OP_ROOT_OPEN] = fb_op_root_open,
+	[FB_OP_HIDE] = fb_op_hide,
 	[FB_OP_MOUNT] = fb_op_mount,
 	[FB_OP_BIND] = fb_op_bind,
 	[FB_OP_REMOUNT] = fb_op_remount,
@@ -85,6 +87,10 @@ static fb_op_handler *const handlers[FB_OP_COUNT] = {
 	[FB_OP_ROOT_READONLY] = fb_op_root_readonly,
 	[FB_OP_RESOLVE_USER] = fb_op_resolve_user,
 	[FB_OP_RLIMITS] = fb_op_rlimits,
+	[FB_OP_AFFINITY] = fb_op_affinity,
+	[FB_OP_SCHEDULER] = fb_op_scheduler,
+	[FB_OP_IO_PRIORITY] = fb_op_io_priority,
+	[FB_OP_PERSONALITY] = fb_op_personality,
 	[FB_OP_STDIO] = fb_op_stdio,
 	[FB_OP_CWD] = fb_op_cwd,
 	[FB_OP_BOUNDING] = fb_op_bounding,
@@ -127,7 +133,8 @@ int fb_child_run(struct fb_child *child)
 
 		if (r < 0)
 			return r;
-		if (i + 1 == plan->count || plan->ops[i + 1].stage != op->stage)
+		/* The clone itself ended above, whatever is done in its name. */
+		if (op->stage != FB_STAGE_CLONE && (i + 1 == plan->count || plan->ops[i + 1].stage != op->stage))
 			clocks->at[op->stage] = fb_now();
 	}
 	return 0;

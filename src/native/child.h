@@ -16,6 +16,9 @@ struct fb_child_result { /* in memory that the parent sees in both forms of clon
 	bool executing; /* set before the first execve, or before the wait for `start`: without it a silent end is a failure */
 };
 
+/* Which mounts can be made before they are attached. */
+enum fb_detached { FB_DETACHED_UNKNOWN, FB_DETACHED_NONE, FB_DETACHED_CLONES, FB_DETACHED_ALL };
+
 struct fb_child {
 	struct fb_plan *plan;
 	struct fb_child_result *result;
@@ -24,17 +27,17 @@ struct fb_child {
 	int null;    /* its /dev/null, verified, O_PATH */
 	int empty;   /* a read-only empty directory, mounted, for masks */
 	int console; /* the pty's other end */
-	int moves;   /* whether detached mounts can be attached here: 0 not asked yet, 1 yes, -1 no */
+	enum fb_detached detached;
 	int start;   /* the connection of `start`, which learns how the exec went; -1 */
 	int parent;  /* the directory that the last node or link was made in */
 	const char *parent_path;
 	size_t parent_length;
+	bool no_groups; /* the user namespace denies setgroups */
 	struct fb_user_answer user;
 };
 
 /* Runs every operation. Returns only when one failed, with result->error filled. */
 int fb_child_run(struct fb_child *child);
-uint64_t fb_now(void);
 
 /* "/proc/self/fd/<fd>" of the procfs that is mounted where we are: only before the pivot. */
 struct fb_fd_path {
@@ -49,7 +52,7 @@ int fb_mount_clone(struct fb_child *child, int dirfd, const char *path, bool rec
 bool fb_mount_refused(int error); /* ENOSYS, or EPERM by a filter */
 /* Detached mounts are of use only where they can be finished and attached. Asked before the first one is begun: what is detached can't
  * be bound by mount(2), and an upper that was mounted once as volatile can't be mounted again. */
-bool fb_mount_moves(struct fb_child *child);
+enum fb_detached fb_mount_detached(struct fb_child *child);
 int fb_null_device(struct fb_child *child);
 /* Close-on-exec for every descriptor from `first` on; before 5.11 one by one, below `limit`. 0 or -errno, no err. */
 int fb_child_close_from(unsigned first, unsigned limit);
@@ -58,7 +61,8 @@ typedef int fb_op_handler(struct fb_child *child, const struct fb_op *op);
 fb_op_handler fb_op_join_cgroups, fb_op_join_namespace, fb_op_join_target, fb_op_await_parent, fb_op_become_root,
 	fb_op_loopback;
 fb_op_handler fb_op_meet, fb_op_hooks, fb_op_find_command, fb_op_await_start, fb_op_keyring;
-fb_op_handler fb_op_host_propagation, fb_op_root_overlay, fb_op_root_bind, fb_op_root_joined, fb_op_pivot,
+fb_op_handler fb_op_affinity, fb_op_scheduler, fb_op_io_priority, fb_op_personality;
+fb_op_handler fb_op_host_propagation, fb_op_root_overlay, fb_op_root_bind, fb_op_root_attach, fb_op_root_open, fb_op_hide, fb_op_pivot,
 	fb_op_root_propagation, fb_op_root_readonly, fb_op_make_directory;
 fb_op_handler fb_op_open_source, fb_op_mount, fb_op_bind, fb_op_remount, fb_op_seal;
 fb_op_handler fb_op_node, fb_op_symlink, fb_op_console;

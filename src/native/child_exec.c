@@ -205,11 +205,16 @@ int fb_op_bounding(struct fb_child *child, const struct fb_op *op)
 
 int fb_op_ids(struct fb_child *child, const struct fb_op *op)
 {
+	const struct fb_process_spec *process = child->plan->process;
 	const struct fb_user_answer *user = &child->user;
 	char path[2];
-	int r = fb_creds_set_ids(user->uid, user->gid, user->groups, user->group_count,
-				 child->plan->keep_caps, &child->result->error);
+	int r;
 
+	/* Those of the image's group file are left out then, as nobody asked for them; those asked for are not. */
+	if (child->no_groups && (process->group_count || process->group_add.count))
+		return FB_CHILD_FAIL_CODE(child, op, EPERM, "setgroups", "the user namespace allows no additional groups");
+	r = fb_creds_set_ids(user->uid, user->gid, child->no_groups ? NULL : user->groups, user->group_count,
+			     child->plan->keep_caps, &child->result->error);
 	if (r < 0)
 		return r;
 	/* Still at "/", where the pivot left us, though the plan wants another place: this is the second try of fb_op_cwd. */

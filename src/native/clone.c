@@ -16,11 +16,13 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "between.h"
 #include "child.h"
 #include "cleanup.h"
 #include "io.h"
 #include "meet.h"
 #include "sys.h"
+#include "userns.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -137,57 +139,95 @@ static const char *why_refused(const struct fb_plan *plan, int code)
 		       NULL;
 }
 
-/* Before 5.5, or where clone3 is filtered: the group is then joined by the child, as on v1. */
-static long clone_old(struct start *start, int *pidfd, struct fb_error *err)
+/* The v2 group too is joined by the child, as on v1. */
+static int join_by_write(struct fb_plan *plan, struct fb_error *err)
+{
+	int fd = openat(plan->request->cgroup->into, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return FB_FAIL(err, FB_STAGE_CGROUP, "open", "cgroup.procs");
+	if ((fd = fb_plan_keep(plan, fd, err)) < 0)
+		return fd;
+	plan->procs[plan->procs_count++] = fd;
+	plan->late_cgroup_namespace |= (plan->namespaces & CLONE_NEWCGROUP) != 0;
+	plan->namespaces &= ~(uint64_t)CLONE_NEWCGROUP;
+	return 0;
+}
+
+/* Before 5.5, or where clone3 is filtered. */
+static long clone_old(struct start *start, struct fb_between *between, int *pidfd, struct fb_error *err)
 {
 	struct fb_plan *plan = start->child.plan;
 	const struct fb_cgroup *group = plan->request->cgroup;
-	int flags = SIGCHLD | CLONE_PIDFD, fd;
+	int flags = SIGCHLD | (between ? CLONE_PARENT | CLONE_PARENT_SETTID : CLONE_PIDFD), r;
 	long pid;
 
-	if (group && group->into >= 0) {
-		fd = openat(group->into, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-		if (fd < 0)
-			return FB_FAIL(err, FB_STAGE_CGROUP, "open", "cgroup.procs");
-		plan->fds[plan->fd_count++] = fd;
-		plan->procs[plan->procs_count++] = fd;
-		plan->late_cgroup_namespace = plan->namespaces & CLONE_NEWCGROUP;
-		plan->namespaces &= ~(uint64_t)CLONE_NEWCGROUP;
-	}
+	if (group && group->into >= 0 && !plan->join_by_write && (r = join_by_write(plan, err)) < 0)
+		return r;
 	flags |= (int)(plan->namespaces & ~(uint64_t)CLONE_NEWTIME);
 	if (!plan->own_memory)
 		flags |= CLONE_VM | CLONE_VFORK;
-	pid = clone(child_main, start->region + GUARD_SIZE + STACK_SIZE, flags, start, pidfd, NULL, NULL);
+	pid = clone(child_main, start->region + GUARD_SIZE + STACK_SIZE, flags, start,
+		    between ? (void *)&between->pid : pidfd, NULL, NULL);
 	if (pid < 0)
 		return FB_FAIL_CODE(err, FB_STAGE_CLONE, errno, "clone", "", why_refused(plan, errno));
 	return pid;
 }
 
-static int start_child(struct start *start, struct fb_launched *launched, struct fb_error *err)
+static int start_child(struct start *start, struct fb_between *between, struct fb_launched *launched,
+		       struct fb_error *err)
 {
-	const struct fb_plan *plan = start->child.plan;
+	struct fb_plan *plan = start->child.plan;
 	const struct fb_cgroup *group = plan->request->cgroup;
+	bool into = group && group->into >= 0;
+	int r = into && plan->join_by_write ? join_by_write(plan, err) : 0;
 	struct clone_args args = {
-		.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | (plan->namespaces & ~(uint64_t)CLONE_NEWTIME),
-		.pidfd = (uint64_t)(uintptr_t)&launched->pidfd,
-		.exit_signal = SIGCHLD,
+		.flags = CLONE_CLEAR_SIGHAND | (plan->namespaces & ~(uint64_t)CLONE_NEWTIME),
+		.exit_signal = between ? 0 : SIGCHLD,
 	};
 	long pid;
 
-	if (group && group->into >= 0) {
+	if (r < 0)
+		return r;
+	if (between) {
+		args.flags |= CLONE_PARENT | CLONE_PARENT_SETTID;
+		args.parent_tid = (uint64_t)(uintptr_t)&between->pid;
+	} else {
+		args.flags |= CLONE_PIDFD;
+		args.pidfd = (uint64_t)(uintptr_t)&launched->pidfd;
+	}
+	if (into && !plan->join_by_write) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)group->into;
 	}
 	pid = clone_new(start, &args);
 	/* E2BIG, EINVAL: it knows clone3, but not all of what is asked. */
 	if (pid == -ENOSYS || pid == -EPERM || pid == -E2BIG || pid == -EINVAL)
-		pid = clone_old(start, &launched->pidfd, err);
+		pid = clone_old(start, between, &launched->pidfd, err);
 	else if (pid < 0)
 		return FB_FAIL_CODE(err, FB_STAGE_CLONE, (int)-pid, "clone3", "", why_refused(plan, (int)-pid));
 	if (pid < 0)
 		return (int)pid;
 	launched->pid = (pid_t)pid;
 	return 0;
+}
+
+static int clone_between(void *context, struct fb_between *between)
+{
+	struct fb_launched launched;
+
+	return start_child(context, between, &launched, &between->error);
+}
+
+/* The child of the process in between is ours, and stays a zombie until we look at it: its number is its own. */
+static int start_between(struct start *start, struct fb_launched *launched, struct fb_error *err)
+{
+	int r = fb_between(start->child.plan, clone_between, start, &launched->pid, err);
+
+	if (launched->pid <= 0)
+		return r;
+	launched->pidfd = fb_pidfd_open(launched->pid, 0);
+	return r == 0 && launched->pidfd < 0 ? FB_FAIL(err, FB_STAGE_CLONE, "pidfd_open", NULL) : r;
 }
 
 /* The next child's pid or time namespace is the caller's to choose; the caller itself stays where it is. */
@@ -237,36 +277,16 @@ static int return_namespaces(struct borrowed *back, struct fb_error *err)
 	return r;
 }
 
-static int write_mapping(struct fb_plan *plan, pid_t pid, const char *name, const struct fb_mapping *mappings,
-			 size_t count, struct fb_error *err)
-{
-	size_t room = count * 36 + 1, length = 0;
-	char *text = fb_arena_alloc(&plan->arena, room);
-	char path[64];
-	fb_auto_close int fd = -1;
-
-	if (!text)
-		return fb_plan_no_memory(err);
-	for (size_t i = 0; i < count; i++)
-		length += (size_t)snprintf(text + length, room - length, "%u %u %u\n", mappings[i].container,
-					   mappings[i].host, mappings[i].size);
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	/* One write: the kernel takes the whole map at once or not at all. */
-	if (fd < 0 || write(fd, text, length) != (ssize_t)length)
-		return FB_FAIL(err, FB_STAGE_USERNS, fd < 0 ? "open" : "write", path);
-	return 0;
-}
-
 static int map_ids(struct fb_plan *plan, pid_t pid, int socket_fd, struct fb_error *err)
 {
 	const struct fb_spec *spec = plan->spec;
-	int r = write_mapping(plan, pid, "uid_map", spec->uid_mappings, spec->uid_mapping_count, err);
+	const struct fb_id_maps maps = {spec->uid_mappings, spec->gid_mappings, spec->uid_mapping_count,
+					spec->gid_mapping_count};
+	int r = fb_userns_map(pid, &maps, err);
 
-	if (r == 0)
-		r = write_mapping(plan, pid, "gid_map", spec->gid_mappings, spec->gid_mapping_count, err);
-	if (r == 0 && fb_write_all(socket_fd, "m", 1) < 0)
-		r = FB_FAIL(err, FB_STAGE_USERNS, "write", "socketpair");
+	/* A child that failed before it listened says so itself. */
+	if (r == 0 && send(socket_fd, "m", 1, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+		r = FB_FAIL(err, FB_STAGE_USERNS, "send", "socketpair");
 	return r;
 }
 
@@ -275,7 +295,7 @@ static void end_child(struct fb_launched *launched)
 	siginfo_t info;
 
 	if (launched->pid > 0) {
-		kill(launched->pid, SIGKILL); /* ours and not reaped: the number is still its own */
+		kill(launched->pid, SIGKILL);
 		while (waitid(P_PID, (id_t)launched->pid, &info, WEXITED) < 0 && errno == EINTR)
 			;
 	}
@@ -326,7 +346,7 @@ static int run(struct start *start, struct fb_launched *launched, struct fb_erro
 	int r = borrow_namespaces(plan, &back, err), back_r;
 
 	if (r == 0)
-		r = start_child(start, launched, err);
+		r = plan->between ? start_between(start, launched, err) : start_child(start, NULL, launched, err);
 	back_r = return_namespaces(&back, r == 0 ? err : NULL);
 	fb_cleanup_fd(&start->sockets[1]);
 	if (r == 0 && plan->map_ids)
@@ -366,6 +386,7 @@ int fb_clone(struct fb_plan *plan, struct fb_launched *ret_launched, struct fb_e
 	}
 	if (r == 0) {
 		launched.clocks = start.child.result->clocks;
+		fb_clocks_settle(&launched.clocks, plan->spec->timens_offsets);
 		launched.rlimit_clamped = start.child.result->rlimit_clamped;
 		*ret_launched = launched;
 	}

@@ -140,7 +140,7 @@ int fb_creds_set_ids(uid_t uid, gid_t gid, const gid_t *groups, size_t group_cou
 {
 	/* Groups first: after setresuid the right to change them is gone. Always, even for none:
 	 * else the caller's remain. */
-	if (fb_setgroups(group_count, groups) < 0)
+	if (groups && fb_setgroups(group_count, groups) < 0)
 		return FB_FAIL(err, FB_STAGE_CREDS, "setgroups", NULL);
 	if (fb_setresgid(gid) < 0)
 		return FB_FAIL(err, FB_STAGE_CREDS, "setresgid", NULL);

@@ -42,7 +42,7 @@ int fb_creds_resolve(const struct fb_user_request *request, const char *passwd, 
 
 /* Drop the bounding set to `caps->bounding`; before the change of ids. Raw prctl only. */
 int fb_creds_drop_bounding(const struct fb_capabilities *caps, struct fb_error *err);
-/* setgroups, setresgid, setresuid (raw), keeping permitted capabilities across the change when `keep`. */
+/* setgroups (not without `groups`), setresgid, setresuid (raw), keeping permitted capabilities across the change when `keep`. */
 int fb_creds_set_ids(uid_t uid, gid_t gid, const gid_t *groups, size_t group_count, bool keep,
 		     struct fb_error *err);
 /* capset of effective, permitted, inheritable, then the ambient set; after the change of ids. When uid is not 0 the kernel's own

@@ -87,7 +87,8 @@ int fb_op_node(struct fb_child *child, const struct fb_op *op)
 			return errno == EBUSY ? 0 : FB_CHILD_FAIL(child, op, "unlinkat");
 		r = mknodat(parent, name, type | device->mode, number);
 	}
-	if (r < 0 && errno == EPERM && type != S_IFIFO)
+	/* Not in the caller's own mount namespace, where a bind would be the host's. */
+	if (r < 0 && errno == EPERM && type != S_IFIFO && !op->flags)
 		return bind_node(child, op, parent, name, number);
 	if (r < 0)
 		return FB_CHILD_FAIL(child, op, "mknodat");

@@ -59,7 +59,17 @@ int fb_launch_exit_code(const struct fb_error *err);
  * waits there. */
 int fb_launch_start(int directory, const char *name, struct fb_error *err);
 
-/* Write the clocks as Chrome trace events (a JSON array) to `path`, appending when it exists. */
+/* --- clocks (trace.c) --- */
+
+uint64_t fb_now(void); /* CLOCK_MONOTONIC, ns */
+/* After a start: what the child's clocks are to the caller. Exec ends when the caller knows of it, and a child in a time namespace of
+ * its own has read another clock (`offsets` is the text of timens_offsets, NULL: none). */
+void fb_clocks_settle(struct fb_stage_clocks *clocks, const char *offsets);
+/* {"begin":ns,"<stage>":ns,...} in the order of their ends. */
+void fb_clocks_json(char *json, size_t size, const struct fb_stage_clocks *clocks);
+/* A table of the stages, for --timings. 0 or -errno. */
+int fb_timings_print(int fd, const char *id, const struct fb_stage_clocks *clocks);
+/* The stages as Chrome trace events (a JSON array) in `path`, appended when it exists. */
 int fb_trace_write(const char *path, const char *id, const struct fb_stage_clocks *clocks, struct fb_error *err);
 
 #endif

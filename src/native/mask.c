@@ -49,7 +49,7 @@ static int bind_over(struct fb_child *child, int source, int target)
 /* -ENOSYS: use mount(2). */
 static int make_empty(struct fb_child *child)
 {
-	fb_auto_close int fs = fb_mount_moves(child) ? fsopen("tmpfs", FSOPEN_CLOEXEC) : -1;
+	fb_auto_close int fs = fb_mount_detached(child) == FB_DETACHED_ALL ? fsopen("tmpfs", FSOPEN_CLOEXEC) : -1;
 	int fd;
 
 	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0) < 0)

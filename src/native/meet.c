@@ -19,7 +19,10 @@ static int make_file(struct fb_plan *plan, const char *name, int *ret_fd, struct
 
 	if (fd < 0)
 		return FB_FAIL(err, FB_STAGE_HOOK, "memfd_create", name);
-	plan->fds[plan->fd_count++] = *ret_fd = fd;
+	fd = fb_plan_keep(plan, fd, err);
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
 	return 0;
 }
 
@@ -31,7 +34,8 @@ static int connect_listener(struct fb_plan *plan, struct fb_error *err)
 
 	if (fd < 0)
 		return FB_FAIL(err, FB_STAGE_SECCOMP, "socket", NULL);
-	plan->fds[plan->fd_count++] = plan->listener = fd;
+	if ((plan->listener = fb_plan_keep(plan, fd, err)) < 0)
+		return plan->listener;
 	if (strlen(path) >= sizeof(address.sun_path))
 		return FB_FAIL_CODE(err, FB_STAGE_SECCOMP, ENAMETOOLONG, "connect", path, NULL);
 	strcpy(address.sun_path, path);

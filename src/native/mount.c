@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 
 #include "child.h"
 #include "cleanup.h"
+#include "copyup.h"
 #include "inroot.h"
 
 struct fb_fd_path fb_fd_path(int fd)
@@ -39,14 +41,18 @@ int fb_mount_attach(int mount_fd, int target)
 	return 0;
 }
 
-bool fb_mount_moves(struct fb_child *child)
+static bool is_refused(long result)
 {
-	if (child->moves == 0)
-		child->moves = (move_mount(-1, "", -1, "", 0) < 0 && fb_mount_refused(-errno)) ||
-				       (fsmount(-1, 0, 0) < 0 && fb_mount_refused(-errno)) ?
-				       -1 :
-				       1;
-	return child->moves > 0;
+	return result < 0 && fb_mount_refused(-errno);
+}
+
+enum fb_detached fb_mount_detached(struct fb_child *child)
+{
+	if (child->detached == FB_DETACHED_UNKNOWN)
+		child->detached = is_refused(move_mount(-1, "", -1, "", 0)) ? FB_DETACHED_NONE :
+				  is_refused(fsmount(-1, 0, 0))		    ? FB_DETACHED_CLONES :
+									      FB_DETACHED_ALL;
+	return child->detached;
 }
 
 int fb_mount_clone(struct fb_child *child, int dirfd, const char *path, bool recursive)
@@ -54,11 +60,15 @@ int fb_mount_clone(struct fb_child *child, int dirfd, const char *path, bool rec
 	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
 	int fd;
 
-	if (!fb_mount_moves(child))
+	if (fb_mount_detached(child) < FB_DETACHED_CLONES)
 		return -ENOSYS;
 	fd = open_tree(dirfd, path, flags | (*path ? 0 : AT_EMPTY_PATH));
 	return fd < 0 ? -errno : fd;
 }
+
+#define ST_FLAG_RELATIME 4096
+#define ST_FLAG_NOSYMFOLLOW 8192
+#define ATIME_FLAGS (MS_NOATIME | MS_RELATIME | MS_STRICTATIME)
 
 /* A remount replaces all flags, so those that are there have to be given again. */
 static unsigned long present_flags(int fd)
@@ -69,7 +79,9 @@ static unsigned long present_flags(int fd)
 	if (fstatfs(fd, &fs) < 0)
 		return 0;
 	flags = (unsigned long)fs.f_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME);
-	return fs.f_flags & 4096 /* ST_RELATIME */ ? flags | MS_RELATIME : flags;
+	flags |= fs.f_flags & ST_FLAG_RELATIME ? MS_RELATIME : 0;
+	flags |= fs.f_flags & ST_FLAG_NOSYMFOLLOW ? MS_NOSYMFOLLOW : 0;
+	return flags & (MS_NOATIME | MS_RELATIME) ? flags : flags | MS_STRICTATIME;
 }
 
 static unsigned long classic_flags(uint64_t set)
@@ -81,15 +93,20 @@ static unsigned long classic_flags(uint64_t set)
 	flags |= set & MOUNT_ATTR_NODEV ? MS_NODEV : 0;
 	flags |= set & MOUNT_ATTR_NOEXEC ? MS_NOEXEC : 0;
 	flags |= set & MOUNT_ATTR_NOATIME ? MS_NOATIME : 0;
+	flags |= set & MOUNT_ATTR_STRICTATIME ? MS_STRICTATIME : 0;
 	flags |= set & MOUNT_ATTR_NODIRATIME ? MS_NODIRATIME : 0;
+	flags |= set & MOUNT_ATTR_NOSYMFOLLOW ? MS_NOSYMFOLLOW : 0;
 	return flags;
 }
 
 static int change_classic(int fd, bool tree, uint64_t set, uint64_t clear, unsigned long propagation)
 {
 	struct fb_fd_path path = fb_fd_path(fd);
-	unsigned long flags = (present_flags(fd) & ~classic_flags(clear)) | classic_flags(set);
+	bool atime = clear & MOUNT_ATTR__ATIME; /* one of four is chosen, and relatime has no bit */
+	unsigned long flags = present_flags(fd) & ~classic_flags(clear) & ~(atime ? ATIME_FLAGS : 0ul);
 
+	flags |= classic_flags(set);
+	flags |= flags & ATIME_FLAGS ? 0 : MS_RELATIME;
 	/* mount(2) can't reach below the top: better no mount than a writable one that was to be read-only. */
 	if (tree && (set | clear))
 		return -EOPNOTSUPP;
@@ -114,7 +131,7 @@ int fb_mount_change(int fd, bool tree, uint64_t set, uint64_t clear, unsigned lo
 	return r;
 }
 
-/* What the plan says of a mount, in at most two calls. */
+/* What the plan says of a mount. */
 static int apply(const struct fb_mount_plan *mount, int fd, uint64_t set, uint64_t clear)
 {
 	bool tree = mount->propagation & MS_REC;
@@ -126,6 +143,9 @@ static int apply(const struct fb_mount_plan *mount, int fd, uint64_t set, uint64
 		r = fb_mount_change(fd, false, set, clear, tree ? 0 : propagation);
 	if (r == 0 && below)
 		r = fb_mount_change(fd, true, mount->tree_set, mount->tree_clear, tree ? propagation : 0);
+	if (r == 0 && mount->propagation_after)
+		r = fb_mount_change(fd, mount->propagation_after & MS_REC, 0, 0,
+				    mount->propagation_after & ~(unsigned long)MS_REC);
 	return r;
 }
 
@@ -145,11 +165,15 @@ static bool is_root(const struct fb_child *child, int fd)
 }
 
 /* The target, held; it is made when missing. */
-static int open_target(struct fb_child *child, const struct fb_op *op, enum fb_make make)
+static int open_target(struct fb_child *child, const struct fb_op *op, enum fb_make make, bool *ret_made)
 {
 	const struct fb_mount_plan *mount = op->mount;
-	int fd = fb_inroot_make(child->root, mount->target, make, mount->plain);
+	int fd = fb_inroot_open(child->root, mount->target, O_PATH, mount->plain);
 	struct statfs fs;
+
+	*ret_made = fd == -ENOENT;
+	if (*ret_made)
+		fd = fb_inroot_make(child->root, mount->target, make, mount->plain);
 
 	if (fd == -ELOOP && mount->plain)
 		return FB_CHILD_FAIL_CODE(child, op, ELOOP, "openat2",
@@ -184,36 +208,38 @@ static int fail_with_log(struct fb_child *child, const struct fb_op *op, int fs,
 	return FB_CHILD_FAIL_CODE(child, op, code, call, length > 2 ? text + 2 : NULL);
 }
 
-static int mount_classic(struct fb_child *child, const struct fb_op *op, int target)
+static int mount_classic(struct fb_child *child, const struct fb_op *op, int target, int *ret_fd)
 {
 	const struct fb_mount_plan *plan = op->mount;
 	struct fb_fd_path path = fb_fd_path(target);
-	fb_auto_close int covered = -1;
-	int r;
+	int fd;
 
 	if (mount(plan->source, path.text, plan->type, plan->flags, plan->data) < 0)
 		return FB_CHILD_FAIL(child, op, "mount");
-	if (!plan->propagation)
-		return 0;
-	covered = fb_inroot_open(child->root, plan->target, O_PATH, plan->plain);
-	r = covered < 0 ? covered : apply(plan, covered, 0, 0);
-	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "mount", "propagation") : 0;
+	/* No process of the container runs yet, and the new mount covers what the same name led to. */
+	fd = fb_inroot_open(child->root, plan->target, O_PATH, plan->plain);
+	if (fd < 0)
+		return FB_CHILD_FAIL_CODE(child, op, -fd, "openat2", NULL);
+	*ret_fd = fd;
+	return 0;
 }
 
-/* A new file system, configured and detached (5.2). -ENOSYS: use mount(2). */
-static int make_detached(struct fb_child *child, const struct fb_op *op, int *ret_fd)
+static const struct {
+	unsigned long flag;
+	const char *name;
+} whole[] = {
+	{MS_RDONLY, "ro"}, {MS_SYNCHRONOUS, "sync"}, {MS_DIRSYNC, "dirsync"}, {MS_MANDLOCK, "mand"}, {MS_LAZYTIME, "lazytime"},
+};
+
+static int configure(struct fb_child *child, const struct fb_op *op, int fs)
 {
 	const struct fb_mount_plan *mount = op->mount;
-	fb_auto_close int fs = -1;
-	int fd;
 
-	if (!fb_mount_moves(child))
-		return -ENOSYS;
-	fs = fsopen(mount->type, FSOPEN_CLOEXEC);
-	if (fs < 0)
-		return fb_mount_refused(-errno) ? -ENOSYS : FB_CHILD_FAIL(child, op, "fsopen");
 	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", mount->source, 0) < 0)
 		return fb_mount_refused(-errno) ? -ENOSYS : fail_with_log(child, op, fs, "fsconfig(source)");
+	for (size_t i = 0; i < sizeof(whole) / sizeof(*whole); i++)
+		if (mount->flags & whole[i].flag && fsconfig(fs, FSCONFIG_SET_FLAG, whole[i].name, NULL, 0) < 0)
+			return fail_with_log(child, op, fs, "fsconfig");
 	for (size_t i = 0; i < mount->setting_count; i++) {
 		const struct fb_setting *setting = &mount->settings[i];
 
@@ -223,31 +249,99 @@ static int make_detached(struct fb_child *child, const struct fb_op *op, int *re
 	}
 	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return fail_with_log(child, op, fs, "fsconfig(CREATE)");
-	fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)mount->set);
-	if (fd < 0)
-		return FB_CHILD_FAIL(child, op, "fsmount");
-	*ret_fd = fd;
+	return 0;
+}
+
+/* A new file system, configured and detached (5.2). -ENOSYS: use mount(2). */
+static int make_detached(struct fb_child *child, const struct fb_op *op, int *ret_fd)
+{
+	fb_auto_close int fs = -1;
+	int r;
+
+	if (fb_mount_detached(child) < FB_DETACHED_ALL)
+		return -ENOSYS;
+	fs = fsopen(op->mount->type, FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return fb_mount_refused(-errno) ? -ENOSYS : FB_CHILD_FAIL(child, op, "fsopen");
+	if ((r = configure(child, op, fs)) < 0)
+		return r;
+	*ret_fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)op->mount->set);
+	return *ret_fd < 0 ? FB_CHILD_FAIL(child, op, "fsmount") : 0;
+}
+
+/* What becomes of the covered directory: its mode, its files. */
+static int take_over(struct fb_child *child, const struct fb_op *op, int fd, int target)
+{
+	struct stat st;
+	int r = 0;
+
+	if (op->mount->take_mode && (fstat(target, &st) < 0 || fchmodat(fd, ".", st.st_mode & 07777, 0) < 0))
+		return FB_CHILD_FAIL(child, op, "fchmodat");
+	if (op->mount->copy_up)
+		r = fb_copy_up(target, fd);
+	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "tmpcopyup", NULL) : 0;
+}
+
+/* Of the host, where the container may not have its own: with all that is mounted below, which can't be taken apart here, and "ro" for all
+ * of it where the kernel can (5.12), else for the top. Nobody else is here to see it before. */
+static int bind_fallback(struct fb_child *child, const struct fb_op *op, int target)
+{
+	const struct fb_mount_plan *plan = op->mount;
+	struct fb_fd_path path = fb_fd_path(target);
+	fb_auto_close int fd = fb_mount_clone(child, AT_FDCWD, plan->fallback, true);
+	int r = fd < 0 ? fd : fb_mount_attach(fd, target);
+
+	if (fd < 0 && fb_mount_refused(r)) {
+		r = mount(plan->fallback, path.text, NULL, MS_BIND | MS_REC, NULL) < 0 ? -errno : 0;
+		if (r == 0)
+			r = fd = fb_inroot_open(child->root, plan->target, O_PATH, plan->plain);
+	}
+	if (r >= 0)
+		r = fb_mount_change(fd, true, plan->set & MOUNT_ATTR_RDONLY, 0, 0);
+	if (r == 0 || r == -EOPNOTSUPP)
+		r = apply(plan, fd, plan->set, plan->clear);
+	if (r < 0)
+		return FB_CHILD_FAIL_CODE(child, op, -r, "move_mount", "the host's can't be bound either");
+	child->result->error.code = 0;
+	return 0;
+}
+
+static int mount_new(struct fb_child *child, const struct fb_op *op, int target, bool made)
+{
+	struct fb_mount_plan *mount = op->mount;
+	fb_auto_close int fd = -1;
+	bool attached;
+	int r = mount->classic ? -ENOSYS : make_detached(child, op, &fd);
+
+	attached = r == -ENOSYS;
+	if (attached)
+		r = mount_classic(child, op, target, &fd);
+	if (r == 0 && !made)
+		r = take_over(child, op, fd, target);
+	if (r < 0)
+		return r;
+	r = attached ? 0 : fb_mount_attach(fd, target);
+	if (r == 0)
+		r = apply(mount, fd, 0, 0);
+	if (r < 0)
+		return FB_CHILD_FAIL_CODE(child, op, -r, "move_mount", NULL);
+	if (mount->seal)
+		mount->fd = fb_steal_fd(&fd);
 	return 0;
 }
 
 int fb_op_mount(struct fb_child *child, const struct fb_op *op)
 {
-	const struct fb_mount_plan *mount = op->mount;
-	fb_auto_close int target = open_target(child, op, FB_MAKE_DIRECTORY);
-	fb_auto_close int fd = -1;
+	bool made;
+	fb_auto_close int target = open_target(child, op, FB_MAKE_DIRECTORY, &made);
 	int r;
 
 	if (target < 0)
 		return target;
-	r = mount->classic ? -ENOSYS : make_detached(child, op, &fd);
-	if (r == -ENOSYS)
-		return mount_classic(child, op, target);
-	if (r < 0)
-		return r;
-	r = fb_mount_attach(fd, target);
-	if (r == 0)
-		r = apply(mount, fd, 0, 0);
-	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "move_mount", NULL) : 0;
+	r = mount_new(child, op, target, made);
+	if (r == -EPERM && op->mount->fallback && child->plan->apart & CLONE_NEWUSER)
+		return bind_fallback(child, op, target);
+	return r;
 }
 
 int fb_op_open_source(struct fb_child *child, const struct fb_op *op)
@@ -258,6 +352,10 @@ int fb_op_open_source(struct fb_child *child, const struct fb_op *op)
 
 	mount->cloned = fd >= 0;
 	if (fb_mount_refused(fd)) {
+		/* mount(2) binds when all is private already, and what is private has nobody to talk to any more. */
+		if (mount->propagation & (MS_SHARED | MS_SLAVE))
+			return FB_FAIL_CODE(&child->result->error, op->stage, EOPNOTSUPP, "open_tree", mount->source,
+					    "a shared or slave mount needs Linux 5.2");
 		fd = open(mount->source, O_PATH | O_CLOEXEC);
 		fd = fd < 0 ? -errno : fd;
 	}
@@ -293,13 +391,16 @@ static int bind_classic(struct fb_child *child, const struct fb_op *op, int targ
 int fb_op_bind(struct fb_child *child, const struct fb_op *op)
 {
 	struct fb_mount_plan *mount = op->mount;
-	fb_auto_close int target = open_target(child, op, mount->directory ? FB_MAKE_DIRECTORY : FB_MAKE_FILE);
+	bool early = true, made;
+	fb_auto_close int target = open_target(child, op, mount->directory ? FB_MAKE_DIRECTORY : FB_MAKE_FILE, &made);
 	fb_auto_close int fd = mount->fd;
-	bool early = true;
+	struct statfs fs;
 	int r;
 
 	if (target < 0)
 		return target;
+	if (strcmp(mount->target, "proc") == 0 && (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC))
+		return FB_CHILD_FAIL_CODE(child, op, EINVAL, "fstatfs", "/proc may only hold a proc file system");
 	if (!mount->cloned) {
 		r = bind_classic(child, op, target);
 		mount->fd = -1;
@@ -320,25 +421,40 @@ int fb_op_bind(struct fb_child *child, const struct fb_op *op)
 	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "move_mount", NULL) : 0;
 }
 
+/* Of the mount alone when "bind" says so or nothing else is asked for; else of its file system, as mount(8) does: with what is there. */
+static int remount(const struct fb_mount_plan *plan, int fd)
+{
+	const unsigned long of_whole = MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_LAZYTIME | MS_I_VERSION;
+	struct fb_fd_path path = fb_fd_path(fd);
+	bool change = *plan->data || plan->flags & of_whole || (plan->set | plan->clear) & MOUNT_ATTR_RDONLY;
+	unsigned long flags = present_flags(fd) & ~classic_flags(plan->clear);
+
+	if (!change || (plan->bind && !*plan->data))
+		return 0;
+	if (plan->clear & MOUNT_ATTR__ATIME)
+		flags &= ~(unsigned long)ATIME_FLAGS;
+	return mount(NULL, path.text, NULL, MS_REMOUNT | flags | plan->flags, plan->data) < 0 ? -errno : 0;
+}
+
 int fb_op_remount(struct fb_child *child, const struct fb_op *op)
 {
-	const struct fb_mount_plan *mount_plan = op->mount;
-	fb_auto_close int fd = fb_inroot_open(child->root, mount_plan->target, O_PATH, mount_plan->plain);
-	struct fb_fd_path path = fb_fd_path(fd < 0 ? 0 : fd);
-	int r = fd < 0 ? fd : 0;
+	const struct fb_mount_plan *plan = op->mount;
+	fb_auto_close int fd = fb_inroot_open(child->root, plan->target, O_PATH, plan->plain);
+	int r = fd < 0 ? fd : remount(plan, fd);
 
-	if (r == 0 && *mount_plan->data &&
-	    mount(NULL, path.text, NULL, MS_REMOUNT | mount_plan->flags, mount_plan->data) < 0)
-		r = -errno;
 	if (r == 0)
-		r = apply(mount_plan, fd, mount_plan->set, mount_plan->clear);
-	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "mount(MS_REMOUNT)", NULL) : 0;
+		r = apply(plan, fd, plan->set, plan->clear);
+	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "mount(MS_REMOUNT)",
+					  r == -EPERM ? "a flag is locked by who made the mount" : NULL) :
+		       0;
 }
 
 int fb_op_seal(struct fb_child *child, const struct fb_op *op)
 {
-	fb_auto_close int fd = fb_inroot_open(child->root, op->mount->target, O_PATH, op->mount->plain);
+	struct fb_mount_plan *plan = op->mount;
+	fb_auto_close int fd = plan->fd >= 0 ? plan->fd : fb_inroot_open(child->root, plan->target, O_PATH, plan->plain);
 	int r = fd < 0 ? fd : fb_mount_change(fd, false, MOUNT_ATTR_RDONLY, 0, 0);
 
+	plan->fd = -1;
 	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "mount_setattr", NULL) : 0;
 }

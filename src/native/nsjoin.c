@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "child.h"
@@ -29,6 +30,9 @@ int fb_op_join_namespace(struct fb_child *child, const struct fb_op *op)
 
 int fb_op_join_target(struct fb_child *child, const struct fb_op *op)
 {
+	/* CVE-2016-9962: whoever has rights in the container's user namespace could trace us there, with the host's descriptors. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return FB_CHILD_FAIL(child, op, "prctl(DUMPABLE)");
 	if (setns(child->plan->request->target_pidfd, (int)op->flags) < 0)
 		return FB_CHILD_FAIL_CODE(child, op, errno, "setns",
 					  errno == ESRCH ? "the container is not running" : NULL);
@@ -47,14 +51,23 @@ int fb_op_await_parent(struct fb_child *child, const struct fb_op *op)
 	return n == 1 ? 0 : FB_CHILD_FAIL_CODE(child, op, ECANCELED, "read", "the parent gave up");
 }
 
+/* EINVAL: the user namespace has no such id. One without 0 is entered as who the process will be: somebody has to own what is made. */
+static bool take_ids(uid_t uid, gid_t gid)
+{
+	return fb_setresgid(gid) == 0 && fb_setresuid(uid) == 0;
+}
+
 /* All rights in the namespace are held since the clone; the ids are still the host's, which it may not even have a number for. */
 int fb_op_become_root(struct fb_child *child, const struct fb_op *op)
 {
-	if (fb_setresgid(0) < 0)
-		return FB_CHILD_FAIL(child, op, "setresgid");
-	if (fb_setresuid(0) < 0)
-		return FB_CHILD_FAIL(child, op, "setresuid");
-	if (fb_setgroups(0, NULL) < 0)
+	const struct fb_process_spec *process = child->plan->process;
+
+	if (!take_ids(0, 0) && (errno != EINVAL || !take_ids(process->uid, process->gid)))
+		return FB_CHILD_FAIL_CODE(child, op, errno, "setresuid",
+					  "the user namespace has neither id 0 nor the process's");
+	/* All rights, and yet not this one: it was given up for the right to write gid_map. */
+	child->no_groups = fb_setgroups(0, NULL) < 0;
+	if (child->no_groups && errno != EPERM)
 		return FB_CHILD_FAIL(child, op, "setgroups");
 	return 0;
 }

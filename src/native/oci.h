@@ -27,9 +27,11 @@ struct fb_oci { /* the options before the command */
 
 /* --- options (oci_options.c) --- */
 
-enum fb_oci_option_kind { FB_OCI_FLAG, FB_OCI_TEXT, FB_OCI_LIST };
+enum fb_oci_option_kind { FB_OCI_FLAG, FB_OCI_TEXT, FB_OCI_LIST, FB_OCI_ANYWHERE };
 
-struct fb_oci_option { /* the last of a table has no name */
+/* The last of a table has no name. Its kind FB_OCI_ANYWHERE: options may follow words too, as runc has it for every command but exec and
+ * ps, whose later words are another program's. */
+struct fb_oci_option {
 	const char *name; /* without dashes */
 	char letter;	  /* 0: none */
 	enum fb_oci_option_kind kind;
@@ -37,7 +39,7 @@ struct fb_oci_option { /* the last of a table has no name */
 };
 
 /* Go's rules, as runc's callers use them: one dash or two, "--name value" or "--name=value", "--flag=false", up to the first word that is
- * none, or "--". The words after them go to *ret_words (argv's own memory). Negative with a message in err. */
+ * none, or "--". argv[*ret_words] is the first word; options that came after it were moved before it. Negative with a message in err. */
 int fb_oci_options(const struct fb_oci_option *table, int argc, char **argv, int *ret_words, struct fb_error *err);
 /* A number with its whole text, between min and max. */
 int fb_oci_number(const char *name, const char *text, int64_t min, int64_t max, int64_t *ret_value, struct fb_error *err);
@@ -56,7 +58,8 @@ enum fb_oci_status { FB_OCI_CREATING, FB_OCI_CREATED, FB_OCI_RUNNING, FB_OCI_PAU
 
 struct fb_oci_state {
 	char id[1025];
-	int directory;	/* <root>/<id>, locked when it was opened for a change; -1: closed */
+	int directory;	/* <root>/<id>; -1: closed */
+	bool locked;	/* new, or opened for a change */
 	char *path;	/* of it */
 	char *bundle, *rootfs, *created; /* created: RFC 3339, UTC */
 	uid_t owner;

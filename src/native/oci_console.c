@@ -28,7 +28,7 @@ int fb_oci_check_console(bool terminal, bool detach, const char *console_socket,
 	return 0;
 }
 
-int fb_oci_send_console(const char *path, int console, struct fb_error *err)
+int fb_oci_send_descriptor(const char *path, int descriptor, struct fb_error *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	fb_auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -45,7 +45,7 @@ int fb_oci_send_console(const char *path, int console, struct fb_error *err)
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &console, sizeof(int));
+	memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
 	if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0)
 		return FB_FAIL(err, FB_STAGE_CONSOLE, "sendmsg", path);
 	return 0;

@@ -18,7 +18,7 @@
 #include "record.h"
 
 struct options {
-	const char *bundle, *console_socket, *pid_file, *preserve_fds;
+	const char *bundle, *config, *console_socket, *pid_file, *pidfd_socket, *preserve_fds;
 	bool no_pivot, no_new_keyring, no_subreaper, detach, keep;
 	const char *id;
 };
@@ -45,15 +45,17 @@ static int read_options(int argc, char **argv, struct options *options, struct f
 	bool run = strcmp(argv[0], "run") == 0;
 	const struct fb_oci_option table[] = {
 		{"bundle", 'b', FB_OCI_TEXT, &options->bundle},
+		{"config", 'f', FB_OCI_TEXT, &options->config},
 		{"console-socket", 0, FB_OCI_TEXT, &options->console_socket},
+		{"pidfd-socket", 0, FB_OCI_TEXT, &options->pidfd_socket},
 		{"pid-file", 0, FB_OCI_TEXT, &options->pid_file},
 		{"preserve-fds", 0, FB_OCI_TEXT, &options->preserve_fds},
 		{"no-pivot", 0, FB_OCI_FLAG, &options->no_pivot},
 		{"no-new-keyring", 0, FB_OCI_FLAG, &options->no_new_keyring},
-		{run ? "detach" : NULL, 'd', FB_OCI_FLAG, &options->detach},
+		{"detach", 'd', FB_OCI_FLAG, &options->detach},
 		{"keep", 0, FB_OCI_FLAG, &options->keep},
 		{"no-subreaper", 0, FB_OCI_FLAG, &options->no_subreaper},
-		{0},
+		{.kind = FB_OCI_ANYWHERE},
 	};
 	int words = 0, r = fb_oci_options(table, argc, argv, &words, err);
 
@@ -62,7 +64,9 @@ static int read_options(int argc, char **argv, struct options *options, struct f
 	if (argc - words != 1)
 		return fail(err, EINVAL, argv[0], "takes exactly one container id");
 	options->id = argv[words];
-	return 0;
+	return run || !(options->detach || options->keep) ?
+		       0 :
+		       fail(err, EINVAL, options->detach ? "detach" : "keep", "is an option of run");
 }
 
 /* --- the bundle --- */
@@ -77,7 +81,8 @@ static int load_bundle(struct creation *new, struct fb_error *err)
 
 	if (!bundle)
 		return FB_FAIL(err, FB_STAGE_SPEC, "open", new->options->bundle);
-	if ((size_t)snprintf(path, sizeof(path), "%s/config.json", bundle) >= sizeof(path))
+	if ((size_t)(new->options->config ? snprintf(path, sizeof(path), "%s", new->options->config) :
+					    snprintf(path, sizeof(path), "%s/config.json", bundle)) >= sizeof(path))
 		return FB_FAIL_CODE(err, FB_STAGE_SPEC, ENAMETOOLONG, "open", bundle, NULL);
 	length = fb_read_file(AT_FDCWD, path, FB_SPEC_MAX_BYTES, &text);
 	if (length < 0)
@@ -202,7 +207,9 @@ static int record(struct creation *new, const struct fb_launched *launched, stru
 	new->state.start_time = fb_record_start_time(launched->pid);
 	r = fb_oci_state_write(&new->state, err);
 	if (r == 0 && options->console_socket)
-		r = fb_oci_send_console(options->console_socket, launched->console, err);
+		r = fb_oci_send_descriptor(options->console_socket, launched->console, err);
+	if (r == 0 && options->pidfd_socket)
+		r = fb_oci_send_descriptor(options->pidfd_socket, launched->pidfd, err);
 	if (r == 0 && options->pid_file)
 		r = fb_oci_write_pid(options->pid_file, launched->pid, err);
 	return r;
@@ -319,7 +326,7 @@ static int start(const struct fb_oci *oci, struct fb_oci_state *state, struct fb
 
 int fb_oci_start(const struct fb_oci *oci, int argc, char **argv)
 {
-	static const struct fb_oci_option none[] = {{0}};
+	static const struct fb_oci_option none[] = {{.kind = FB_OCI_ANYWHERE}};
 	struct fb_oci_state state = {.directory = -1};
 	struct fb_error err = {0};
 	int words = 0, r = fb_oci_options(none, argc, argv, &words, &err);

@@ -104,7 +104,7 @@ static int send_signal(const struct fb_oci_state *state, int signal, bool all, s
 int fb_oci_kill(const struct fb_oci *oci, int argc, char **argv)
 {
 	bool all = false;
-	const struct fb_oci_option table[] = {{"all", 'a', FB_OCI_FLAG, &all}, {0}};
+	const struct fb_oci_option table[] = {{"all", 'a', FB_OCI_FLAG, &all}, {.kind = FB_OCI_ANYWHERE}};
 	struct fb_oci_state state = {.directory = -1};
 	struct fb_error err = {0};
 	int words = 0, number = SIGTERM, r = fb_oci_options(table, argc, argv, &words, &err);
@@ -199,7 +199,7 @@ static int delete(const struct fb_oci *oci, struct fb_oci_state *state, bool for
 int fb_oci_delete(const struct fb_oci *oci, int argc, char **argv)
 {
 	bool force = false;
-	const struct fb_oci_option table[] = {{"force", 'f', FB_OCI_FLAG, &force}, {0}};
+	const struct fb_oci_option table[] = {{"force", 'f', FB_OCI_FLAG, &force}, {.kind = FB_OCI_ANYWHERE}};
 	struct fb_oci_state state = {.directory = -1};
 	struct fb_error err = {0};
 	int words = 0, r = fb_oci_options(table, argc, argv, &words, &err);

@@ -12,7 +12,7 @@
 #include "oci_run.h"
 
 struct options {
-	const char *process, *cwd, *user, *console_socket, *pid_file, *label, *apparmor, *preserve_fds;
+	const char *process, *cwd, *user, *console_socket, *pid_file, *pidfd_socket, *label, *apparmor, *preserve_fds;
 	struct fb_strv env, groups, caps, cgroups;
 	bool tty, detach, no_new_privs, no_new_privs_given, ignore_paused, no_subreaper;
 	char **words;
@@ -82,6 +82,7 @@ static int read_options(int argc, char **argv, struct options *options, struct f
 		{"additional-gids", 'g', FB_OCI_LIST, &options->groups},
 		{"detach", 'd', FB_OCI_FLAG, &options->detach},
 		{"console-socket", 0, FB_OCI_TEXT, &options->console_socket},
+		{"pidfd-socket", 0, FB_OCI_TEXT, &options->pidfd_socket},
 		{"pid-file", 0, FB_OCI_TEXT, &options->pid_file},
 		{"process-label", 0, FB_OCI_TEXT, &options->label},
 		{"apparmor", 0, FB_OCI_TEXT, &options->apparmor},
@@ -266,7 +267,9 @@ static int finish(const struct options *options, struct fb_launched *launched, s
 	int r = 0;
 
 	if (options->console_socket)
-		r = fb_oci_send_console(options->console_socket, launched->console, err);
+		r = fb_oci_send_descriptor(options->console_socket, launched->console, err);
+	if (r == 0 && options->pidfd_socket)
+		r = fb_oci_send_descriptor(options->pidfd_socket, launched->pidfd, err);
 	if (r == 0 && options->pid_file)
 		r = fb_oci_write_pid(options->pid_file, launched->pid, err);
 	if (r < 0)

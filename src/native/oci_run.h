@@ -4,6 +4,7 @@
 
 #include "oci.h"
 
+
 /* Run hooks of one kind in the host's namespaces with the container's state in `status` on their stdin. */
 int fb_oci_hooks(const struct fb_oci_state *state, const struct fb_spec *spec, enum fb_hook_kind kind, const char *status,
 		 struct fb_error *err);
@@ -16,8 +17,8 @@ int fb_oci_preserved(const char *option, struct fb_spec *spec, struct fb_process
 		     struct fb_error *err);
 /* Whether a terminal and a console socket go together with staying or leaving, in runc's words. */
 int fb_oci_check_console(bool terminal, bool detach, const char *console_socket, struct fb_error *err);
-/* Send a pty's master to whoever listens at `path`. */
-int fb_oci_send_console(const char *path, int console, struct fb_error *err);
+/* Send a pty's master or a pidfd to whoever listens at `path`. */
+int fb_oci_send_descriptor(const char *path, int descriptor, struct fb_error *err);
 int fb_oci_write_pid(const char *path, pid_t pid, struct fb_error *err);
 
 /* Block all signals, so that none is lost between a start and fb_oci_wait. */

@@ -57,7 +57,7 @@ static int make_detached(struct fb_child *child, const struct fb_op *op)
 	ssize_t length;
 	int r, code;
 
-	if (!fb_mount_moves(child))
+	if (fb_mount_detached(child) < FB_DETACHED_ALL)
 		return -ENOSYS;
 	fs = fsopen("overlay", FSOPEN_CLOEXEC);
 	if (fs < 0)
@@ -115,6 +115,8 @@ static int mount_classic(struct fb_child *child, const struct fb_op *op)
 	int r = 0;
 
 	text.length = 0;
+	if (!op->text)
+		return FB_CHILD_FAIL_CODE(child, op, ENOSYS, "move_mount", "the host's own root needs it");
 	for (size_t i = 0; i < engine->lower.count && r == 0; i++)
 		r = append_directory(child, op, &text, i ? ":" : "lowerdir=", engine->lower.items[i]);
 	if (r == 0 && engine->upper)
@@ -130,9 +132,9 @@ static int mount_classic(struct fb_child *child, const struct fb_op *op)
 		return FB_CHILD_FAIL_CODE(child, op, E2BIG, "mount", "too many layers for this kernel");
 	if (chdir("/proc/self/fd") < 0)
 		return FB_FAIL(&child->result->error, op->stage, "chdir", "/proc/self/fd");
-	if (mount("overlay", op->path, "overlay", 0, text.data) < 0)
+	if (mount("overlay", op->text, "overlay", 0, text.data) < 0)
 		return FB_CHILD_FAIL(child, op, "mount(overlay)");
-	child->root = open(op->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	child->root = open(op->text, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return child->root < 0 ? FB_CHILD_FAIL(child, op, "open") : 0;
 }
 

@@ -1,10 +1,8 @@
 #include "plan.h"
 
 #include <fcntl.h>
-#include <linux/nsfs.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -47,9 +45,11 @@ const char *fb_plan_target(struct fb_plan *plan, const char *path)
 	while (clean && *path) {
 		size_t length = strcspn(path, "/");
 
-		if (length == 2 && path[0] == '.' && path[1] == '.')
-			return NULL;
-		if (length && !(length == 1 && path[0] == '.')) {
+		if (length == 2 && path[0] == '.' && path[1] == '.') {
+			*to = '\0';
+			to = strrchr(clean, '/') ? strrchr(clean, '/') : clean;
+			*to = '\0';
+		} else if (length && !(length == 1 && path[0] == '.')) {
 			if (to != clean)
 				*to++ = '/';
 			memcpy(to, path, length);
@@ -84,73 +84,22 @@ static int add(struct fb_plan *plan, enum fb_op_type type, enum fb_stage stage, 
 	return 0;
 }
 
-static int keep_fd(struct fb_plan *plan, int fd)
+int fb_plan_keep(struct fb_plan *plan, int fd, struct fb_error *err)
 {
-	plan->fds[plan->fd_count++] = fd;
-	return fd;
-}
+	if (plan->fd_count == plan->fd_room) {
+		size_t room = plan->fd_room ? 2 * plan->fd_room : 16;
+		int *fds = fb_arena_alloc(&plan->arena, room * sizeof(*fds));
 
-/* The type is asked of the descriptor, never taken from the name: only nsfs answers NS_GET_NSTYPE. */
-static int open_namespace(struct fb_plan *plan, const struct fb_namespace *ns, struct fb_error *err)
-{
-	fb_auto_close int fd = open(ns->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0)
-		return FB_FAIL(err, FB_STAGE_JOIN, "open", ns->path);
-	if (ioctl(fd, NS_GET_NSTYPE) != (int)ns->type)
-		return FB_FAIL_CODE(err, FB_STAGE_JOIN, EINVAL, "ioctl(NS_GET_NSTYPE)", ns->path,
-				    "is not a namespace of this type");
-	return keep_fd(plan, fb_steal_fd(&fd));
-}
-
-static int join_path(struct fb_plan *plan, const struct fb_namespace *ns, struct fb_error *err)
-{
-	struct fb_op *op;
-	int fd;
-
-	if (ns->type == CLONE_NEWNS || ns->type == CLONE_NEWUSER || ns->type == CLONE_NEWTIME)
-		return FB_FAIL_CODE(err, FB_STAGE_PLAN, EOPNOTSUPP, "setns", ns->path,
-				    "a mount, user or time namespace can't be joined by path");
-	if ((fd = open_namespace(plan, ns, err)) < 0)
-		return fd;
-	if (ns->type == CLONE_NEWPID) {
-		plan->pid_namespace = fd;
-		return 0;
+		if (!fds) {
+			close(fd);
+			return fb_plan_no_memory(err);
+		}
+		if (plan->fd_count)
+			memcpy(fds, plan->fds, plan->fd_count * sizeof(*fds));
+		plan->fds = fds;
+		plan->fd_room = room;
 	}
-	if (!(op = fb_plan_add(plan, FB_OP_JOIN_NAMESPACE, FB_STAGE_JOIN)))
-		return fb_plan_no_memory(err);
-	op->number = fd;
-	op->flags = ns->type;
-	op->path = ns->path;
-	return 0;
-}
-
-static int plan_namespaces(struct fb_plan *plan, struct fb_error *err)
-{
-	const struct fb_spec *spec = plan->spec;
-	int r;
-
-	for (size_t i = 0; i < spec->namespace_count; i++) {
-		if (!spec->namespaces[i].path)
-			plan->namespaces |= spec->namespaces[i].type;
-		else if ((r = join_path(plan, &spec->namespaces[i], err)) < 0)
-			return r;
-	}
-	if (!(plan->namespaces & CLONE_NEWNS))
-		return FB_FAIL_CODE(err, FB_STAGE_PLAN, EINVAL, "config", ".linux.namespaces",
-				    "a container needs a mount namespace of its own");
-	if (!(plan->namespaces & CLONE_NEWUTS) && (spec->hostname || spec->domainname))
-		return FB_FAIL_CODE(err, FB_STAGE_PLAN, EINVAL, "config", ".hostname",
-				    "needs a UTS namespace of its own");
-	plan->map_ids = plan->namespaces & CLONE_NEWUSER;
-	if (plan->map_ids && spec->engine.lower.count)
-		return FB_FAIL_CODE(err, FB_STAGE_PLAN, EOPNOTSUPP, "config", ".fastbox.overlay",
-				    "overlay in a user namespace needs id-mapped layers, not supported yet");
-	/* Memory is shared with a child only inside a new pid namespace: in any other, somebody may look into /proc/PID/mem of it
-	 * and would see the caller. A new time namespace is entered by fork only. */
-	plan->own_memory |= plan->map_ids || !(plan->namespaces & CLONE_NEWPID) ||
-			   plan->namespaces & CLONE_NEWTIME;
-	return 0;
+	return plan->fds[plan->fd_count++] = fd;
 }
 
 /* v2 takes the directory in clone3. On v1 the namespace is made after the joins, else the process would see its own path from
@@ -204,19 +153,17 @@ static const char *const ipc_sysctls[] = {"kernel.msgmax",	   "kernel.msgmnb", "
 /* Only what belongs to a namespace that the container does not share with the host. */
 static bool sysctl_is_own(const struct fb_plan *plan, const char *key)
 {
-	uint64_t own = 0;
-
-	for (size_t i = 0; i < plan->spec->namespace_count; i++)
-		own |= plan->spec->namespaces[i].type;
 	if (strncmp(key, "net.", 4) == 0)
-		return own & CLONE_NEWNET;
+		return plan->apart & CLONE_NEWNET;
 	if (strncmp(key, "fs.mqueue.", 10) == 0)
-		return own & CLONE_NEWIPC;
+		return plan->apart & CLONE_NEWIPC;
 	if (strcmp(key, "kernel.domainname") == 0 || strcmp(key, "kernel.hostname") == 0)
-		return own & CLONE_NEWUTS;
+		return plan->apart & CLONE_NEWUTS;
+	if (strncmp(key, "user.", 5) == 0)
+		return plan->apart & CLONE_NEWUSER;
 	for (size_t i = 0; i < sizeof(ipc_sysctls) / sizeof(*ipc_sysctls); i++)
 		if (strcmp(key, ipc_sysctls[i]) == 0)
-			return own & CLONE_NEWIPC;
+			return plan->apart & CLONE_NEWIPC;
 	return false;
 }
 
@@ -275,10 +222,7 @@ static int plan_finish_root(struct fb_plan *plan, struct fb_error *err)
 	if (r == 0 && spec->root_readonly && !(spec->engine.lower.count && !spec->engine.upper))
 		r = add(plan, FB_OP_ROOT_READONLY, FB_STAGE_ROOTFS, NULL, NULL, 0, err);
 	if (r == 0)
-		r = add(plan, FB_OP_PIVOT, FB_STAGE_PIVOT, NULL, NULL, 0, err);
-	if (r == 0 && spec->rootfs_propagation)
-		r = add(plan, FB_OP_ROOT_PROPAGATION, FB_STAGE_PIVOT, NULL, NULL,
-			spec->rootfs_propagation, err);
+		r = fb_plan_pivot(plan, err);
 	if (r == 0 && spec->hostname)
 		r = add(plan, FB_OP_HOSTNAME, FB_STAGE_HOSTNAME, NULL, spec->hostname, 0, err);
 	if (r == 0 && spec->domainname)
@@ -300,12 +244,14 @@ static int plan_hooks(struct fb_plan *plan, struct fb_error *err)
 
 static int plan_container(struct fb_plan *plan, struct fb_error *err)
 {
-	int r = plan_namespaces(plan, err);
+	int r = fb_plan_namespaces(plan, err);
 
 	if (r == 0)
 		r = plan_self(plan, err);
 	if (r == 0)
 		r = plan_cgroups(plan, err);
+	if (r == 0)
+		r = fb_plan_joins(plan, err);
 	/* The mappings are waited for with the caller's ids still on: sources and root may lie below directories of mode 0700. */
 	if (r == 0 && plan->map_ids)
 		r = add(plan, FB_OP_AWAIT_PARENT, FB_STAGE_USERNS, NULL, NULL, 0, err);
@@ -322,39 +268,49 @@ static int plan_container(struct fb_plan *plan, struct fb_error *err)
 	return r < 0 ? r : plan_finish_root(plan, err);
 }
 
-/* exec: the container's own spec says which namespaces it has; all are entered by one setns of its pidfd (5.8). */
-static int plan_joining(struct fb_plan *plan, struct fb_error *err)
+/* The first CPUs are those of a process that is in no group yet. */
+static int plan_joining_cgroups(struct fb_plan *plan, struct fb_error *err)
 {
-	uint64_t types = 0;
-	int r;
+	const struct fb_process_spec *own = &plan->spec->process, *process = plan->process;
+	bool given = process->cpu_affinity_initial || process->cpu_affinity_final;
+	const struct fb_process_spec *affinity = given ? process : own;
+	int r = fb_plan_affinity(plan, affinity->cpu_affinity_initial, err);
 
-	for (size_t i = 0; i < plan->spec->namespace_count; i++)
-		types |= plan->spec->namespaces[i].type;
-	plan->own_memory = true;
-	if (types & CLONE_NEWPID)
-		plan->pid_namespace = plan->request->target_pidfd;
-	r = plan_self(plan, err);
+	plan->join_by_write = affinity->cpu_affinity_initial;
 	if (r == 0)
 		r = plan_cgroups(plan, err);
 	if (r == 0)
-		r = add(plan, FB_OP_JOIN_TARGET, FB_STAGE_JOIN, NULL, NULL,
-			types & ~(uint64_t)CLONE_NEWPID, err);
-	if (r == 0 && types & CLONE_NEWUSER)
-		r = add(plan, FB_OP_BECOME_ROOT, FB_STAGE_USERNS, NULL, NULL, 0, err);
+		r = fb_plan_affinity(plan, affinity->cpu_affinity_final, err);
+	return r < 0 ? r : fb_plan_scheduling(plan, err);
+}
+
+/* exec. Without a mount namespace of its own the container is a chroot, and so is what joins it. */
+static int plan_joining(struct fb_plan *plan, struct fb_error *err)
+{
+	bool rooted;
+	int r = plan_self(plan, err);
+
+	if (r == 0)
+		r = plan_joining_cgroups(plan, err);
+	if (r == 0)
+		r = fb_plan_join_target(plan, err);
+	rooted = plan->apart & CLONE_NEWNS;
 	if (r == 0)
 		r = add(plan, FB_OP_NEW_SESSION, FB_STAGE_CLONE, NULL, NULL, 0, err);
 	if (r == 0 && !plan->request->no_new_keyring)
 		r = add(plan, FB_OP_KEYRING, FB_STAGE_CLONE, NULL, NULL, 0, err);
 	if (r == 0)
-		r = add(plan, FB_OP_ROOT_JOINED, FB_STAGE_JOIN, NULL, NULL, 0, err);
+		r = add(plan, FB_OP_ROOT_OPEN, FB_STAGE_JOIN, rooted ? "/" : plan->spec->root_path, NULL, 0, err);
 	if (r == 0 && plan->process->terminal)
 		r = add(plan, FB_OP_CONSOLE, FB_STAGE_CONSOLE, NULL, NULL, 0, err);
+	if (r == 0 && !rooted)
+		r = add(plan, FB_OP_PIVOT, FB_STAGE_PIVOT, NULL, NULL, FB_PIVOT_CHROOT, err);
 	return r;
 }
 
 int fb_plan_build(const struct fb_launch_request *request, struct fb_plan *ret_plan, struct fb_error *err)
 {
-	struct fb_plan plan = {.request = request, .spec = request->spec, .pid_namespace = -1};
+	struct fb_plan plan = {.request = request, .spec = request->spec, .pid_namespace = -1, .user_namespace = -1};
 	struct rlimit files;
 	int r;
 

@@ -127,7 +127,7 @@ static int add(struct fb_plan *plan, enum fb_op_type type, enum fb_stage stage, 
 }
 
 /* The tail, the same for a new container and for exec. The order:
- * - names are looked up and limits raised with every right still held;
+ * - names are looked up, limits raised and the scheduler set with every right still held (exec: before it entered a user namespace);
  * - stdio and the working directory before the ids change, as they may belong to root only;
  * - the bounding set before the ids (needs CAP_SETPCAP), the ids before the capabilities (they clear them);
  * - the filter as late as possible, so that it needs to allow as little as possible of ours: after everything when no_new_privs permits it,
@@ -160,6 +160,7 @@ static int plan_tail(struct fb_plan *plan, struct fb_error *err)
 	plan->keep_caps = plan->caps.ambient || (filter && !no_new);
 	if ((r = add(plan, FB_OP_RESOLVE_USER, FB_STAGE_USER, 0, err)) < 0 ||
 	    (r = add(plan, FB_OP_RLIMITS, FB_STAGE_RLIMIT, 0, err)) < 0 ||
+	    (!plan->request->process && (r = fb_plan_scheduling(plan, err)) < 0) ||
 	    (r = add(plan, FB_OP_STDIO, FB_STAGE_STDIO, 0, err)) < 0 ||
 	    (r = add(plan, FB_OP_BOUNDING, FB_STAGE_CAPS, 0, err)) < 0 ||
 	    (r = add(plan, FB_OP_CWD, FB_STAGE_CWD, 0, err)) < 0 ||

@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "launch.h"
 #include "pty.h"
 #include "quote.h"
 #include "record.h"
@@ -95,14 +94,22 @@ static int check_free(const struct fb_conversation *conversation, struct fb_erro
 }
 
 /* With an epoll of one thread, the answer is sent before anything that happens to the task can be. */
-static int answer_subject(struct fb_supervisor *sup, struct fb_conversation *conversation, struct fb_task *task)
+static int answer_subject(struct fb_supervisor *sup, const struct fb_request *request,
+			  struct fb_conversation *conversation, struct fb_task *task)
 {
-	char text[96];
+	char text[4096], clocks[1800];
+	size_t length = (size_t)snprintf(text, sizeof(text), "{\"ok\":true,\"pid\":%d", (int)task->pid);
 
 	if (task->exec)
-		snprintf(text, sizeof(text), "{\"ok\":true,\"pid\":%d,\"exec\":\"%u\"}", (int)task->pid, task->exec);
-	else
-		snprintf(text, sizeof(text), "{\"ok\":true,\"pid\":%d}", (int)task->pid);
+		length += (size_t)snprintf(text + length, sizeof(text) - length, ",\"exec\":\"%u\"", task->exec);
+	if (request->timed)
+		length += (size_t)snprintf(text + length, sizeof(text) - length, ",\"supervisor\":%d,\"clocks\":",
+					   (int)getpid());
+	for (int i = 0; i < 3 && request->timed; i++) {
+		fb_clocks_json(clocks, sizeof(clocks), &request->clocks[i]);
+		length += (size_t)snprintf(text + length, sizeof(text) - length, "%c%s", i ? ',' : '[', clocks);
+	}
+	snprintf(text + length, sizeof(text) - length, "%s}", request->timed ? "]" : "");
 	answer(sup, conversation, text);
 	return 1;
 }
@@ -122,7 +129,7 @@ static int do_launch(struct fb_supervisor *sup, struct fb_request *request, stru
 	if (r < 0)
 		return r;
 	conversation->subject = task;
-	return answer_subject(sup, conversation, task);
+	return answer_subject(sup, request, conversation, task);
 }
 
 static int do_exec(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
@@ -137,7 +144,7 @@ static int do_exec(struct fb_supervisor *sup, struct fb_request *request, struct
 		return r;
 	if (!request->detach)
 		conversation->subject = task;
-	return answer_subject(sup, conversation, task);
+	return answer_subject(sup, request, conversation, task);
 }
 
 static int do_attach(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
@@ -284,9 +291,11 @@ static void handle(struct fb_supervisor *sup, struct fb_conversation *conversati
 {
 	struct fb_error err = {0};
 	struct fb_request request;
+	uint64_t begin = fb_now();
 	int exit_code = 125, r = fb_request_parse(sup->message, length, fds, fd_count, &request, &err);
 
 	if (r == 0) {
+		request.clocks[0].begin = begin;
 		r = handlers[request.operation](sup, &request, conversation, &exit_code, &err);
 		fb_request_free(&request);
 	}

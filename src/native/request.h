@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "control.h"
+#include "launch.h"
 #include "supervise.h"
 
 struct json_object;
@@ -26,14 +27,15 @@ enum fb_operation {
 struct fb_request {
 	enum fb_operation operation;
 	struct json_object *root; /* owns every text below */
-	const char *op, *id, *exec, *bundle, *trace, *name;
+	const char *op, *id, *exec, *bundle, *name;
 	int rows, columns, signal;
 	double timeout;
-	bool tied, detach;
+	bool tied, detach, timed;
 	unsigned present; /* which members there were */
 	int streams[3];	  /* descriptors, -1: not sent */
 	int stream_count;
 	int document; /* exec: the process document */
+	struct fb_stage_clocks clocks[3]; /* the supervisor's before the launch, the launch's, the supervisor's after it */
 };
 
 int fb_request_parse(const char *text, size_t length, int *fds, size_t fd_count, struct fb_request *ret_request,

@@ -13,7 +13,7 @@
 #define FAIL(code, path, detail) FB_FAIL_CODE(err, FB_STAGE_REQUEST, (code), "request", (path), (detail))
 
 enum member {
-	M_OP = 1, M_ID = 2, M_BUNDLE = 4, M_STREAMS = 8, M_ROWS = 16, M_COLS = 32, M_TRACE = 64, M_TIED = 128,
+	M_OP = 1, M_ID = 2, M_BUNDLE = 4, M_STREAMS = 8, M_ROWS = 16, M_COLS = 32, M_CLOCKS = 64, M_TIED = 128,
 	M_DETACH = 256, M_EXEC = 512, M_SIGNAL = 1024, M_TIMEOUT = 2048, M_NAME = 4096,
 };
 
@@ -21,8 +21,8 @@ static const struct operation {
 	const char *name;
 	unsigned needs, may; /* members besides "op" */
 } operations[FB_OP_COUNT] = {
-	[FB_OP_LAUNCH] = {"launch", M_ID | M_BUNDLE, M_STREAMS | M_ROWS | M_COLS | M_TRACE | M_TIED},
-	[FB_OP_EXEC] = {"exec", M_ID, M_STREAMS | M_ROWS | M_COLS | M_DETACH},
+	[FB_OP_LAUNCH] = {"launch", M_ID | M_BUNDLE, M_STREAMS | M_ROWS | M_COLS | M_CLOCKS | M_TIED},
+	[FB_OP_EXEC] = {"exec", M_ID, M_STREAMS | M_ROWS | M_COLS | M_CLOCKS | M_DETACH},
 	[FB_OP_ATTACH] = {"attach", M_ID, M_STREAMS},
 	[FB_OP_RESIZE] = {"resize", M_ID | M_ROWS | M_COLS, M_EXEC},
 	[FB_OP_KILL] = {"kill", M_ID | M_SIGNAL, M_EXEC},
@@ -108,7 +108,6 @@ static int parse_member(const char *key, struct json_object *value, struct fb_re
 		{.name = "op", .member = M_OP, .text = &request->op},
 		{.name = "id", .member = M_ID, .text = &request->id},
 		{.name = "bundle", .member = M_BUNDLE, .text = &request->bundle},
-		{.name = "trace", .member = M_TRACE, .text = &request->trace},
 		{.name = "name", .member = M_NAME, .text = &request->name},
 		{.name = "exec", .member = M_EXEC, .text = &request->exec},
 		{.name = "rows", .member = M_ROWS, .number = &request->rows, .most = USHRT_MAX},
@@ -116,6 +115,7 @@ static int parse_member(const char *key, struct json_object *value, struct fb_re
 		{.name = "signal", .member = M_SIGNAL, .number = &request->signal, .most = 64},
 		{.name = "tied", .member = M_TIED, .flag = &request->tied},
 		{.name = "detach", .member = M_DETACH, .flag = &request->detach},
+		{.name = "clocks", .member = M_CLOCKS, .flag = &request->timed},
 		{.name = "timeout", .member = M_TIMEOUT, .real = &request->timeout},
 	};
 
@@ -149,7 +149,7 @@ static int check_members(struct fb_request *request, struct fb_error *err)
 		return FAIL(EINVAL, request->op, "a member of another operation");
 	if (request->id && !fb_record_id_valid(request->id))
 		return FAIL(EINVAL, request->id, "not an id");
-	if ((request->bundle && request->bundle[0] != '/') || (request->trace && request->trace[0] != '/'))
+	if (request->bundle && request->bundle[0] != '/')
 		return FAIL(EINVAL, request->op, "a path that is not absolute");
 	return 0;
 }

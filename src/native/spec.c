@@ -13,9 +13,12 @@ static int absolute_source(const struct fb_node *item, struct fb_mount_spec *mou
 {
 	bool bind = mount->type && strcmp(mount->type, "bind") == 0;
 
-	for (size_t i = 0; i < mount->options.count; i++)
+	for (size_t i = 0; i < mount->options.count; i++) {
 		bind = bind || strcmp(mount->options.items[i], "bind") == 0 ||
 		       strcmp(mount->options.items[i], "rbind") == 0;
+		if (strcmp(mount->options.items[i], "remount") == 0)
+			return 0; /* what is there has its source */
+	}
 	if (!bind || (mount->source && *mount->source == '/'))
 		return 0;
 	if (!mount->source || !*mount->source)
@@ -26,21 +29,21 @@ static int absolute_source(const struct fb_node *item, struct fb_mount_spec *mou
 
 static int read_mount(const struct fb_node *item, struct fb_mount_spec *mount)
 {
-	struct fb_node mappings;
-	size_t count;
 	int r;
 
 	if ((r = fb_json_string(item, "destination", &mount->destination)) < 0)
 		return r;
-	if (r == 0 || mount->destination[0] != '/')
-		return fb_member_fail(item, "destination", "must be an absolute path");
+	/* A relative one is taken from "/": deprecated, and still demanded by the specification. */
+	if (r == 0 || !mount->destination[0])
+		return fb_member_fail(item, "destination", "is missing");
 	if ((r = fb_json_string(item, "type", &mount->type)) < 0 ||
 	    (r = fb_json_string(item, "source", &mount->source)) < 0 ||
 	    (r = fb_json_strv(item, "options", &mount->options)) < 0 ||
-	    (r = fb_json_array(item, "uidMappings", SIZE_MAX, &mappings, &count)) < 0)
+	    (r = fb_spec_read_mappings(item, "uidMappings", &mount->uid_mappings, &mount->uid_mapping_count)) < 0 ||
+	    (r = fb_spec_read_mappings(item, "gidMappings", &mount->gid_mappings, &mount->gid_mapping_count)) < 0)
 		return r;
-	if (r > 0 && count)
-		return fb_node_fail(&mappings, "of a mount are not supported");
+	if (!mount->uid_mapping_count != !mount->gid_mapping_count)
+		return fb_member_fail(item, "uidMappings", "and gidMappings go together");
 	return absolute_source(item, mount);
 }
 
@@ -152,7 +155,7 @@ static int read_engine(const struct fb_node *top, struct fb_spec *spec)
 	return 0;
 }
 
-static int check_version(const struct fb_node *top)
+static int read_version(const struct fb_node *top, struct fb_spec *spec)
 {
 	const char *version;
 	int r = fb_json_string(top, "ociVersion", &version);
@@ -161,6 +164,7 @@ static int check_version(const struct fb_node *top)
 		return r < 0 ? r : fb_member_fail(top, "ociVersion", "is missing");
 	if (strncmp(version, "1.", 2) != 0 || !isdigit((unsigned char)version[2]))
 		return fb_member_fail(top, "ociVersion", "must be 1.x");
+	spec->oci_version = version;
 	return 0;
 }
 
@@ -182,35 +186,20 @@ static int read_root(const struct fb_node *top, struct fb_spec *spec)
 	return spec->root_path ? 0 : fb_member_fail(top, "root", "does not fit in memory");
 }
 
-/* A hook that is not run is a promise broken in silence. */
-static int refuse_hooks(const struct fb_node *top)
-{
-	struct fb_node hooks;
-	int r = fb_json_object(top, "hooks", &hooks);
-
-	if (r <= 0)
-		return r;
-	json_object_object_foreach(hooks.json, name, list)
-	{
-		if (json_object_is_type(list, json_type_array) && json_object_array_length(list))
-			return fb_member_fail(&hooks, name, "hooks are not supported");
-	}
-	return 0;
-}
-
 static int read_spec(const struct fb_node *top, struct fb_spec *spec)
 {
 	struct fb_node node;
 	int r;
 
-	if ((r = check_version(top)) < 0 || (r = refuse_hooks(top)) < 0)
+	if ((r = read_version(top, spec)) < 0 || (r = fb_spec_read_hooks(top, spec)) < 0 ||
+	    (r = fb_spec_read_annotations(top, spec)) < 0)
 		return r;
 	if ((r = fb_json_object(top, "process", &node)) <= 0)
 		return r < 0 ? r : fb_member_fail(top, "process", "is missing");
 	if ((r = fb_spec_read_process(&node, &spec->process)) < 0 || (r = read_engine(top, spec)) < 0 ||
 	    (r = read_root(top, spec)) < 0 || (r = read_mounts(top, spec)) < 0 ||
-	    (r = fb_json_string(top, "hostname", &spec->hostname)) < 0 ||
-	    (r = fb_json_string(top, "domainname", &spec->domainname)) < 0)
+	    (r = fb_json_text(top, "hostname", &spec->hostname)) < 0 ||
+	    (r = fb_json_text(top, "domainname", &spec->domainname)) < 0)
 		return r;
 	if ((r = fb_json_object(top, "linux", &node)) <= 0)
 		return r;
@@ -307,6 +296,30 @@ int fb_spec_parse_exec(const char *text, size_t length, struct fb_arena *arena,
 	*ret_process = process;
 	*ret_privileged = privileged;
 	return 0;
+}
+
+int fb_spec_parse_process(const char *text, size_t length, struct fb_arena *arena, struct fb_process_spec *ret_process,
+			  struct fb_error *err)
+{
+	__attribute__((cleanup(put_json))) struct json_object *json = NULL;
+	struct fb_reader reader = {.arena = arena, .bundle = "", .err = err};
+	struct fb_node top = {.in = &reader};
+	int r = parse_text(text, length, &json, err);
+
+	top.json = json;
+	return r < 0 ? r : fb_spec_read_process(&top, ret_process);
+}
+
+int fb_spec_parse_resources(const char *text, size_t length, struct fb_arena *arena, struct fb_resources *ret_resources,
+			    struct fb_error *err)
+{
+	__attribute__((cleanup(put_json))) struct json_object *json = NULL;
+	struct fb_reader reader = {.arena = arena, .bundle = "", .err = err};
+	struct fb_node top = {.in = &reader};
+	int r = parse_text(text, length, &json, err);
+
+	top.json = json;
+	return r < 0 ? r : fb_spec_read_resources(&top, ret_resources);
 }
 
 void fb_spec_free(struct fb_spec *spec)

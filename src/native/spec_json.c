@@ -129,6 +129,18 @@ int fb_json_string(const struct fb_node *up, const char *key, const char **ret_t
 	return r;
 }
 
+int fb_json_text(const struct fb_node *up, const char *key, const char **ret_text)
+{
+	const char *text;
+	int r = fb_json_string(up, key, &text);
+
+	if (r > 0 && !*text)
+		return 0;
+	if (r > 0)
+		*ret_text = text;
+	return r;
+}
+
 int fb_json_bool(const struct fb_node *up, const char *key, bool *ret_value)
 {
 	struct fb_node node;
@@ -254,9 +266,26 @@ int fb_json_word(const struct fb_node *up, const char *key, const struct fb_word
 		 const char *unknown, uint64_t *ret_value)
 {
 	const char *name;
-	int r = fb_json_string(up, key, &name);
+	int r = fb_json_text(up, key, &name);
 
 	if (r <= 0)
 		return r;
 	return fb_word_find(words, name, ret_value) ? 1 : fb_member_fail(up, key, unknown);
+}
+
+int fb_json_flags(const struct fb_node *up, const char *key, const struct fb_word *words, const char *unknown,
+		  uint64_t *ret_bits)
+{
+	struct fb_strv names = {0};
+	uint64_t bits = 0, bit = 0;
+	int r = fb_json_strv(up, key, &names);
+
+	for (size_t i = 0; r > 0 && i < names.count; i++) {
+		if (!fb_word_find(words, names.items[i], &bit))
+			return fb_member_fail(up, key, unknown);
+		bits |= bit;
+	}
+	if (r > 0)
+		*ret_bits = bits;
+	return r;
 }

@@ -41,6 +41,8 @@ int fb_json_array(const struct fb_node *up, const char *key, size_t max, struct 
 /* Item `index` of an array that must hold objects. 0 or an error. */
 int fb_json_item(const struct fb_node *array, size_t index, struct fb_node *ret_item);
 int fb_json_string(const struct fb_node *up, const char *key, const char **ret_text);
+/* The same where "" is how callers write "not set". */
+int fb_json_text(const struct fb_node *up, const char *key, const char **ret_text);
 int fb_json_bool(const struct fb_node *up, const char *key, bool *ret_value);
 int fb_json_int(const struct fb_node *up, const char *key, int64_t min, int64_t max,
 		int64_t *ret_value);
@@ -49,13 +51,25 @@ int fb_json_u32(const struct fb_node *up, const char *key, uint32_t max, uint32_
 int fb_json_strv(const struct fb_node *up, const char *key, struct fb_strv *ret_list);
 /* An object of strings as key, value, key, value. */
 int fb_json_pairs(const struct fb_node *up, const char *key, struct fb_strv *ret_list);
-/* A word of a closed set; any other is an error. */
+/* A list of words of a closed set, as the sum of their bits. */
+int fb_json_flags(const struct fb_node *up, const char *key, const struct fb_word *words, const char *unknown,
+		  uint64_t *ret_bits);
+/* A word of a closed set; any other is an error, "" is "not set". */
 int fb_json_word(const struct fb_node *up, const char *key, const struct fb_word *words,
 		 const char *unknown, uint64_t *ret_value);
 int fb_word_find(const struct fb_word *words, const char *name, uint64_t *ret_value);
 void *fb_node_alloc(const struct fb_node *node, size_t count, size_t size);
 
 /* The parts of the document, each in its file. */
+int fb_spec_read_hooks(const struct fb_node *top, struct fb_spec *spec);
+int fb_spec_read_annotations(const struct fb_node *top, struct fb_spec *spec);
+int fb_spec_read_mappings(const struct fb_node *up, const char *key, struct fb_mapping **ret_mappings,
+			  size_t *ret_count);
+int fb_spec_read_scheduling(const struct fb_node *process_node, struct fb_process_spec *process);
+int fb_spec_read_personality(const struct fb_node *linux_node, struct fb_spec *spec);
+int fb_spec_read_io(const struct fb_node *resources_node, struct fb_resources *resources);
+/* Every entry of an environment is NAME=value. */
+int fb_spec_check_env(const struct fb_node *up, const struct fb_strv *env);
 int fb_spec_read_process(const struct fb_node *node, struct fb_process_spec *ret_process);
 int fb_spec_read_linux(const struct fb_node *node, struct fb_spec *spec);
 int fb_spec_read_resources(const struct fb_node *node, struct fb_resources *ret_resources);

@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 
 #include "spec_json.h"
+#include "words.h"
 
 #define ID_MAX (UINT32_MAX - 1)
 #define MAPPINGS_MAX 340 /* the kernel's own limit on lines of uid_map */
@@ -51,7 +52,7 @@ static int read_namespaces(const struct fb_node *linux_node, struct fb_spec *spe
 		if (seen & ns->type)
 			return fb_member_fail(&item, "type", "is given twice");
 		seen |= ns->type;
-		if ((r = fb_json_string(&item, "path", &ns->path)) < 0)
+		if ((r = fb_json_text(&item, "path", &ns->path)) < 0)
 			return r;
 		if (r > 0 && ns->path[0] != '/')
 			return fb_member_fail(&item, "path", "must be absolute");
@@ -82,13 +83,13 @@ static int check_mapping(const struct fb_node *item, const struct fb_mapping *al
 	return 0;
 }
 
-static int read_mappings(const struct fb_node *linux_node, const char *key,
-			 struct fb_mapping **ret_mappings, size_t *ret_count)
+int fb_spec_read_mappings(const struct fb_node *up, const char *key, struct fb_mapping **ret_mappings,
+			  size_t *ret_count)
 {
 	struct fb_mapping *mappings;
 	struct fb_node array, item;
 	size_t count;
-	int r = fb_json_array(linux_node, key, MAPPINGS_MAX, &array, &count);
+	int r = fb_json_array(up, key, MAPPINGS_MAX, &array, &count);
 
 	if (r <= 0)
 		return r;
@@ -158,11 +159,11 @@ static int read_device(const struct fb_node *item, struct fb_device *device)
 	device->type = (char)type;
 	if ((r = fb_json_u32(item, "major", 4095, &device->major)) < 0 ||
 	    (r = fb_json_u32(item, "minor", 1048575, &device->minor)) < 0 ||
-	    (r = fb_json_u32(item, "fileMode", 07777777, &mode)) < 0 ||
+	    (r = fb_json_u32(item, "fileMode", UINT32_MAX, &mode)) < 0 ||
 	    (r = fb_json_u32(item, "uid", ID_MAX, &device->uid)) < 0 ||
 	    (r = fb_json_u32(item, "gid", ID_MAX, &device->gid)) < 0)
 		return r;
-	device->mode = mode & 07777; /* engines write the type's bits into fileMode too */
+	device->mode = mode & 07777; /* engines write the type's bits into fileMode too, the system's or Go's own */
 	return 0;
 }
 
@@ -197,18 +198,55 @@ static int read_paths(const struct fb_node *node, const char *key, struct fb_str
 
 static int check_namespaces(const struct fb_node *node, const struct fb_spec *spec)
 {
-	uint64_t new = 0;
+	uint64_t new = 0, any = 0;
 
-	for (size_t i = 0; i < spec->namespace_count; i++)
+	for (size_t i = 0; i < spec->namespace_count; i++) {
+		any |= spec->namespaces[i].type;
 		if (!spec->namespaces[i].path)
 			new |= spec->namespaces[i].type;
+	}
 	if (new & CLONE_NEWUSER && (!spec->uid_mapping_count || !spec->gid_mapping_count))
 		return fb_member_fail(node, "uidMappings", "are needed by a user namespace, and gidMappings too");
-	if (!(new & CLONE_NEWUSER) && (spec->uid_mapping_count || spec->gid_mapping_count))
-		return fb_member_fail(node, "uidMappings", "need a new user namespace");
+	/* Of a namespace that is joined they say what it has: id-mapped mounts may need them. */
+	if (!(any & CLONE_NEWUSER) && (spec->uid_mapping_count || spec->gid_mapping_count))
+		return fb_member_fail(node, "uidMappings", "need a user namespace");
 	if (!(new & CLONE_NEWTIME) && spec->timens_offsets)
 		return fb_member_fail(node, "timeOffsets", "need a new time namespace");
 	return 0;
+}
+
+/* The class becomes a directory of resctrl's; a schema is written to a file of lines. */
+static int read_intel_rdt(const struct fb_node *linux_node, struct fb_spec *spec)
+{
+	struct fb_intel_rdt *rdt = &spec->intel_rdt;
+	struct fb_node node;
+	int r = fb_json_object(linux_node, "intelRdt", &node);
+
+	if (r <= 0)
+		return r;
+	if ((r = fb_json_text(&node, "closID", &rdt->clos_id)) < 0 ||
+	    (r = fb_json_text(&node, "l3CacheSchema", &rdt->l3_cache_schema)) < 0 ||
+	    (r = fb_json_text(&node, "memBwSchema", &rdt->mem_bw_schema)) < 0 ||
+	    (r = fb_json_bool(&node, "enableCMT", &rdt->enable_cmt)) < 0 ||
+	    (r = fb_json_bool(&node, "enableMBM", &rdt->enable_mbm)) < 0)
+		return r;
+	if (rdt->clos_id && (strchr(rdt->clos_id, '/') || strcmp(rdt->clos_id, ".") == 0 || strcmp(rdt->clos_id, "..") == 0))
+		return fb_member_fail(&node, "closID", "must be a directory's name");
+	if (rdt->mem_bw_schema && (strncmp(rdt->mem_bw_schema, "MB:", 3) || strchr(rdt->mem_bw_schema, '\n')))
+		return fb_member_fail(&node, "memBwSchema", "must be one line that begins with MB:");
+	rdt->present = true;
+	return 0;
+}
+
+static int read_seccomp(const struct fb_node *node, struct fb_spec *spec)
+{
+	struct fb_node member;
+	int r = fb_json_object(node, "seccomp", &member);
+
+	if (r <= 0)
+		return r;
+	spec->seccomp = fb_node_alloc(&member, 1, sizeof(*spec->seccomp));
+	return spec->seccomp ? fb_spec_read_seccomp(&member, spec->seccomp) : -ENOMEM;
 }
 
 int fb_spec_read_linux(const struct fb_node *node, struct fb_spec *spec)
@@ -218,10 +256,12 @@ int fb_spec_read_linux(const struct fb_node *node, struct fb_spec *spec)
 	int r;
 
 	if ((r = read_namespaces(node, spec)) < 0 ||
-	    (r = read_mappings(node, "uidMappings", &spec->uid_mappings, &spec->uid_mapping_count)) < 0 ||
-	    (r = read_mappings(node, "gidMappings", &spec->gid_mappings, &spec->gid_mapping_count)) < 0 ||
+	    (r = fb_spec_read_mappings(node, "uidMappings", &spec->uid_mappings, &spec->uid_mapping_count)) < 0 ||
+	    (r = fb_spec_read_mappings(node, "gidMappings", &spec->gid_mappings, &spec->gid_mapping_count)) < 0 ||
 	    (r = read_time_offsets(node, spec)) < 0 || (r = read_devices(node, spec)) < 0 ||
-	    (r = fb_json_string(node, "cgroupsPath", &spec->cgroups_path)) < 0 ||
+	    (r = fb_json_text(node, "cgroupsPath", &spec->cgroups_path)) < 0 ||
+	    (r = fb_json_text(node, "mountLabel", &spec->mount_label)) < 0 ||
+	    (r = fb_spec_read_personality(node, spec)) < 0 || (r = read_intel_rdt(node, spec)) < 0 ||
 	    (r = fb_json_pairs(node, "sysctl", &spec->sysctl)) < 0 ||
 	    (r = read_paths(node, "maskedPaths", &spec->masked_paths)) < 0 ||
 	    (r = read_paths(node, "readonlyPaths", &spec->readonly_paths)) < 0 ||
@@ -233,8 +273,10 @@ int fb_spec_read_linux(const struct fb_node *node, struct fb_spec *spec)
 	if ((r = fb_json_object(node, "resources", &member)) < 0 ||
 	    (r > 0 && (r = fb_spec_read_resources(&member, &spec->resources)) < 0))
 		return r;
-	if ((r = fb_json_object(node, "seccomp", &member)) <= 0)
-		return r;
-	spec->seccomp = fb_node_alloc(&member, 1, sizeof(*spec->seccomp));
-	return spec->seccomp ? fb_spec_read_seccomp(&member, spec->seccomp) : -ENOMEM;
+	return read_seccomp(node, spec);
+}
+
+const char *fb_namespace_word(size_t index)
+{
+	return index < sizeof(namespace_types) / sizeof(namespace_types[0]) ? namespace_types[index].name : NULL;
 }

@@ -138,19 +138,21 @@ static int read_console_size(const struct fb_node *process_node, struct fb_proce
 	return 0;
 }
 
+int fb_spec_check_env(const struct fb_node *up, const struct fb_strv *env)
+{
+	for (size_t i = 0; i < env->count; i++)
+		if (!strchr(env->items[i], '=') || env->items[i][0] == '=')
+			return fb_member_fail(up, "env", "holds an entry that is not NAME=value");
+	return 0;
+}
+
 static int check_texts(const struct fb_node *node, const struct fb_process_spec *process)
 {
 	if (!process->args.count)
 		return fb_member_fail(node, "args", "must name a command");
 	if (!process->cwd || process->cwd[0] != '/')
 		return fb_member_fail(node, "cwd", "must be an absolute path");
-	for (size_t i = 0; i < process->env.count; i++) {
-		const char *entry = process->env.items[i];
-
-		if (!strchr(entry, '=') || entry[0] == '=')
-			return fb_member_fail(node, "env", "holds an entry that is not NAME=value");
-	}
-	return 0;
+	return fb_spec_check_env(node, &process->env);
 }
 
 int fb_spec_read_process(const struct fb_node *node, struct fb_process_spec *ret_process)
@@ -170,7 +172,8 @@ int fb_spec_read_process(const struct fb_node *node, struct fb_process_spec *ret
 	    (r = read_capabilities(node, &process)) < 0 || (r = read_rlimits(node, &process)) < 0 ||
 	    (r = fb_json_bool(node, "noNewPrivileges", &process.no_new_privileges)) < 0 ||
 	    (r = fb_json_string(node, "apparmorProfile", &process.apparmor)) < 0 ||
-	    (r = fb_json_string(node, "selinuxLabel", &process.selinux)) < 0)
+	    (r = fb_json_string(node, "selinuxLabel", &process.selinux)) < 0 ||
+	    (r = fb_spec_read_scheduling(node, &process)) < 0)
 		return r;
 	if ((r = fb_json_int(node, "oomScoreAdj", -1000, 1000, &score)) < 0)
 		return r;

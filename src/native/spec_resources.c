@@ -3,6 +3,22 @@
 
 #include "spec_json.h"
 
+static int read_int(const struct fb_node *node, const char *key, int64_t min, int64_t *ret_value, bool *ret_has)
+{
+	int r = fb_json_int(node, key, min, INT64_MAX, ret_value);
+
+	*ret_has = r > 0;
+	return r;
+}
+
+static int read_uint(const struct fb_node *node, const char *key, uint64_t max, uint64_t *ret_value, bool *ret_has)
+{
+	int r = fb_json_uint(node, key, max, ret_value);
+
+	*ret_has = r > 0;
+	return r;
+}
+
 static int read_memory(const struct fb_node *up, struct fb_resources *res)
 {
 	struct fb_node node;
@@ -10,19 +26,18 @@ static int read_memory(const struct fb_node *up, struct fb_resources *res)
 
 	if (r <= 0)
 		return r;
-	if ((r = fb_json_int(&node, "limit", -1, INT64_MAX, &res->memory_limit)) < 0)
+	if ((r = read_int(&node, "limit", -1, &res->memory_limit, &res->has_memory_limit)) < 0 ||
+	    (r = read_int(&node, "swap", -1, &res->memory_swap, &res->has_memory_swap)) < 0 ||
+	    (r = read_int(&node, "reservation", -1, &res->memory_reservation, &res->has_memory_reservation)) < 0 ||
+	    (r = read_int(&node, "kernel", -1, &res->kernel_memory, &res->has_kernel_memory)) < 0 ||
+	    (r = read_int(&node, "kernelTCP", -1, &res->kernel_tcp_memory, &res->has_kernel_tcp_memory)) < 0 ||
+	    (r = read_uint(&node, "swappiness", 200, &res->swappiness, &res->has_swappiness)) < 0 ||
+	    (r = fb_json_bool(&node, "disableOOMKiller", &res->oom_kill_disable)) < 0 ||
+	    (r = fb_json_bool(&node, "checkBeforeUpdate", &res->check_before_update)) < 0)
 		return r;
-	res->has_memory_limit = r > 0;
-	if ((r = fb_json_int(&node, "swap", -1, INT64_MAX, &res->memory_swap)) < 0)
-		return r;
-	res->has_memory_swap = r > 0;
-	if ((r = fb_json_int(&node, "reservation", -1, INT64_MAX, &res->memory_reservation)) < 0)
-		return r;
-	res->has_memory_reservation = r > 0;
-	if ((r = fb_json_uint(&node, "swappiness", 200, &res->swappiness)) < 0)
-		return r;
-	res->has_swappiness = r > 0;
-	return fb_json_bool(&node, "disableOOMKiller", &res->oom_kill_disable);
+	r = fb_json_bool(&node, "useHierarchy", &res->use_hierarchy);
+	res->has_use_hierarchy = r > 0;
+	return r;
 }
 
 static int read_cpu(const struct fb_node *up, struct fb_resources *res)
@@ -32,34 +47,30 @@ static int read_cpu(const struct fb_node *up, struct fb_resources *res)
 
 	if (r <= 0)
 		return r;
-	if ((r = fb_json_uint(&node, "shares", INT64_MAX, &res->shares)) < 0)
+	if ((r = read_uint(&node, "shares", INT64_MAX, &res->shares, &res->has_shares)) < 0 ||
+	    (r = read_int(&node, "quota", INT64_MIN, &res->quota, &res->has_quota)) < 0 ||
+	    (r = read_uint(&node, "period", INT64_MAX, &res->period, &res->has_period)) < 0 ||
+	    (r = read_uint(&node, "burst", INT64_MAX, &res->burst, &res->has_burst)) < 0 ||
+	    (r = read_int(&node, "realtimeRuntime", -1, &res->rt_runtime, &res->has_rt_runtime)) < 0 ||
+	    (r = read_uint(&node, "realtimePeriod", INT64_MAX, &res->rt_period, &res->has_rt_period)) < 0 ||
+	    (r = fb_json_text(&node, "cpus", &res->cpuset_cpus)) < 0 ||
+	    (r = fb_json_text(&node, "mems", &res->cpuset_mems)) < 0)
 		return r;
-	res->has_shares = r > 0;
-	if ((r = fb_json_int(&node, "quota", INT64_MIN, INT64_MAX, &res->quota)) < 0)
-		return r;
-	res->has_quota = r > 0;
-	if ((r = fb_json_uint(&node, "period", INT64_MAX, &res->period)) < 0)
-		return r;
-	res->has_period = r > 0;
-	if ((r = fb_json_string(&node, "cpus", &res->cpuset_cpus)) < 0)
-		return r;
-	return fb_json_string(&node, "mems", &res->cpuset_mems);
+	r = fb_json_int(&node, "idle", 0, 1, &res->cpu_idle);
+	res->has_cpu_idle = r > 0;
+	return r;
 }
 
 static int read_others(const struct fb_node *up, struct fb_resources *res)
 {
 	struct fb_node node;
-	uint32_t weight = 0;
 	int r = fb_json_object(up, "pids", &node);
 
 	if (r < 0 || (r > 0 && (r = fb_json_int(&node, "limit", INT64_MIN, INT64_MAX, &res->pids)) < 0))
 		return r;
 	res->has_pids = r > 0;
-	if ((r = fb_json_object(up, "blockIO", &node)) < 0 ||
-	    (r > 0 && (r = fb_json_u32(&node, "weight", 1000, &weight)) < 0))
+	if ((r = fb_spec_read_io(up, res)) < 0)
 		return r;
-	res->has_blkio_weight = r > 0 && weight; /* engines write 0 for "not set" */
-	res->blkio_weight = (uint16_t)weight;
 	return fb_json_pairs(up, "unified", &res->unified);
 }
 
@@ -87,7 +98,7 @@ static int read_access(const struct fb_node *item, unsigned *ret_access)
 static int read_device_rule(const struct fb_node *item, struct fb_device_rule *rule)
 {
 	static const struct fb_word types[] = {{"a", 'a'}, {"b", 'b'}, {"c", 'c'}, {0}};
-	uint64_t type = 'a';
+	uint64_t type = 'a'; /* and for "" */
 	int r = fb_json_bool(item, "allow", &rule->allow);
 
 	if (r <= 0)

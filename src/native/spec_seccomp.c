@@ -1,10 +1,18 @@
 /* The `linux.seccomp` object. The numbers are the kernel's own, which libseccomp's SCMP_ACT_* and SCMP_ARCH_* equal. */
+#include <elf.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 
 #include "spec_json.h"
+#include "words.h"
 
 #define ARCH_X32 0x4000003eu /* libseccomp's: EM_X86_64, little endian, 32 bit */
+#ifndef AUDIT_ARCH_LOONGARCH64
+#define AUDIT_ARCH_LOONGARCH64 (258 | __AUDIT_ARCH_64BIT | __AUDIT_ARCH_LE)
+#endif
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV /* 5.19 */
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1ul << 5)
+#endif
 
 static const struct fb_word actions[] = {
 	{"SCMP_ACT_KILL", SECCOMP_RET_KILL_THREAD},
@@ -15,6 +23,7 @@ static const struct fb_word actions[] = {
 	{"SCMP_ACT_TRACE", SECCOMP_RET_TRACE},
 	{"SCMP_ACT_LOG", SECCOMP_RET_LOG},
 	{"SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW},
+	{"SCMP_ACT_NOTIFY", SECCOMP_RET_USER_NOTIF},
 	{0},
 };
 
@@ -38,6 +47,10 @@ static const struct fb_word architectures[] = {
 	{"SCMP_ARCH_PARISC", AUDIT_ARCH_PARISC},
 	{"SCMP_ARCH_PARISC64", AUDIT_ARCH_PARISC64},
 	{"SCMP_ARCH_RISCV64", AUDIT_ARCH_RISCV64},
+	{"SCMP_ARCH_LOONGARCH64", AUDIT_ARCH_LOONGARCH64},
+	{"SCMP_ARCH_M68K", AUDIT_ARCH_M68K},
+	{"SCMP_ARCH_SH", AUDIT_ARCH_SHEL},
+	{"SCMP_ARCH_SHEB", AUDIT_ARCH_SH},
 	{0},
 };
 
@@ -45,6 +58,7 @@ static const struct fb_word flags[] = {
 	{"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
 	{"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
 	{"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+	{"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV},
 	{0},
 };
 
@@ -134,49 +148,78 @@ static int read_rules(const struct fb_node *node, struct fb_seccomp_spec *seccom
 	return 0;
 }
 
-static int read_words(const struct fb_node *node, const char *key, const struct fb_word *words,
-		      const char *unknown, struct fb_strv *ret_names, uint64_t **ret_values)
+static int read_architectures(const struct fb_node *node, struct fb_seccomp_spec *seccomp)
 {
-	uint64_t *values;
-	int r = fb_json_strv(node, key, ret_names);
+	struct fb_strv names = {0};
+	uint64_t value = 0;
+	int r = fb_json_strv(node, "architectures", &names);
 
-	if (r <= 0)
+	if (r < 0)
 		return r;
-	values = fb_node_alloc(node, ret_names->count + 1, sizeof(*values));
-	if (!values)
+	seccomp->architectures = fb_node_alloc(node, names.count + 1, sizeof(uint32_t));
+	if (!seccomp->architectures)
 		return -ENOMEM;
-	for (size_t i = 0; i < ret_names->count; i++)
-		if (!fb_word_find(words, ret_names->items[i], &values[i]))
-			return fb_member_fail(node, key, unknown);
-	*ret_values = values;
-	return 1;
+	for (size_t i = 0; i < names.count; i++) {
+		if (!fb_word_find(architectures, names.items[i], &value))
+			return fb_member_fail(node, "architectures", "unknown architecture");
+		seccomp->architectures[i] = (uint32_t)value;
+	}
+	seccomp->architecture_count = names.count;
+	return 0;
+}
+
+static int read_listener(const struct fb_node *node, struct fb_seccomp_spec *seccomp)
+{
+	bool notify = false;
+	int r;
+
+	if ((r = fb_json_text(node, "listenerPath", &seccomp->listener_path)) < 0 ||
+	    (r = fb_json_text(node, "listenerMetadata", &seccomp->listener_metadata)) < 0)
+		return r;
+	if (seccomp->listener_metadata && !seccomp->listener_path)
+		return fb_member_fail(node, "listenerMetadata", "needs a listenerPath");
+	/* Nobody could answer for the calls by which the listener is handed over. */
+	if (seccomp->default_action == SECCOMP_RET_USER_NOTIF)
+		return fb_member_fail(node, "defaultAction", "can't be SCMP_ACT_NOTIFY");
+	for (size_t i = 0; i < seccomp->rule_count; i++)
+		notify = notify || seccomp->rules[i].action == SECCOMP_RET_USER_NOTIF;
+	if (notify && !seccomp->listener_path)
+		return fb_member_fail(node, "listenerPath", "is needed by SCMP_ACT_NOTIFY");
+	if (notify && seccomp->listener_path[0] != '/')
+		return fb_member_fail(node, "listenerPath", "must be an absolute path");
+	if (notify)
+		seccomp->flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	return 0;
 }
 
 int fb_spec_read_seccomp(const struct fb_node *node, struct fb_seccomp_spec *ret_seccomp)
 {
 	struct fb_seccomp_spec seccomp = {0};
-	struct fb_strv names = {0};
-	uint64_t *values = NULL;
+	uint64_t bits = 0;
 	int r;
 
-	if ((r = read_action(node, "defaultAction", "defaultErrnoRet", &seccomp.default_action)) < 0)
+	if ((r = read_action(node, "defaultAction", "defaultErrnoRet", &seccomp.default_action)) < 0 ||
+	    (r = read_architectures(node, &seccomp)) < 0 ||
+	    (r = fb_json_flags(node, "flags", flags, "unknown seccomp flag", &bits)) < 0)
 		return r;
-	if ((r = read_words(node, "architectures", architectures, "unknown architecture", &names,
-			    &values)) < 0)
-		return r;
-	seccomp.architectures = fb_node_alloc(node, names.count + 1, sizeof(uint32_t));
-	if (!seccomp.architectures)
-		return -ENOMEM;
-	for (size_t i = 0; i < names.count; i++)
-		seccomp.architectures[i] = (uint32_t)values[i];
-	seccomp.architecture_count = names.count;
-	names = (struct fb_strv){0};
-	if ((r = read_words(node, "flags", flags, "unknown seccomp flag", &names, &values)) < 0)
-		return r;
-	for (size_t i = 0; i < names.count; i++)
-		seccomp.flags |= (unsigned)values[i];
-	if ((r = read_rules(node, &seccomp)) < 0)
+	seccomp.flags = (unsigned)bits;
+	if ((r = read_rules(node, &seccomp)) < 0 || (r = read_listener(node, &seccomp)) < 0)
 		return r;
 	*ret_seccomp = seccomp;
 	return 0;
+}
+
+const char *fb_seccomp_word(enum fb_seccomp_words which, size_t index)
+{
+	static const struct {
+		const struct fb_word *words;
+		size_t count;
+	} tables[] = {
+		[FB_SECCOMP_ACTIONS] = {actions, sizeof(actions) / sizeof(actions[0])},
+		[FB_SECCOMP_OPERATORS] = {operators, sizeof(operators) / sizeof(operators[0])},
+		[FB_SECCOMP_ARCHITECTURES] = {architectures, sizeof(architectures) / sizeof(architectures[0])},
+		[FB_SECCOMP_FLAGS] = {flags, sizeof(flags) / sizeof(flags[0])},
+	};
+
+	return index < tables[which].count ? tables[which].words[index].name : NULL;
 }

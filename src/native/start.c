@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "launch.h"
 #include "record.h"
 #include "streams.h"
 #include "task.h"
@@ -172,18 +171,21 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 	r = prepare_stdio(spec, request, stdio, err);
 	if (r == 0)
 		r = keep_file_limit(sup, &spec->arena, &spec->process, err);
+	request->clocks[0].at[FB_STAGE_STDIO] = fb_now();
 	if (r == 0 && engine->log_path)
 		r = fb_log_open(&container->log, engine->log_path, engine->log_max_size, engine->log_max_file,
 				sup->log_buffer, err);
 	if (r == 0 && spec->cgroups_path) {
 		r = fb_cgroup_create(spec->cgroups_path, &spec->resources, 0, &container->cgroup, err);
 		container->grouped = r == 0;
+		request->clocks[0].at[FB_STAGE_CGROUP] = fb_now();
 	}
 	if (r < 0)
 		return r;
 	clock_gettime(CLOCK_REALTIME, &container->started);
 	r = write_live(sup, container, 0, err);
 	container->live = r == 0;
+	request->clocks[0].at[FB_STAGE_RECORD] = fb_now();
 	return r;
 }
 
@@ -211,8 +213,9 @@ static int start(struct fb_supervisor *sup, struct fb_container *container, stru
 	adopt(sup, &container->task, &launched, &stdio);
 	/* A live state with pid 0 is there already: when this write fails, the cgroups it names still find the process. */
 	(void)write_live(sup, container, launched.pid, NULL);
-	if (request->trace)
-		(void)fb_trace_write(request->trace, container->id, &launched.clocks, NULL);
+	request->clocks[1] = launched.clocks;
+	request->clocks[2].begin = launched.clocks.at[FB_STAGE_EXEC];
+	request->clocks[2].at[FB_STAGE_RECORD] = fb_now();
 	return 0;
 }
 
@@ -264,6 +267,7 @@ int fb_task_launch(struct fb_supervisor *sup, struct fb_request *request, struct
 	if (!container)
 		return FAIL(ENOMEM, request->id, NULL);
 	r = fb_spec_load(container->bundle, &spec, err);
+	request->clocks[0].at[FB_STAGE_SPEC] = fb_now();
 	if (r == 0) {
 		r = start(sup, container, &spec, request, ret_exit, err);
 		fb_spec_free(&spec);
@@ -328,12 +332,14 @@ static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb
 		for (int i = 0; i < 3; i++)
 			stdio.child[i] = fb_steal_fd(&request->streams[i]);
 	memcpy(what.stdio, stdio.child, sizeof(what.stdio));
+	request->clocks[0].at[FB_STAGE_SPEC] = fb_now();
 	r = fb_launch(&what, &launched, err);
 	if (r < 0) {
 		*ret_exit = fb_launch_exit_code(err);
 		close_stdio(&stdio);
 		return r;
 	}
+	request->clocks[1] = launched.clocks;
 	adopt(sup, task, &launched, &stdio);
 	return 0;
 }

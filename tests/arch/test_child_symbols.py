@@ -11,20 +11,7 @@ import sys
 from pathlib import Path
 
 SOURCES = Path(__file__).parents[2] / "src" / "native"
-CHILD = (
-    "child",
-    "child_exec",
-    "inroot",
-    "rootfs",
-    "mount",
-    "dev",
-    "mask",
-    "overlay",
-    "nsjoin",
-    "hook",
-    "child_meet",
-    "child_listener",
-)
+CHILD = ("child", "child_exec", "inroot", "rootfs", "mount", "dev", "mask", "overlay", "nsjoin", "hook", "child_meet", "child_listener", "child_sched")
 
 # Thin wrappers of one system call each, and string functions that only read and write what they are given.
 ALLOWED = set(

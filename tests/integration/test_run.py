@@ -322,18 +322,6 @@ def test_the_foreground_client_forwards_signals(box: Box) -> None:
     child.stdout.close()
 
 
-def test_trace_of_a_start(box: Box, tmp_path: Path) -> None:
-    import json
-
-    file = tmp_path / "trace.json"
-    box("run", "--rm", "busybox", "true", FASTBOX_TRACE=str(file))
-    text = file.read_text()
-    events = json.loads(text if text.rstrip().endswith("]") else text.rstrip().rstrip(",") + "]")
-    names = {event["name"] for event in events}
-    assert {"clone", "rootfs", "mount", "pivot_root", "exec"} <= names
-    assert all(event["ph"] in "XMBE" and "pid" in event for event in events)
-
-
 def test_a_store_on_overlayfs_keeps_writable_layers_in_memory(box: Box, tmp_path: Path) -> None:
     import subprocess
 

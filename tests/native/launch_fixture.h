@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -58,6 +59,7 @@ struct bundle { /* every text may be NULL */
 	const char *caps;
 	const char *cwd;
 	bool no_dev;
+	void (*adjust)(struct fb_spec *spec, struct fb_launch_request *request);
 };
 
 struct outcome {
@@ -187,6 +189,8 @@ static inline void run_bundle(const struct bundle *bundle, struct outcome *out)
 		return;
 	}
 	request.spec = &spec;
+	if (bundle->adjust)
+		bundle->adjust(&spec, &request);
 	launch(&request, out);
 	fb_spec_free(&spec);
 }
@@ -243,6 +247,10 @@ static inline void begin(void)
 		exit(0);
 	}
 	signal(SIGPIPE, SIG_IGN); /* as the supervisor does: must not reach the container */
+	/* Mounts of our own, so that nobody else's come and go in what is counted; shared, so that what leaks from a container shows. */
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) < 0)
+		exit(1);
 	if (!mkdtemp(base))
 		exit(1);
 	snprintf(root, sizeof(root), "%s/rootfs", base);

@@ -309,7 +309,7 @@ static void test_co_mounted(void)
 	/* As if memory were in cpuset's hierarchy: the second controller uses the first one's
 	 * directory (a second mkdir would be EBUSY) and finds no file for its limit there; and the
 	 * failure leaves nothing. */
-	CHECK(fb_cgroup_find_mounts(&mounts, NULL) == 0);
+	CHECK(fb_cgroup_find_mounts(0, &mounts, NULL) == 0);
 	mounts.of[FB_CONTROLLER_MEMORY] = mounts.of[FB_CONTROLLER_CPUSET];
 	snprintf(path, sizeof(path), "%s/shared", base);
 	CHECK(fb_cgroup_create_in(&mounts, path, &resources, &group, &err) == -ENOENT);
@@ -403,7 +403,10 @@ static void test_v2_refusals(const struct fb_cgroup_mounts *mounts)
 {
 	static const char *const keys[] = {"cgroup.procs", "../x.y", "memory",
 					   ".x",	   "",	     "cgroup.subtree_control"};
-	struct fb_resources swappiness = {.has_swappiness = true}, absent = {0};
+	struct fb_resources ignored = {.has_swappiness = true, .oom_kill_disable = true, .has_kernel_memory = true,
+				       .kernel_memory = 1 << 20, .has_class_id = true},
+			    realtime = {.has_rt_runtime = true, .rt_runtime = 1000}, class = {.has_class_id = true, .class_id = 1},
+			    absent = {0};
 	char *unified[] = {NULL, (char *)"1", NULL};
 	struct fb_cgroup group;
 
@@ -414,7 +417,10 @@ static void test_v2_refusals(const struct fb_cgroup_mounts *mounts)
 	}
 	unified[0] = (char *)"nothing.max";
 	CHECK(create(mounts, "x", &absent, &group) == -ENOTSUP);
-	CHECK(create(mounts, "x", &swappiness, &group) == -ENOTSUP);
+	CHECK(create(mounts, "x", &realtime, &group) == -ENOTSUP);
+	CHECK(create(mounts, "x", &class, &group) == -ENOTSUP);
+	/* As with the other runtimes. */
+	CHECK(create(mounts, "x", &ignored, &group) == 0 && remove_group(&group) == 0);
 }
 
 static void test_formulas(void)
@@ -465,7 +471,7 @@ int main(void)
 	if (geteuid() != 0)
 		return failures ? 1 : 77;
 	snprintf(base, sizeof(base), "/fastbox-test-%d", (int)getpid());
-	CHECK(fb_cgroup_find_mounts(&mounts, NULL) == 0 && fb_cgroup_detect() == mounts.mode);
+	CHECK(fb_cgroup_find_mounts(0, &mounts, NULL) == 0 && fb_cgroup_detect() == mounts.mode);
 	unified.of[FB_UNIFIED] = mounts.of[FB_UNIFIED];
 	test_refusals(mounts.mode == FB_CGROUP_NONE ? NULL : &mounts);
 	if (mounts.mode == FB_CGROUP_V1 || mounts.mode == FB_CGROUP_HYBRID) {

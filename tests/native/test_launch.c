@@ -1,15 +1,7 @@
 /* Containers from a busybox root: what is inside, and that nothing stays outside. Once as the kernel is, and once for each group of
  * new system calls denied, to prove the fallbacks.
  */
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-
-#include "launch_fixture.h"
-
-static bool filtered;
+#include "launch_lanes.h"
 
 static void basics(void)
 {
@@ -272,25 +264,6 @@ static void execs(void)
 	fb_spec_free(&spec);
 }
 
-static void traces(void)
-{
-	struct fb_stage_clocks clocks = {.begin = 1000000};
-	char path[128], text[1024];
-	struct fb_error err;
-	FILE *file;
-	size_t length;
-
-	clocks.at[FB_STAGE_EXEC] = 3000000;
-	clocks.at[FB_STAGE_PLAN] = 1500000;
-	snprintf(path, sizeof(path), "%s/trace", base);
-	CHECK(fb_trace_write(path, "x", &clocks, &err) == 0 && fb_trace_write(path, "y", &clocks, &err) == 0, "trace");
-	file = fopen(path, "re");
-	length = fread(text, 1, sizeof(text) - 1, file);
-	fclose(file);
-	text[length] = '\0';
-	CHECK(strncmp(text, "[\n{\"name\":\"plan\"", 16) == 0 && strstr(text, "\"ts\":1500.000,\"dur\":1500.000"), "%s", text);
-}
-
 static void everything(void)
 {
 	begin();
@@ -307,63 +280,9 @@ static void everything(void)
 	time_namespace();
 	filters();
 	execs();
-	traces();
-}
-
-struct lane {
-	const char *name;
-	int denied[12]; /* system calls, up to the first 0 */
-	int answer;
-};
-
-#define MOUNT_CALLS SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_open_tree, SYS_move_mount, SYS_mount_setattr
-
-static const struct lane lanes[] = {
-	{"clone3", {SYS_clone3}, ENOSYS},
-	{"openat2", {SYS_openat2}, EPERM},
-	{"mount_setattr", {SYS_mount_setattr}, ENOSYS},
-	{"fsopen", {SYS_fsopen}, ENOSYS},
-	{"fsconfig", {SYS_fsconfig}, EPERM},
-	{"fsmount", {SYS_fsmount}, EPERM},
-	{"open_tree", {SYS_open_tree}, EPERM},
-	{"move_mount", {SYS_move_mount}, EPERM},
-	{"close_range and pidfd_send_signal", {SYS_close_range, SYS_pidfd_send_signal}, EPERM},
-	{"statx", {SYS_statx}, ENOSYS},
-	{"all", {SYS_clone3, SYS_openat2, SYS_close_range, SYS_pidfd_send_signal, SYS_statx, MOUNT_CALLS}, ENOSYS},
-};
-
-static void deny(const struct lane *lane)
-{
-	struct sock_filter code[28] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
-	struct sock_fprog program = {.len = 1, .filter = code};
-
-	for (int i = 0; i < 12 && lane->denied[i]; i++) {
-		code[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)lane->denied[i], 0, 1);
-		code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)lane->answer);
-	}
-	code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-		exit(1);
-	filtered = true;
 }
 
 int main(void)
 {
-	int failed = 0;
-
-	for (size_t i = 0; i < sizeof(lanes) / sizeof(*lanes); i++) {
-		pid_t pid = fork();
-
-		if (pid == 0) {
-			deny(&lanes[i]);
-			everything();
-			_exit(end());
-		}
-		if (wait_code(pid) != 0) {
-			fprintf(stderr, "without %s: failed\n", lanes[i].name);
-			failed = 1;
-		}
-	}
-	everything();
-	return end() || failed;
+	return run_lanes(everything);
 }

@@ -8,6 +8,7 @@ import os
 
 from fastbox.cli.values import detach_keys
 from fastbox.errors import EngineUnavailable, InvalidArgument
+from fastbox.support import clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def carry(attachment: Attachment, args: Arguments) -> int:
         end = attachment.carry(
             detach_keys=detach_keys(args), forward_signals=args.switch("sig-proxy", True)
         )
+        clock.mark("running")
+        if clock.wanted() and end.kind == "exit" and attachment.await_release():
+            clock.mark("release")
     finally:
         attachment.close()
     if end.kind == "lost":

@@ -6,6 +6,8 @@ It is never closed: what commands start outlives them.
 
 from __future__ import annotations
 
+from fastbox.support import clock
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fastbox.containers.service import Containers
@@ -26,6 +28,7 @@ class Door:
             from fastbox.engine import Engine
 
             self._engine = Engine.open()
+            clock.mark("engine")
         return self._engine
 
     @property

@@ -4,10 +4,13 @@ into lines.
 
 from __future__ import annotations
 
+import os
+
 from fastbox.cli import registry
 from fastbox.cli.door import Door
 from fastbox.cli.output import Output
 from fastbox.cli.parser import UsageError, parse
+from fastbox.support import clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,13 +22,28 @@ INTERRUPTED = 130
 NO_READER = 141  # 128 + SIGPIPE, as if nobody had caught it
 
 
-def run(words: Sequence[str]) -> NoReturn:
+def run(words: Sequence[str], began: int) -> NoReturn:
     """Execute a command line and leave the process: everything is written, so the interpreter's own
     teardown would only cost time.
-    """
-    import os
 
+    Args:
+        words: The command line.
+        began: When Python came to our first line (CLOCK_MONOTONIC, ns).
+    """
+    import sys
+
+    clock.begin_command(_before(sys._xoptions.get("fastbox"), began))
+    clock.mark("imports")
     os._exit(main(words))
+
+
+def _before(launched: object, began: int) -> list[clock.Mark]:
+    """What came before our first line: the launcher says when it began and when it was done."""
+    try:
+        first, done = map(int, str(launched).split("-"))
+    except ValueError:  # another way to start Python
+        return [("", began, None)]
+    return [("", first, None), ("launcher", done, None), ("python", began, None)]
 
 
 def main(words: Sequence[str], out: Output | None = None) -> int:
@@ -71,6 +89,7 @@ def _dispatch(words: Sequence[str], out: Output) -> int:
 def execute(module: str, words: str, rest: Sequence[str], out: Output) -> int:
     """Import one command's module, read its flags, and let it act."""
     command = registry.load(module)
+    clock.mark("command")
     stop = module in registry.STOP_AT_OPERAND
     args = parse(command.options(), rest, command=words, stop_at_operand=stop)
     if args.help:
@@ -84,6 +103,14 @@ def execute(module: str, words: str, rest: Sequence[str], out: Output) -> int:
         raise UsageError(
             words, _count_message(least, most), f"usage: fastbox {words} {command.USAGE}".rstrip()
         )
+    clock.mark("flags")
+    if module in registry.STARTS and (
+        os.environ.get(clock.TRACE) or args.given("timings") or args.given("timeline")
+    ):
+        from fastbox.cli.timings import Report
+
+        with Report(args, out):
+            return command.execute(Door(), args, out)
     return command.execute(Door(), args, out)
 
 

@@ -50,6 +50,8 @@ GROUPS = {
 # These take flags only before their first operand: what follows is the container's own command
 # line.
 STOP_AT_OPERAND = ("run", "create", "exec")
+# These can tell how long each stage of a start took.
+STARTS = ("run", "create", "start", "exec")
 
 
 def load(module: str) -> Command:

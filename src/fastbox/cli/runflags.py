@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastbox.cli.parser import MANY, SWITCH, TEXT, Arguments, Option, UsageError
-from fastbox.cli.values import bad_value, read, signal, whole
+from fastbox.cli.values import TIMING, bad_value, read, signal, whole
 from fastbox.errors import Conflict, os_error
 from fastbox.types import RunOptions
 
@@ -144,6 +144,7 @@ def options() -> tuple[Option, ...]:
         Option("user", "u", TEXT, "user, and perhaps group (name|uid[:group|gid])"),
         Option("volume", "v", MANY, "mount a directory of the host (/host:/container[:ro])"),
         Option("workdir", "w", TEXT, "working directory in the container"),
+        *TIMING,
     )
 
 

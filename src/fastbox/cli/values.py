@@ -4,7 +4,7 @@ example; and the flags that commands share.
 
 from __future__ import annotations
 
-from fastbox.cli.parser import Arguments, UsageError
+from fastbox.cli.parser import SWITCH, TEXT, Arguments, Option, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+TIMING = (
+    Option(
+        "timeline",
+        "",
+        TEXT,
+        "write the stages of the start to this file, for a trace viewer",
+        "file",
+    ),
+    Option("timings", "", SWITCH, "print how long each stage of the start took"),
+)
 _CONTROL = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}
 
 

@@ -9,7 +9,7 @@ import os
 
 from fastbox import _native
 from fastbox.errors import StateConflict
-from fastbox.runtime.supervisor import Conversation, SupervisorGone, as_exit
+from fastbox.runtime.supervisor import Conversation, SupervisorGone, as_exit, sync
 from fastbox.support import json
 from fastbox.support.record import Record
 
@@ -153,6 +153,14 @@ class Attachment:
             ended = as_exit(json.loads_object(event))
             return AttachEnd(kind="exit", code=ended.code, signal=ended.signal, oom=ended.oom)
         return AttachEnd(kind="detached" if end == 2 else "lost")
+
+    def await_release(self) -> bool:
+        """After the exit of a container: until its supervisor has given back what it held. An exec
+        holds nothing: false.
+        """
+        if self._exec is None:
+            sync(self._conversation.run, self._conversation.supervisor)
+        return self._exec is None
 
     def close(self) -> None:
         """Let go; the process goes on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastbox.errors import FastboxError, StateConflict
 from fastbox.runtime.supervisor import Conversation, SupervisorGone
+from fastbox.support import clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Container:
         """
         from fastbox.containers import exec as execs
 
+        clock.begin()
         if self._conversation.ended is not None:
             raise StateConflict(f"container {self.id[:12]} has ended")
         if self._bundle is None:
@@ -93,6 +95,7 @@ class Container:
             self._bundle, argv,
             {"env": pairs, "user": user, "workdir": workdir, "tty": tty, "privileged": privileged},
         )  # fmt: skip
+        clock.mark("document")
         with Conversation(self._conversation.run, self._conversation.supervisor) as conversation:
             return execs.run(conversation, self.id, text, data=input, tty=tty, timeout=timeout)
 

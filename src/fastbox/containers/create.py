@@ -12,7 +12,7 @@ from fastbox.runtime import process
 from fastbox.runtime.spec import Place, bundle
 from fastbox.store import names
 from fastbox.store.containers import ContainerRecord, ExitRecord, new_id
-from fastbox.support import paths
+from fastbox.support import clock, paths
 from fastbox.support.clock import now
 from fastbox.support.record import Record
 from fastbox.types import ImageConfig
@@ -177,17 +177,17 @@ def launch(
         message |= {"rows": rows, "cols": columns}
     if tied:
         message["tied"] = True
-    trace = os.environ.get("FASTBOX_TRACE")
-    if trace:
-        message["trace"] = os.path.abspath(trace)
+    if clock.wanted():
+        message["clocks"] = True
     try:
-        conversation.ask(message, streams.theirs)
+        answer = conversation.ask(message, streams.theirs)
     except FastboxError as error:
         conversation.close()
         streams.close()
         fail(store, held, record, error)
         raise
     streams.sent()
+    clock.started("launch", answer | {"id": held.id})
 
 
 def fail(store: ContainerStore, held: Held, record: ContainerRecord, error: FastboxError) -> None:

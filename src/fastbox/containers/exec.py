@@ -10,7 +10,7 @@ from fastbox.containers.attachment import Streams
 from fastbox.errors import FastboxError, Timeout
 from fastbox.runtime.process import exec_document
 from fastbox.runtime.supervisor import Conversation, SupervisorGone
-from fastbox.support import json
+from fastbox.support import clock, json
 from fastbox.types import ExecResult
 
 TYPE_CHECKING = False
@@ -74,6 +74,8 @@ def begin(
         message |= {"rows": rows, "cols": columns}
     if detach:
         message["detach"] = True
+    if clock.wanted():
+        message["clocks"] = True
     memory = os.memfd_create("exec", os.MFD_CLOEXEC)
     try:
         os.write(memory, text)
@@ -82,6 +84,7 @@ def begin(
     finally:
         os.close(memory)
         streams.sent()
+    clock.started("launch", answer | {"id": container})
     return str(answer.get("exec", ""))
 
 

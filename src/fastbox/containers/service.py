@@ -12,6 +12,7 @@ from fastbox.runtime import supervisor
 from fastbox.runtime.supervisor import Conversation, SupervisorGone
 from fastbox.store import names
 from fastbox.store.containers import ContainerStore, not_found
+from fastbox.support import clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Containers:
         Raises:
             LaunchError: It could not be started.
         """
+        clock.begin()
         held, record = self._make(options, start=True)
         with held:
             self._launch(held, record, Streams([])).close()
@@ -63,6 +65,7 @@ class Containers:
 
     def start_attached(self, options: RunOptions, *, rows: int = 0, columns: int = 0) -> Attachment:
         """Make and start a container whose streams we hold; it still outlives this process."""
+        clock.begin()
         held, record = self._make(options, start=True)
         with held:
             streams = _streams(options.interactive, options.tty, held, self._store, record)
@@ -73,6 +76,7 @@ class Containers:
         self, options: RunOptions, session: Session
     ) -> tuple[ContainerRecord, Conversation]:
         """Make and start a container that ends with the session."""
+        clock.begin()
         for attempt in range(3):
             with session.starting() as name:
                 try:
@@ -85,6 +89,7 @@ class Containers:
 
     def _start_tied(self, options: RunOptions, name: str) -> tuple[ContainerRecord, Conversation]:
         conversation = Conversation(self._run, name)
+        clock.mark("supervisor")
         try:
             held, record = self._make(options, start=True, session=name)
         except BaseException:
@@ -100,6 +105,7 @@ class Containers:
         Raises:
             StateConflict: It can't be started again: its writable layer was not kept.
         """
+        clock.begin()
         container = self._store.find(reference)
         if self._view(container).state == "running":
             return
@@ -124,6 +130,7 @@ class Containers:
         Raises:
             StateConflict: It can't be started again: its writable layer was not kept.
         """
+        clock.begin()
         with self._lock(self._store.find(reference)) as held:
             record = self._restartable(held)
             if record is not None:
@@ -145,6 +152,7 @@ class Containers:
     ) -> Conversation:
         self._store.write(record.replace(start=True))
         self._store.clear_exit(record.id)
+        clock.mark("record")
         return self._launch(held, record, streams, rows=rows, columns=columns)
 
     def _restartable(self, held: Held) -> ContainerRecord | None:
@@ -168,12 +176,13 @@ class Containers:
     def _make(
         self, options: RunOptions, *, start: bool, session: str = ""
     ) -> tuple[Held, ContainerRecord]:
-        image = (
-            create.rootfs_image(options)
-            if options.rootfs
-            else self._images().resolve(options.image)
-        )
-        return create.make(self._root, self._store, options, image, start=start, session=session)
+        images = None if options.rootfs else self._images()
+        clock.mark("services")
+        image = create.rootfs_image(options) if images is None else images.resolve(options.image)
+        clock.mark("image")
+        made = create.make(self._root, self._store, options, image, start=start, session=session)
+        clock.mark("record")
+        return made
 
     def _launch(
         self,
@@ -190,6 +199,7 @@ class Containers:
             streams.close()
             create.fail(self._store, held, record, error)
             raise
+        clock.mark("supervisor")
         create.launch(self._store, held, record, conversation, streams, rows=rows, columns=columns)
         return conversation
 
@@ -240,8 +250,12 @@ class Containers:
         """
         from fastbox.containers import exec as execs
 
+        clock.begin()
+        clock.mark("services")
         view = self._running(reference)
+        clock.mark("container")
         text = execs.document(execs.read_bundle(self.directory(view.id)), argv, wishes)
+        clock.mark("document")
         tty = wishes.get("tty", False)
 
         def begin(conversation: Conversation, streams: Streams) -> str:
@@ -261,8 +275,12 @@ class Containers:
         """
         from fastbox.containers import exec as execs
 
+        clock.begin()
+        clock.mark("services")
         view = self._running(reference)
+        clock.mark("container")
         text = execs.document(execs.read_bundle(self.directory(view.id)), argv, wishes)
+        clock.mark("document")
         with converse(self._run, view) as conversation:
             execs.begin(conversation, view.id, text, Streams([]), detach=True)
 

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -54,6 +56,14 @@ static bool __attribute__((format(printf, 2, 3))) make_path(char *path, const ch
 	length = vsnprintf(path, PATH_MAX, format, arguments);
 	va_end(arguments);
 	return length > 0 && length < PATH_MAX;
+}
+
+static uint64_t monotonic(void)
+{
+	struct timespec now = {0};
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static bool is_program(const char *path)
@@ -283,10 +293,10 @@ static bool open_streams(void)
 	return fd >= 0;
 }
 
-static int hand_over(const struct installation *found, int argc, char **argv)
+static int hand_over(const struct installation *found, uint64_t began, int argc, char **argv)
 {
-	char main_file[PATH_MAX];
-	char **words = calloc((size_t)argc + 8, sizeof(*words));
+	char main_file[PATH_MAX], clocks[64];
+	char **words = calloc((size_t)argc + 10, sizeof(*words));
 	int count = 0;
 	sigset_t interrupt;
 
@@ -300,6 +310,8 @@ static int hand_over(const struct installation *found, int argc, char **argv)
 	 * surrogates. */
 	words[count++] = "-X";
 	words[count++] = "utf8";
+	words[count++] = "-X";
+	words[count++] = clocks;
 	words[count++] = main_file;
 	for (int i = 1; i < argc; i++)
 		words[count++] = argv[i];
@@ -308,6 +320,8 @@ static int hand_over(const struct installation *found, int argc, char **argv)
 	sigemptyset(&interrupt);
 	sigaddset(&interrupt, SIGINT);
 	sigprocmask(SIG_BLOCK, &interrupt, NULL);
+	/* For the timeline of a start, which begins here: when this program began, and when Python. */
+	snprintf(clocks, sizeof(clocks), "fastbox=%" PRIu64 "-%" PRIu64, began, monotonic());
 	execv(found->python, words);
 	fprintf(stderr, "fastbox: cannot run \"%s\": %s\n", found->python, strerror(errno));
 	return ENGINE_ERROR;
@@ -317,6 +331,7 @@ int main(int argc, char **argv)
 {
 	static struct installation found;
 	char bin[PATH_MAX], prefix[PATH_MAX];
+	uint64_t began = monotonic();
 	int newest = -1;
 
 	if (!open_streams())
@@ -337,5 +352,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "fastbox: \"%s\" has no package fastbox\n", found.python);
 		return ENGINE_ERROR;
 	}
-	return hand_over(&found, argc, argv);
+	return hand_over(&found, began, argc, argv);
 }

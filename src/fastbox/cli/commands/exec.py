@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastbox.cli import attached
 from fastbox.cli.parser import MANY, SWITCH, TEXT, Option
+from fastbox.cli.values import TIMING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def options() -> tuple[Option, ...]:
         Option("tty", "t", SWITCH, "give the command a terminal"),
         Option("user", "u", TEXT, "user, and perhaps group (name|uid[:group|gid])"),
         Option("workdir", "w", TEXT, "working directory in the container"),
+        *TIMING,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastbox.cli import attached
 from fastbox.cli.parser import SWITCH, TEXT, Option, UsageError
 from fastbox.cli.report import each
+from fastbox.cli.values import TIMING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def options() -> tuple[Option, ...]:
         Option("detach-keys", "", TEXT, "the keys that detach a terminal (default ctrl-p,ctrl-q)"),
         Option("interactive", "i", SWITCH, "attach, with this stdin"),
         Option("sig-proxy", "", SWITCH, "pass signals on to the process (default true)"),
+        *TIMING,
     )
 
 

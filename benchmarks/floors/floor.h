@@ -1,5 +1,5 @@
-/* What the two halves of the floor share: the options, and one worker's state, which parent and
- * child both write. */
+/* What the halves of the floor of a start share, and the floor of an exec with them: the options,
+ * and one worker's state, which parent and child both write. */
 #ifndef FLOOR_H
 #define FLOOR_H
 
@@ -34,7 +34,8 @@ enum stage {
 struct options {
 	const char *lower, *scratch;
 	char group[64];
-	bool net, read_only, tmpfs_upper, unified;
+	bool net, read_only, tmpfs_upper, bind, unified;
+	/* bind: `lower` is one directory, and the root as it stands, as in an OCI bundle */
 	char base[2][PATH_MAX]; /* the parents of the groups: v1 devices and pids, or v2 alone */
 	int bases;
 	char hierarchy[16]
@@ -71,5 +72,10 @@ static inline uint64_t now(void)
 /* The process of the container, from clone to exec; the argument is the worker, in memory shared
  * with the parent. */
 int floor_child(void *argument);
+
+/* What exec does too. A result below 0 ends the child and is the container's failure. */
+void floor_check(struct worker *w, long result, const char *what);
+void floor_confine(struct worker *w);
+void floor_become_true(struct worker *w);
 
 #endif

@@ -6,8 +6,7 @@
  * nothing. What fastbox costs above it is fastbox.
  *
  *   floor --lower DIR[:DIR...] --scratch DIR --group NAME [--filter FILE] [--no-net] [--read-only]
- * [--tmpfs-upper]
- *         [--count N [--threads T]]
+ *         [--tmpfs-upper] [--bind] [--count N [--threads T]]
  *
  * Without --count it reads "N T" lines from stdin: N containers, T at a time. For each container it
  * prints one line of microseconds, "total" and then the stages in the order of the first line
@@ -71,7 +70,7 @@ static void make_files(struct worker *w)
 		snprintf(path, sizeof(path), "%s/%s", w->directory, names[i]);
 		put(path, texts[i], O_CREAT | O_EXCL);
 	}
-	if (w->options->read_only || w->options->tmpfs_upper)
+	if (w->options->read_only || w->options->tmpfs_upper || w->options->bind)
 		return;
 	snprintf(path, sizeof(path), "%s/upper", w->directory);
 	if (mkdir(path, 0755))
@@ -422,7 +421,7 @@ static void parse(struct options *o, int argc, char **argv, unsigned *ret_count,
 	    {"lower", 1, NULL, 'l'},  {"scratch", 1, NULL, 's'},   {"group", 1, NULL, 'g'},
 	    {"filter", 1, NULL, 'f'}, {"count", 1, NULL, 'c'},	   {"threads", 1, NULL, 't'},
 	    {"no-net", 0, NULL, 'n'}, {"read-only", 0, NULL, 'r'}, {"tmpfs-upper", 0, NULL, 'u'},
-	    {NULL, 0, NULL, 0}};
+	    {"bind", 0, NULL, 'b'},   {NULL, 0, NULL, 0}};
 	int word;
 
 	while ((word = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -453,6 +452,9 @@ static void parse(struct options *o, int argc, char **argv, unsigned *ret_count,
 			break;
 		case 'u':
 			o->tmpfs_upper = true;
+			break;
+		case 'b':
+			o->bind = true;
 			break;
 		default:
 			exit(2);

@@ -1,0 +1,1 @@
+"""Two of libfastbox's functions bound four ways; built by `make bench-bindings`, in no wheel."""

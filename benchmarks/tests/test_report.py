@@ -1,0 +1,181 @@
+"""The page is what the results give, and nothing of it was written by hand."""
+
+from __future__ import annotations
+
+import os
+import random
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import plots, record, report, stats, verdicts
+from benchmarks.suites import all_suites, choose
+from benchmarks.vs_peers import stages
+
+from . import made
+
+ROOT = Path(__file__).resolve().parents[2]
+START, EXEC = choose(["start", "exec"])
+
+
+def test_the_committed_page_and_plots_are_what_the_committed_results_give() -> None:
+    page = (ROOT / "docs/performance.md").read_text()
+    again, pictures = report.render(record.read_all(), page, "plots")
+    assert again == page, "python -m benchmarks.report"
+    for name, picture in pictures.items():
+        assert (ROOT / "docs/plots" / name).read_text() == picture, name
+    assert {path.name for path in (ROOT / "docs/plots").glob("*.svg")} == set(pictures)
+
+
+def test_check_says_what_is_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record.write(str(tmp_path / "results/one.json"), made.run(EXEC))
+    monkeypatch.chdir(tmp_path)
+    words = ["--results", "results", "--page", "page.md", "--plots", "plots"]
+    assert report.main([*words, "--check"]) == 1
+    assert not (tmp_path / "page.md").exists()
+    assert report.main(words) == 0
+    assert report.main([*words, "--check"]) == 0
+    (tmp_path / "plots/exec-ext4.svg").write_text("")
+    capsys.readouterr()
+    assert report.main([*words, "--check"]) == 1
+    assert capsys.readouterr().out == f"stale: {os.path.join('plots', 'exec-ext4.svg')}\n"
+
+
+def test_the_newest_of_each_suite_counts() -> None:
+    old = made.run(START, EXEC, taken="2026-01-01T00:00:00Z")
+    new = made.run(EXEC, taken="2026-02-01T00:00:00Z", seed=2)
+    found = {one.suite.name: one.run["taken"][:7] for one in report.latest([old, new])}
+    assert found == {"start": "2026-01", "exec": "2026-02"}
+
+
+def test_every_suite_has_its_section_and_every_row_its_line() -> None:
+    runs = [made.run(*all_suites())]
+    page, pictures = report.render(runs, "# Page\n", "plots")
+    for suite in all_suites():
+        section = page.partition(f"<!-- measured: {suite.name} on ext4 -->")[2]
+        section = section.partition("<!-- end of measured")[0]
+        assert f"](plots/{suite.name}-ext4.svg)" in section
+        for row in suite.rows:
+            assert f"\n| {row.label} |" in section
+    assert all(f"(plots/{name})" in page for name in pictures)
+
+
+def test_who_is_missing_is_named_and_ours_in_bold() -> None:
+    run = made.run(START)
+    result = run["suites"]["start"]
+    result["rows"] = [row for row in result["rows"] if row["name"] not in ("oci", "podman")]
+    result["missing"] = [
+        {"name": "oci", "kind": "ours", "why": "not installed"},
+        {"name": "podman", "kind": "peer", "why": "not installed"},
+    ]
+    page, _ = report.render([run], "", "plots")
+    assert "**Not measured**: oci (not installed)." in page
+    assert "Left out: podman (not installed)." in page
+    assert "| `fastbox-oci run`, at most 0.7 x `crun run` | not measured | **?** |" in page
+
+
+def budget(run: dict[str, Any], text: str) -> verdicts.Verdict:
+    found = verdicts.verdicts(START, run["suites"]["start"])
+    return next(one for one in found if text in one.text)
+
+
+def test_budgets_are_ratios_of_medians_of_one_run() -> None:
+    run = made.run(START)
+    for row in run["suites"]["start"]["rows"]:
+        row["median"] = {"oci": 7.0, "crun": 10.0, "runc": 19.0}.get(row["name"], row["median"])
+    crun, runc = (budget(run, f"fastbox-oci run`, at most 0.{end}") for end in ("7 x", "35 x"))
+    assert (crun.figure, crun.kept) == ("0.70", True)
+    assert (runc.figure, runc.kept) == ("0.37", False)
+
+
+def test_a_thousand_starts_are_kept_only_when_a_thousand_were_made_and_none_failed() -> None:
+    run = made.run(START)
+    text = "fastbox-oci run, 1,000 starts"
+    assert budget(run, text).kept is True
+    row = next(row for row in run["suites"]["start"]["burst"] if row["name"] == "oci")
+    row["failures"] = 1
+    assert budget(run, text) == (budget(run, text).text, "1 failed", False)
+    row |= {"failures": 0, "count": 100}
+    assert budget(run, text).kept is None
+
+
+def test_history_has_a_column_for_each_run_that_judged_something() -> None:
+    runs = [
+        made.run(START, taken="2026-01-01T00:00:00Z"),
+        made.run(EXEC, taken="2026-02-01T00:00:00Z"),
+        made.run(*choose(["groups"]), taken="2026-03-01T00:00:00Z"),
+    ]
+    head = report.history(runs).partition("\n")[0]
+    assert head == "| budget | 2026-01-01 abc | 2026-02-01 abc |"
+
+
+def test_replace_touches_only_what_is_between_the_marks() -> None:
+    page = report.replace("# Page\nours\n", "start", "one")
+    again = report.replace(page + "tail\n", "start", "two")
+    assert again == page.replace("one", "two") + "tail\n"
+
+
+def test_a_mark_that_does_not_end_is_an_error() -> None:
+    with pytest.raises(ValueError, match="has no"):
+        report.replace("<!-- measured: start -->\n", "start", "one")
+
+
+@pytest.mark.parametrize("values", [[1.0, 3.0], [0.02, 400.0], [7.0]])
+def test_plot_is_well_formed_and_inside_its_frame(values: list[float]) -> None:
+    rows = [plots.Bar(f"a <{value}>", value, "peer", value / 2, value * 1.5) for value in values]
+    root = ElementTree.fromstring(plots.bars("t & u", "ms", rows))
+    rectangles = root.findall("{http://www.w3.org/2000/svg}rect")
+    assert len(rectangles) == len(values)
+    for rectangle in rectangles:
+        end = float(rectangle.attrib["x"]) + float(rectangle.attrib["width"])
+        assert plots.LEFT < end <= plots.WIDTH - plots.RIGHT
+
+
+def test_summary_of_a_known_series() -> None:
+    assert stats.summarise([float(value) for value in range(1, 102)]) == {
+        "count": 101,
+        "min": 1.0,
+        "median": 51.0,
+        "p90": 91.0,
+        "p99": 100.0,
+        "spread": round(1.4826 * 25 / 51, 4),
+    }
+
+
+def test_ratio_is_taken_within_the_round() -> None:
+    assert stats.median_ratio([2.0, 20.0, 200.0], [1.0, 10.0, 100.0]) == 2.0
+
+
+def test_interval_holds_the_change_and_narrows_with_the_rounds() -> None:
+    few, many = ([1 + (n * 7 % 10) / 10 for n in range(count)] for count in (20, 400))
+    _, low, high = stats.interval(few, few, confidence=0.99)
+    _, nearer, farther = stats.interval(many, many, confidence=0.99)
+    assert low < nearer <= 1 <= farther < high
+
+
+@pytest.mark.parametrize("count", [5, 31, 81])
+def test_medians_of_resamples_are_distributed_as_real_ones(count: int) -> None:
+    source = random.Random(count)
+    samples = [source.lognormvariate(0, 0.3) for _ in range(count)]
+    real = [stats.median(source.choices(samples, k=count)) for _ in range(4000)]
+    quick = stats.resampled_medians(samples, 1)
+    assert set(quick) <= set(samples)
+    for share in (0.05, 0.5, 0.95):
+        at = stats.quantile(real, share)
+        below = sum(median <= at for median in quick) / len(quick)
+        expected = sum(median <= at for median in real) / len(real)
+        assert below == pytest.approx(expected, abs=0.04)
+
+
+def test_stages_are_medians_in_the_order_of_their_ends() -> None:
+    def event(name: str, ts: float, dur: float) -> dict[str, object]:
+        return {"name": name, "ph": "X", "ts": ts, "dur": dur, "pid": "a"}
+
+    starts = [[event("mount", 5, 3), event("clone", 0, 5)], [event("clone", 100, 7)]]
+    found = stages.medians(starts)
+    assert list(found) == ["clone", "mount"]
+    assert found == {"clone": 6.0, "mount": 1.5}

@@ -1,0 +1,106 @@
+"""docker and podman, private to the lab: nothing of theirs is shared with the host's own.
+
+No bridge, no packet filter: what is measured has no network, and the host's stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+
+from .clients import Worker
+from .lab import HYBRID, Lab, Missing
+
+START_SECONDS, STOP_SECONDS = 60.0, 30.0
+# Docker's and podman's defaults raise the hard limit, which takes CAP_SYS_RESOURCE.
+PODMAN_LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
+
+
+class Docker:
+    """A dockerd with its containerd, and the client's words to reach it."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.client, daemon = lab.need("docker"), lab.need("dockerd")
+        home = lab.sub("docker")
+        self.socket = os.path.join(home, "docker.sock")
+        self.words = [self.client, "-H", f"unix://{self.socket}"]
+        words = ["--data-root", home + "/data", "--exec-root", home + "/exec", "-p", home + "/pid"]
+        words += ["--bridge", "none", "--iptables=false", "--ip6tables=false"]
+        words += ["--cgroup-parent", f"/{lab.group}/docker"]
+        self.log = home + "/log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [daemon, "-H", f"unix://{self.socket}", *words], env=lab.env,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        lab.stack.callback(self.stop)
+        self._await()
+        self.commands, self.run_options = lab.commands, ["--network", "none"]
+        _load([*self.words, "load", "-q", "-i", lab.archive], lab.env)
+
+    def _await(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while self.process.poll() is None and time.monotonic() < deadline:
+            with socket.socket(socket.AF_UNIX) as probe:
+                if probe.connect_ex(self.socket) == 0:
+                    return
+            time.sleep(0.1)
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            raise Missing(f"dockerd does not start: {log.read()[-400:]}")
+
+    def stop(self) -> None:
+        """End the daemon, which ends its containers and its containerd."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Podman:
+    """podman's words for a store and a runtime directory in the lab."""
+
+    def __init__(self, lab: Lab) -> None:
+        home = lab.sub("podman")
+        self.words = [lab.need("podman"), "--root", home + "/root", "--runroot", home + "/run"]
+        self.words += ["--tmpdir", home + "/tmp", "--cgroup-manager=cgroupfs"]
+        if os.path.exists(HYBRID):  # its crun refuses hybrid control groups
+            self.words += ["--runtime", lab.need("runc")]
+        settings = home + "/containers.conf"
+        with open(settings, "w", encoding="ascii") as file:
+            file.write('[engine]\nlock_type = "file"\nevents_logger = "none"\n')
+        env = {**lab.env, "CONTAINERS_CONF": settings, "TMPDIR": lab.sub("podman", "tmp")}
+        self.commands = lab.stack.enter_context(Worker("commands", env))
+        self.run_options = ["--network", "none", "--cgroup-parent", f"/{lab.group}/podman"]
+        self.run_options += PODMAN_LIMITS
+        _load([*self.words, "load", "-q", "-i", lab.archive], env)
+
+
+Daemon = Docker | Podman
+
+
+def _load(words: Sequence[str], env: Mapping[str, str]) -> None:
+    done = subprocess.run(
+        words, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
+    if done.returncode:
+        raise Missing(f"{' '.join(words[-4:])}: {done.stderr.strip()[-400:]}")
+
+
+_KINDS: dict[str, type[Daemon]] = {"docker": Docker, "podman": Podman}
+
+
+def daemon(lab: Lab, name: str) -> Daemon:
+    """docker or podman of this lab, made at the first call.
+
+    Raises:
+        Missing: It is not installed or does not start.
+    """
+    if name not in lab.daemons:
+        lab.daemons[name] = _KINDS[name](lab)
+    found: Daemon = lab.daemons[name]
+    return found
