@@ -106,6 +106,9 @@ static int set_memory(const char *directory, const struct fb_resources *r, struc
 	if (result == 0 && r->has_swappiness)
 		result = fb_cgroup_write_number(directory, "memory.swappiness",
 						(int64_t)r->swappiness, err);
+	/* The limit of all kernel memory is no more since 5.16, and was of no use before: no other runtime sets it either. */
+	if (result == 0 && r->has_kernel_tcp_memory && r->kernel_tcp_memory)
+		result = fb_cgroup_write_number(directory, "memory.kmem.tcp.limit_in_bytes", r->kernel_tcp_memory, err);
 	if (result == 0 && r->oom_kill_disable)
 		result = fb_cgroup_write(directory, "memory.oom_control", "1", err);
 	return result;

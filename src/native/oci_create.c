@@ -89,6 +89,8 @@ static int load_bundle(struct creation *new, struct fb_error *err)
 		return FB_FAIL_CODE(err, FB_STAGE_SPEC, (int)-length, "open", path,
 				    length == -EINVAL ? "is not a regular file" : NULL);
 	r = fb_spec_parse(text, (size_t)length, bundle, &new->spec, err);
+	if (r == 0)
+		r = fb_oci_use_cache(new->oci, &new->spec, err);
 	if (r == 0 && !new->spec.root_path)
 		r = FB_FAIL_CODE(err, FB_STAGE_SPEC, EINVAL, "config", ".root", "must have a path");
 	if (r == 0)
@@ -108,7 +110,7 @@ static int load_bundle(struct creation *new, struct fb_error *err)
 static const struct fb_device_rule always[] = {
 	{true, 'c', -1, -1, FB_ACCESS_MKNOD}, {true, 'b', -1, -1, FB_ACCESS_MKNOD},
 	{true, 'c', 1, 3, 7}, {true, 'c', 1, 8, 7}, {true, 'c', 1, 7, 7}, {true, 'c', 5, 0, 7},
-	{true, 'c', 1, 5, 7}, {true, 'c', 1, 9, 7}, {true, 'c', 136, -1, 7}, {true, 'c', 5, 2, 7},
+	{true, 'c', 1, 5, 7}, {true, 'c', 1, 9, 7}, {true, 'c', 136, -1, 7}, {true, 'c', 5, 2, 7}, {true, 'c', 10, 200, 7},
 };
 
 static int allow_devices(struct fb_spec *spec, struct fb_error *err)
@@ -137,17 +139,22 @@ static int allow_devices(struct fb_spec *spec, struct fb_error *err)
 static int make_groups(struct creation *new, struct fb_error *err)
 {
 	const char *path = new->spec.cgroups_path ? new->spec.cgroups_path : new->options->id;
-	int r = allow_devices(&new->spec, err);
+	const char *manager = new->oci->cgroup_manager;
+	int r;
 
+	if (manager && strcmp(manager, "disabled") == 0)
+		return 0;
+	r = allow_devices(&new->spec, err);
 	if (r == 0)
 		r = fb_cgroup_create(path, &new->spec.resources, FB_CGROUP_EVERY, &new->cgroup, err);
 	if ((r == -EACCES || r == -EROFS || r == -EPERM || r == -ENOENT) && geteuid() != 0 && !new->spec.cgroups_path) {
 		new->cgroup = (struct fb_cgroup){.into = -1};
 		return 0;
 	}
-	if (r == 0)
-		new->state.cgroup = new->cgroup;
-	return r;
+	if (r < 0)
+		return r;
+	new->state.cgroup = new->cgroup;
+	return fb_cgroup_delegate(&new->cgroup, &new->spec, err);
 }
 
 static int listen_for_start(struct creation *new, struct fb_error *err)
@@ -177,7 +184,7 @@ static int prepare(struct creation *new, bool wait, struct fb_error *err)
 	int r = load_bundle(new, err);
 
 	if (r == 0)
-		r = fb_oci_check_console(new->spec.process.terminal, wait || new->options->detach,
+		r = fb_oci_check_console(&new->spec.process, wait || new->options->detach,
 					 new->options->console_socket, err);
 	if (r == 0 && new->spec.intel_rdt.present)
 		r = FB_FAIL_CODE(err, FB_STAGE_PLAN, EOPNOTSUPP, "config", ".linux.intelRdt",

@@ -71,7 +71,7 @@ static void put_row(struct fb_json_out *json, const struct row *row)
 	const struct fb_strv *notes = &row->spec.annotations;
 
 	fb_out_open(json, NULL, '{');
-	fb_out_text(json, "ociVersion", row->spec.oci_version ? row->spec.oci_version : FB_OCI_VERSION);
+	fb_out_text(json, "ociVersion", FB_OCI_VERSION);
 	fb_out_text(json, "id", row->state.id);
 	fb_out_int(json, "pid", shown_pid(row));
 	fb_out_text(json, "status", fb_oci_status_name(row->status));

@@ -324,10 +324,10 @@ int fb_oci_state_remove(struct fb_oci_state *state, struct fb_error *err)
 void fb_oci_state_close(struct fb_oci_state *state)
 {
 	/* Said, and not left to close: a process cloned meanwhile has the same open file. */
-	if (state->directory >= 0) {
+	if (state->locked)
 		(void)flock(state->directory, LOCK_UN);
+	if (state->directory >= 0)
 		close(state->directory);
-	}
 	free(state->path);
 	free(state->bundle);
 	free(state->rootfs);

@@ -204,8 +204,10 @@ static int plan_mounted_root(struct fb_plan *plan, struct fb_error *err)
 	struct fb_op *op;
 	int fd;
 
-	plan->overlay_data = engine->overlay_volatile && engine->upper ? "volatile" : "";
-	plan->overlay_by_call = takes_layers_by_call();
+	if (overlay) {
+		plan->overlay_data = engine->overlay_volatile && engine->upper ? "volatile" : "";
+		plan->overlay_by_call = takes_layers_by_call();
+	}
 	if (!(op = add_root(plan, mapped ? FB_OP_ROOT_ATTACH : overlay ? FB_OP_ROOT_OVERLAY : FB_OP_ROOT_BIND)))
 		return fb_plan_no_memory(err);
 	op->flags = !overlay && engine->lower.count;
