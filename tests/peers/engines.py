@@ -132,7 +132,7 @@ class Podman(Engine):
         self.words = (
             "podman",
             *("--tmpdir", f"{base}/tmp", "--cgroup-manager=cgroupfs", "--events-backend=file"),
-            *("--network-config-dir", f"{base}/networks", f"--runtime-flag=root={base}/runtime"),
+            *("--network-config-dir", f"{base}/networks"),
         )
         self.environ = {
             **os.environ,
