@@ -143,7 +143,6 @@ struct fb_plan {
 	bool join_by_write;	    /* v2 too, and not by the clone */
 	bool map_ids;	      /* the parent writes uid_map and gid_map */
 	bool between;	      /* joins are made by a process in between, which clones the child (between.c) */
-	bool lacks_rights;    /* the caller is not root in its own user namespace */
 	struct fb_join joins[9];
 	size_t join_count;
 	int user_namespace;   /* joined; -1 */

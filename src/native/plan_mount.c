@@ -149,14 +149,23 @@ static bool takes_layers_by_call(void)
 	       (major > 6 || (major == 6 && minor >= 7));
 }
 
+/* mount(2) puts the root over itself too. But what lies over "/" has no name to be found by: the host's own root goes over the container's
+ * directory then. NULL: there is none. */
+static const char *place_of_root(const struct fb_spec *spec, const char *path)
+{
+	return path[strspn(path, "/")] ? path : spec->engine.directory;
+}
+
 static struct fb_op *add_root(struct fb_plan *plan, enum fb_op_type type)
 {
 	const struct fb_spec *spec = plan->spec;
 	struct fb_op *op = fb_plan_add(plan, type, FB_STAGE_ROOTFS);
 
-	if (op)
-		op->path = spec->engine.lower.count ? spec->engine.lower.items[spec->engine.lower.count - 1] :
-						      spec->root_path;
+	if (!op)
+		return NULL;
+	op->path = spec->engine.lower.count ? spec->engine.lower.items[spec->engine.lower.count - 1] :
+					      spec->root_path;
+	op->text = place_of_root(spec, op->path);
 	return op;
 }
 
@@ -195,8 +204,10 @@ static int plan_mounted_root(struct fb_plan *plan, struct fb_error *err)
 	struct fb_op *op;
 	int fd;
 
-	plan->overlay_data = engine->overlay_volatile && engine->upper ? "volatile" : "";
-	plan->overlay_by_call = takes_layers_by_call();
+	if (overlay) {
+		plan->overlay_data = engine->overlay_volatile && engine->upper ? "volatile" : "";
+		plan->overlay_by_call = takes_layers_by_call();
+	}
 	if (!(op = add_root(plan, mapped ? FB_OP_ROOT_ATTACH : overlay ? FB_OP_ROOT_OVERLAY : FB_OP_ROOT_BIND)))
 		return fb_plan_no_memory(err);
 	op->flags = !overlay && engine->lower.count;

@@ -100,17 +100,23 @@ static int check(const struct fb_plan *plan, struct fb_error *err)
 {
 	const struct fb_spec *spec = plan->spec;
 	bool joins_mounts = plan->apart & CLONE_NEWNS && !(plan->namespaces & CLONE_NEWNS);
-	bool maps = spec->uid_mapping_count && spec->gid_mapping_count;
+	const struct fb_id_maps maps = {spec->uid_mappings, spec->gid_mappings, spec->uid_mapping_count,
+					spec->gid_mapping_count};
 
 	if (!(plan->apart & CLONE_NEWUTS) && (spec->hostname || spec->domainname))
 		return refuse(".hostname", "needs a UTS namespace of the container's own", err);
-	if (plan->namespaces & CLONE_NEWUSER && !maps)
+	if (plan->namespaces & CLONE_NEWUSER && (!maps.uid_count || !maps.gid_count))
 		return refuse(".linux.uidMappings", "a new user namespace needs uidMappings and gidMappings", err);
 	if (spec->timens_offsets && !(plan->namespaces & CLONE_NEWTIME))
 		return refuse(".linux.timeOffsets", "need a new time namespace", err);
 	if (plan->request->no_pivot && joins_mounts)
 		return refuse(".linux.namespaces", "a joined mount namespace can't do without pivot_root", err);
-	return plan->apart & CLONE_NEWNS ? 0 : check_without_mounts(spec, err);
+	if (!(plan->apart & CLONE_NEWNS))
+		return check_without_mounts(spec, err);
+	/* Given along with a path by some (containerd, CRI-O): they have to say what is true. */
+	if (plan->user_namespace >= 0 && (spec->uid_mapping_count || spec->gid_mapping_count))
+		return fb_userns_check(plan->user_namespace, &maps, err);
+	return 0;
 }
 
 int fb_plan_namespaces(struct fb_plan *plan, struct fb_error *err)
@@ -129,16 +135,7 @@ int fb_plan_namespaces(struct fb_plan *plan, struct fb_error *err)
 	joined = plan->apart & ~plan->namespaces;
 	if ((r = check(plan, err)) < 0)
 		return r;
-	/* Given along with a path by some (containerd, CRI-O): they have to say what is true. */
-	if (plan->user_namespace >= 0 && (spec->uid_mapping_count || spec->gid_mapping_count)) {
-		const struct fb_id_maps maps = {spec->uid_mappings, spec->gid_mappings, spec->uid_mapping_count,
-						spec->gid_mapping_count};
-
-		if ((r = fb_userns_check(plan->user_namespace, &maps, err)) < 0)
-			return r;
-	}
 	plan->map_ids = plan->namespaces & CLONE_NEWUSER;
-	plan->lacks_rights = !fb_has_capability(CAP_SYS_ADMIN);
 	plan->between = joined & CLONE_NEWUSER ||
 			(plan->map_ids && joined & ~(uint64_t)(CLONE_NEWNS | CLONE_NEWPID));
 	/* Memory is shared with a child only inside a new pid namespace: in any other, somebody may look into /proc/PID/mem of it

@@ -172,7 +172,8 @@ static inline void launch(const struct fb_launch_request *request, struct outcom
 	}
 	close(pipes[0]);
 	CHECK(count_descriptors() == before, "%d descriptors, %d before", count_descriptors(), before);
-	CHECK(count_mounts() == mounts, "%d mounts, %d before", count_mounts(), mounts);
+	/* Fewer are of others, who have removed the directory below one. */
+	CHECK(count_mounts() <= mounts, "%d mounts, %d before", count_mounts(), mounts);
 }
 
 static inline void run_bundle(const struct bundle *bundle, struct outcome *out)

@@ -29,7 +29,9 @@ class Command:
     words: tuple[str, ...]
     environ: dict[str, str]
 
-    def __call__(self, *words: str, check: bool = True, stdin: bytes | None = None, timeout: float = 60) -> Done:
+    def __call__(
+        self, *words: str, check: bool = True, stdin: bytes | None = None, timeout: float = 60
+    ) -> Done:
         done = subprocess.run(
             [*self.words, *words],
             env=self.environ,
@@ -80,10 +82,19 @@ class Engine(Command):
     def __init__(self, place: Place) -> None:
         self.place = place
 
-    def create(self, *words: str, verb: str = "run", runtime: str = FASTBOX, network: str = "none") -> tuple[str, ...]:
+    def create(
+        self, *words: str, verb: str = "run", runtime: str = FASTBOX, network: str = "none"
+    ) -> tuple[str, ...]:
         raise NotImplementedError
 
-    def run(self, *words: str, runtime: str = FASTBOX, network: str = "none", check: bool = True, **more: Any) -> Done:
+    def run(
+        self,
+        *words: str,
+        runtime: str = FASTBOX,
+        network: str = "none",
+        check: bool = True,
+        **more: Any,
+    ) -> Done:
         return self(*self.create(*words, runtime=runtime, network=network), check=check, **more)
 
     def inspect(self, container: str) -> dict[str, Any]:
@@ -137,7 +148,9 @@ class Podman(Engine):
             "CONTAINERS_STORAGE_CONF": f"{base}/storage.conf",
         }
 
-    def create(self, *words: str, verb: str = "run", runtime: str = FASTBOX, network: str = "none") -> tuple[str, ...]:
+    def create(
+        self, *words: str, verb: str = "run", runtime: str = FASTBOX, network: str = "none"
+    ) -> tuple[str, ...]:
         return (
             *("--runtime", runtime, verb, "--pull=never", "--network", network),
             *("--cgroup-parent", f"{self.place.parent}/podman", *words),
@@ -157,15 +170,26 @@ class Docker(Engine):
         base = self.base = place.directory("docker")
         settings = json.loads(configuration("runtimes.md", "docker-configuration", program))
         settings["default-ulimits"] = {
-            name: {"Name": name, "Soft": soft, "Hard": hard} for name, (soft, hard) in LIMITS.items()
+            name: {"Name": name, "Soft": soft, "Hard": hard}
+            for name, (soft, hard) in LIMITS.items()
         }
         (base / "daemon.json").write_text(json.dumps(settings))
-        self.words, self.environ = ("docker",), {**os.environ, "DOCKER_HOST": f"unix://{base}/docker.sock"}
+        self.words, self.environ = (
+            ("docker",),
+            {**os.environ, "DOCKER_HOST": f"unix://{base}/docker.sock"},
+        )
         self.log = (base / "log").open("wb")
         self.daemon = subprocess.Popen(
             [
                 *("dockerd", "--config-file", f"{base}/daemon.json", "--data-root", f"{base}/data"),
-                *("--exec-root", f"{base}/exec", "-H", f"unix://{base}/docker.sock", "-p", f"{base}/pid"),
+                *(
+                    "--exec-root",
+                    f"{base}/exec",
+                    "-H",
+                    f"unix://{base}/docker.sock",
+                    "-p",
+                    f"{base}/pid",
+                ),
                 *("--bridge=none", "--iptables=false", "--cgroup-parent", f"{place.parent}/docker"),
             ],
             stdout=self.log,
@@ -175,7 +199,9 @@ class Docker(Engine):
         )
         await_ready(self, self.daemon, base / "log", "version")
 
-    def create(self, *words: str, verb: str = "run", runtime: str = FASTBOX, network: str = "none") -> tuple[str, ...]:
+    def create(
+        self, *words: str, verb: str = "run", runtime: str = FASTBOX, network: str = "none"
+    ) -> tuple[str, ...]:
         return (verb, "--runtime", runtime, "--network", network, *words)
 
     def close(self) -> None:
