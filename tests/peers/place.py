@@ -28,7 +28,7 @@ class Place:
     """Directories, a parent control group, and what is to be found in them."""
 
     def __init__(self) -> None:
-        self.base = Path(tempfile.mkdtemp(prefix="fastbox-peers-", dir="/var/tmp"))
+        self.base = Path(tempfile.mkdtemp(prefix="fastbox-engines-", dir="/var/tmp"))
         self.base.chmod(0o755)
         self.parent = "/" + self.base.name  # of every container's control group
 
