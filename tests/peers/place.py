@@ -64,11 +64,16 @@ class Place:
     def states(self) -> list[str]:
         """Containers that the runtime itself still knows of, and namespaces held by a file."""
         found = []
-        for path in [*Path("/run/fastbox-oci").glob("*"), *self.base.glob("*/exec/runtime-fastbox/*/*")]:
+        for path in [
+            *Path("/run/fastbox-oci").glob("*"),
+            *self.base.glob("*/exec/runtime-fastbox/*/*"),
+        ]:
             try:
                 mine = str(self.base) in (path / "state.json").read_text()
             except FileNotFoundError:
-                mine = not (path / "state.json").exists() and path.parent.parent.is_relative_to(self.base)
+                mine = not (path / "state.json").exists() and path.parent.parent.is_relative_to(
+                    self.base
+                )
             found += [str(path)] if mine else []
         return sorted(found + [str(path) for path in Path("/run/netns").glob("cni-*")])
 
@@ -92,7 +97,9 @@ class Place:
             time.sleep(0.05)
 
     def close(self) -> None:
-        for mount in sorted((mount for mount in host.mounts() if str(self.base) in mount), reverse=True):
+        for mount in sorted(
+            (mount for mount in host.mounts() if str(self.base) in mount), reverse=True
+        ):
             subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
         for hierarchy in [host.CGROUPS, *host.CGROUPS.iterdir()]:
             for path, _, _ in os.walk(f"{hierarchy}{self.parent}", topdown=False):
