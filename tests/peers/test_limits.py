@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from ..integration import host
-from .engines import Engine
+from .engines import FASTBOX, RUNC, Engine
 from .place import IMAGE
 
 
@@ -53,23 +53,27 @@ def test_limits_at_the_start_and_by_update(engine: Engine) -> None:
     engine("update", "--memory", "96m", "--memory-swap", "96m", "--cpu-quota", "70000", "web")
     assert memory() == str(96 << 20)
     assert cpu() == ["70000", "100000"]
-    engine("update", "--pids-limit", "60", "web")
-    assert value(engine, "web", "pids", "pids.max", "pids.max") == "60"
-    assert memory() == str(96 << 20)
+    if engine.name == "docker":  # podman's update of version 4.3 has no such option
+        engine("update", "--pids-limit", "60", "web")
+        assert value(engine, "web", "pids", "pids.max", "pids.max") == "60"
+        assert memory() == str(96 << 20)
     # The container, paused and not, is as it was.
     assert engine("exec", "web", "echo", "well").stdout == "well\n"
 
 
 def test_out_of_memory_is_said(engine: Engine) -> None:
     # tail keeps a line of /dev/zero, which never ends.
-    limits = ("--memory", "16m", "--memory-swap", "16m")
-    engine.run("-d", "--name", "web", *limits, IMAGE, "sh", "-c", "sleep 0.5; exec tail /dev/zero")
-    state = engine.wait("web", "exited")
-    assert state["ExitCode"] == 137
-    end = time.monotonic() + 5
-    while not engine.state("web")["OOMKilled"]:
-        assert time.monotonic() < end, engine.state("web")
-        time.sleep(0.05)
+    said = {}
+    for runtime in (RUNC, FASTBOX):
+        words = ("--name", "web", "--memory", "16m", "--memory-swap", "16m", IMAGE)
+        engine.run("-d", *words, "sh", "-c", "sleep 0.5; exec tail /dev/zero", runtime=runtime)
+        assert engine.wait("web", "exited")["ExitCode"] == 137
+        time.sleep(0.2)  # docker hears of it on another way than of the end
+        said[runtime] = engine.state("web")["OOMKilled"]
+        engine("rm", "web")
+    # podman's conmon finds no group to watch on a machine with both cgroup versions, whatever the runtime.
+    assert said[FASTBOX] == said[RUNC]
+    assert said[FASTBOX] or engine.name == "podman"
 
 
 def test_no_more_processes_than_allowed(engine: Engine) -> None:
