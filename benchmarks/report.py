@@ -19,23 +19,49 @@ from .stats import median_ratio
 from .suite import SCALES, Suite
 from .suites import all_suites
 from .verdicts import verdicts
-from .vs_peers.stages import AFTER, BEFORE
+from .vs_peers.stages import AFTER, BEFORE, HANDED
 
 Json = dict[str, Any]
 BEGIN, END = "<!-- measured: {kind} -->", "<!-- end of measured: {kind} -->"
 DATES = 8
 """How many runs the history shows."""
-# One row of the table of stages, and the names that the floor and fastbox have for it.
-STAGES = {
-    "before the launch (records, bundle, groups)": (BEFORE, "plan", "files", "groups"),
-    "clone, join the groups": ("clone", "cgroup", "join"),
-    "overlay": ("rootfs",),
-    "pivot": ("pivot", "pivot_root"),
-    "ids, capabilities, limits": (
-        *("caps", "user", "rlimit", "credentials", "capabilities", "working directory", "stdio"),
-    ),
-    "exec, run, wait, removal": ("exec", "run", "release", AFTER),
+# One row of the table of stages, and the names that the floor and fastbox's timeline have for it.
+PARTS: dict[str, dict[str, str]] = {
+    "launcher, interpreter, imports": {
+        "": BEFORE,
+        "python": "launcher python imports",
+    },
+    "options, image, record": {"python": "command flags engine services image record"},
+    "supervisor spawned": {"python": "supervisor"},
+    "bundle, plan (a filter may have to be compiled), files": {
+        "": f"{HANDED}|files",
+        "supervisor": "spec stdio record plan rlimit",
+    },
+    "groups": {"": "groups", "supervisor": "cgroup"},
+    "clone, join the groups": {"": "clone|join", "supervisor": "clone", "container": "cgroup"},
+    "network": {"": "network", "container": "network"},
+    "overlay": {"": "rootfs", "container": "rootfs"},
+    "mounts": {"": "mount", "container": "mount"},
+    "/dev": {"": "dev", "container": "dev"},
+    "pivot": {"": "pivot", "container": "pivot_root"},
+    "sysctl, masks, hostname": {"": "sysctl|mask|hostname", "container": "sysctl mask hostname"},
+    "ids, capabilities, limits": {
+        "": "caps",
+        "container": "user rlimit credentials capabilities stdio",
+    },
+    "seccomp": {"": "seccomp", "container": "seccomp"},
+    "exec, run, wait, removal": {"": f"exec|run|release|{AFTER}", "container": "exec"},
 }
+
+
+def _stage_names() -> dict[str, str]:
+    """Stage to row."""
+    found = {"container: working directory": "ids, capabilities, limits"}
+    for row, lanes in PARTS.items():
+        for lane, names in lanes.items():
+            words = [f"{lane}: {name}" for name in names.split()] if lane else names.split("|")
+            found |= dict.fromkeys(words, row)
+    return found
 
 
 class Latest(NamedTuple):
@@ -193,8 +219,8 @@ def burst(one: Latest) -> str:
 
 
 def grouped(stages: dict[str, float]) -> dict[str, float]:
-    """The stages by the rows of STAGES; those without a row keep their names."""
-    known = {name: row for row, names in STAGES.items() for name in names}
+    """The stages by the rows of PARTS; those without a row keep their names."""
+    known = _stage_names()
     found: dict[str, float] = {}
     for name, value in stages.items():
         row = known.get(name, name)
@@ -207,12 +233,18 @@ def stages(one: Latest) -> str:
     if "stages" not in one.result:
         return ""
     columns = {name: grouped(column) for name, column in one.result["stages"].items()}
-    names = sorted({name for column in columns.values() for name in column})
-    order = {name: place for column in columns.values() for place, name in enumerate(column)}
-    names.sort(key=order.__getitem__)
-    titles = {"floor": "floor", "in_process": "in process", "cli": "`fastbox run`"}
+    others = [name for column in columns.values() for name in column if name not in PARTS]
+    names = [*PARTS, *dict.fromkeys(others)]
+    titles = {
+        "floor": "floor",
+        "in_process": "in process",
+        "cli": "`fastbox run`",
+        "oci": "`fastbox-oci run`",
+    }
     lines = [
-        [name, *(f"{column.get(name, 0):.0f}" for column in columns.values())] for name in names
+        [name, *(f"{column[name]:.0f}" if name in column else "" for column in columns.values())]
+        for name in names
+        if any(name in column for column in columns.values())
     ]
     sums = (f"{sum(column.values()):.0f}" for column in columns.values())
     head = ["stage, us", *(titles[name] for name in columns)]

@@ -17,7 +17,7 @@ from ..vs_peers import stages
 from ..vs_peers.clients import Measure, Measured, Worker
 from ..vs_peers.daemons import daemon
 from ..vs_peers.lab import Lab
-from ..vs_peers.peers import RUNTIMES, bubblewrap, command, floor_words, runtime_run
+from ..vs_peers.peers import RUNTIMES, bubblewrap, command, floor_words, runtime_run, runtime_words
 
 VARIANTS = {
     "floor--bind": "floor, a plain root (a bundle's)",
@@ -84,6 +84,11 @@ def _stages(field: Field, found: dict[str, list[Measured]]) -> dict[str, Any]:
     for name, mode in (("in_process", "engine"), ("cli", "commands")):
         if name in field.measures:
             columns[name] = stages.trace(field.lab, mode, TRACES)
+    if "oci" in found:
+        lab, whole = field.lab, median([one.samples[0] for one in found["oci"]])
+        program, *options = runtime_words(lab, "oci")
+        words = [program, "--timings", *options, "run", "--bundle", lab.bundles, "{id}"]
+        columns["oci"] = stages.timings(words, TRACES, whole, lab.env)
     return {"stages": columns}
 
 

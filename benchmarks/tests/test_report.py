@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import xml.etree.ElementTree as ElementTree
@@ -171,11 +172,61 @@ def test_medians_of_resamples_are_distributed_as_real_ones(count: int) -> None:
         assert below == pytest.approx(expected, abs=0.04)
 
 
-def test_stages_are_medians_in_the_order_of_their_ends() -> None:
-    def event(name: str, ts: float, dur: float) -> dict[str, object]:
-        return {"name": name, "ph": "X", "ts": ts, "dur": dur, "pid": "a"}
+def timeline(pid: int, begin: float) -> list[dict[str, Any]]:
+    """What FASTBOX_TRACE gets of one start, shortened."""
+    lanes = {"python": pid, "supervisor": 7, "container": pid + 1}
+    found: list[dict[str, Any]] = [
+        {"name": "process_name", "ph": "M", "pid": pid, "tid": pid, "args": {"name": "fastbox"}}
+    ]
+    for lane, tid in lanes.items():
+        args = {"name": lane}
+        found.append({"name": "thread_name", "ph": "M", "pid": pid, "tid": tid, "args": args})
+    for lane, name, at, lasts in (
+        *(("python", "start", 0, 100), ("python", "image", 0, 10), ("python", "launch", 10, 90)),
+        *(("supervisor", "cgroup", 15, 5), ("supervisor", "clone", 20, 20)),
+        *(("container", "cgroup", 40, 10), ("container", "exec", 50, 30)),
+        ("supervisor", "record", 80, 5),
+    ):
+        event = {"name": name, "ph": "X", "pid": pid, "tid": lanes[lane]}
+        found.append({**event, "ts": begin + at, "dur": lasts})
+    return found
 
-    starts = [[event("mount", 5, 3), event("clone", 0, 5)], [event("clone", 100, 7)]]
-    found = stages.medians(starts)
-    assert list(found) == ["clone", "mount"]
-    assert found == {"clone": 6.0, "mount": 1.5}
+
+def test_stages_are_by_lane_and_end_where_the_command_runs(tmp_path: Path) -> None:
+    events = [*timeline(100, 1000.0), *timeline(100, 3000.0)]
+    lines = ",\n".join(json.dumps(event) for event in events)
+    (tmp_path / "trace").write_text("[\n" + lines + ",\n")  # no closing bracket yet
+    starts = stages.by_container(stages.read_trace(str(tmp_path / "trace")))
+    assert len(starts) == 2
+    whole = [stages.around(one, one[0]["ts"] - 2.0, 150.0) for one in starts]
+    assert stages.medians(whole) == {
+        stages.BEFORE: 2.0,
+        "python: image": 10.0,
+        stages.HANDED: 5.0,
+        "supervisor: cgroup": 5.0,
+        "supervisor: clone": 20.0,
+        "container: cgroup": 10.0,
+        "container: exec": 30.0,
+        stages.AFTER: 68.0,
+    }
+
+
+def test_timings_are_the_supervisors_until_the_clone() -> None:
+    text = """a0             microseconds     share
+plan                15129.4    69.8 %
+clone                 449.8     2.8 %
+working directory     154.4     0.1 %
+start               15733.6   100.0 %
+"""
+    assert stages.parse_timings(text) == {
+        "supervisor: plan": 15129.4,
+        "supervisor: clone": 449.8,
+        "container: working directory": 154.4,
+    }
+
+
+def test_stages_have_rows_that_the_floor_has_too() -> None:
+    mine = report.grouped({"container: rootfs": 2.0, "container: cgroup": 1.0, "new": 5.0})
+    floor = report.grouped({"rootfs": 2.0, "join": 1.0})
+    assert mine == {"overlay": 2.0, "clone, join the groups": 1.0, "new": 5.0}
+    assert floor == {"overlay": 2.0, "clone, join the groups": 1.0}

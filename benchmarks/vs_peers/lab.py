@@ -211,6 +211,18 @@ def _remove_groups(group: str) -> None:
                 os.rmdir(directory)
 
 
+def _remove(scratch: str) -> None:
+    """The directory, from which podman's store may still be mounted on itself."""
+    with open("/proc/self/mounts", encoding="utf-8") as file:
+        points = [line.split()[1] for line in file]
+    for point in reversed(points):
+        if point.startswith(scratch + "/"):
+            subprocess.run(["umount", point], check=False)
+    shutil.rmtree(scratch, ignore_errors=True)
+    if os.path.exists(scratch):
+        print(f"could not be removed: {scratch}", file=sys.stderr)
+
+
 @contextlib.contextmanager
 def open_lab(parent: str | None = None) -> Iterator[Lab]:
     """A lab below `parent` (a disk's /var/tmp unless told), gone afterwards."""
@@ -221,4 +233,4 @@ def open_lab(parent: str | None = None) -> Iterator[Lab]:
             stack.callback(_remove_groups, lab.group)
             yield lab
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        _remove(scratch)

@@ -43,6 +43,8 @@ int fb_cgroup_delegate(const struct fb_cgroup *group, const struct fb_spec *spec
 const char *fb_cgroup_directory(const struct fb_cgroup *group, const char *file);
 /* Open an existing group, of which only mode, paths and controllers are known, for another process to join. */
 int fb_cgroup_open(struct fb_cgroup *group, struct fb_error *err);
+/* The v2 group that a process is in, for CLONE_INTO_CGROUP; -errno. */
+int fb_cgroup_open_of(int pidfd);
 /* Close the descriptors; the groups stay. */
 void fb_cgroup_close(struct fb_cgroup *group);
 /* Apply changed limits to an existing group (update). What is 0 or absent stays as it is; device rules, when there are any, replace all. */

@@ -1,5 +1,6 @@
 /* Which hierarchies there are, and where in them the caller is. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,17 +146,16 @@ enum fb_cgroup_mode fb_cgroup_detect(void)
 	return fb_cgroup_find_mounts(0, &mounts, NULL) < 0 ? FB_CGROUP_NONE : mounts.mode;
 }
 
-/* The caller's own group in a hierarchy, as the part of a path below its mount point ("" for the
- * mount point itself). */
-int fb_cgroup_own(const struct fb_cgroup_mounts *mounts, enum fb_controller hierarchy, char *ret_path, size_t size,
-		  struct fb_error *err)
+/* `process` is its directory in /proc. */
+static int group_of(const char *process, const struct fb_cgroup_mounts *mounts, enum fb_controller hierarchy,
+		    char *ret_path, size_t size, struct fb_error *err)
 {
 	const char *root = mounts->of[hierarchy].root;
 	char text[8192], *save = NULL;
-	ssize_t got = fb_cgroup_read("/proc/self", "cgroup", text, sizeof(text));
+	ssize_t got = fb_cgroup_read(process, "cgroup", text, sizeof(text));
 
 	if (got < 0)
-		return fail(err, (int)-got, "read", "/proc/self/cgroup", NULL);
+		return fail(err, (int)-got, "read", process, NULL);
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *list = strchr(line, ':'), *path = list ? strchr(list + 1, ':') : NULL;
 		size_t skip = strcmp(root, "/") ? strlen(root) : 0;
@@ -173,5 +173,32 @@ int fb_cgroup_own(const struct fb_cgroup_mounts *mounts, enum fb_controller hier
 			return 0;
 		return fail(err, ENAMETOOLONG, "cgroup", path, NULL);
 	}
-	return fail(err, ENOENT, "read", "/proc/self/cgroup", "no line for this hierarchy");
+	return fail(err, ENOENT, "read", process, "its list of groups has no line for this hierarchy");
+}
+
+int fb_cgroup_own(const struct fb_cgroup_mounts *mounts, enum fb_controller hierarchy, char *ret_path, size_t size,
+		  struct fb_error *err)
+{
+	return group_of("/proc/self", mounts, hierarchy, ret_path, size, err);
+}
+
+int fb_cgroup_open_of(int pidfd)
+{
+	struct fb_cgroup_mounts mounts;
+	char path[512], text[512], own[256];
+	const char *line;
+	int pid, r = fb_cgroup_find_mounts(0, &mounts, NULL);
+
+	snprintf(path, sizeof(path), "%d", pidfd);
+	if (r < 0 || (r = (int)fb_cgroup_read("/proc/self/fdinfo", path, text, sizeof(text))) < 0)
+		return r;
+	line = strstr(text, "\nPid:");
+	if (!line || sscanf(line, "\nPid: %d", &pid) != 1 || pid <= 0)
+		return -ESRCH;
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	if ((r = group_of(path, &mounts, FB_UNIFIED, own, sizeof(own), NULL)) < 0)
+		return r;
+	snprintf(path, sizeof(path), "%s%s", mounts.of[FB_UNIFIED].at, own);
+	r = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return r < 0 ? -errno : r;
 }

@@ -31,22 +31,9 @@ static bool same_devices(const struct fb_device_rule *a, const struct fb_device_
 	return a->type == b->type && a->major == b->major && a->minor == b->minor;
 }
 
-/* The kernel keeps a list of exceptions, and a later opposite rule only removes an *equal* exception: a hole in an allowed range would be
- * accepted and have no effect. So it is refused. */
-static bool makes_hole(const struct fb_device_rule *rules, size_t index)
+static bool covers(const struct fb_device_rule *a, const struct fb_device_rule *b)
 {
-	const struct fb_device_rule *rule = &rules[index];
-
-	for (size_t i = index; i-- > 0 && !is_everything(&rules[i]);) {
-		const struct fb_device_rule *other = &rules[i];
-
-		if (other->allow != rule->allow &&
-		    (other->type == 'a' || rule->type == 'a' || other->type == rule->type) &&
-		    overlap(other->major, rule->major) && overlap(other->minor, rule->minor) &&
-		    other->access & rule->access && !same_devices(other, rule))
-			return true;
-	}
-	return false;
+	return (a->major < 0 || a->major == b->major) && (a->minor < 0 || a->minor == b->minor);
 }
 
 /* --- what a list of rules comes to --- */
@@ -57,23 +44,44 @@ struct devices {
 	size_t count;
 };
 
-/* `rules` bits of access become exceptions, or stop being ones. */
-static void note(struct devices *devices, const struct fb_device_rule *rule, char type)
+static void except(struct devices *devices, const struct fb_device_rule *wanted)
 {
-	struct fb_device_rule wanted = *rule, *at = devices->exceptions;
+	struct fb_device_rule *at = devices->exceptions;
+
+	while (at < devices->exceptions + devices->count && !same_devices(at, wanted))
+		at++;
+	if (at < devices->exceptions + devices->count) {
+		at->access |= wanted->access;
+		return;
+	}
+	*at = *wanted;
+	devices->count++;
+}
+
+/* The kernel only removes an *equal* exception: a hole in an excepted range would be accepted and have no effect. So it is refused. */
+static bool remove_exceptions(struct devices *devices, const struct fb_device_rule *wanted)
+{
+	for (struct fb_device_rule *at = devices->exceptions; at < devices->exceptions + devices->count; at++) {
+		if (at->type != wanted->type || !(at->access & wanted->access) || !overlap(at->major, wanted->major) ||
+		    !overlap(at->minor, wanted->minor))
+			continue;
+		if (!covers(wanted, at))
+			return false;
+		at->access &= ~wanted->access;
+	}
+	return true;
+}
+
+/* False: the rule would make a hole. */
+static bool note(struct devices *devices, const struct fb_device_rule *rule, char type)
+{
+	struct fb_device_rule wanted = *rule;
 
 	wanted.type = type;
-	while (at < devices->exceptions + devices->count && !same_devices(at, &wanted))
-		at++;
-	if (at == devices->exceptions + devices->count) {
-		*at = wanted;
-		at->access = 0;
-		devices->count++;
-	}
-	if (rule->allow != devices->allow)
-		at->access |= rule->access;
-	else
-		at->access &= ~rule->access;
+	if (rule->allow == devices->allow)
+		return remove_exceptions(devices, &wanted);
+	except(devices, &wanted);
+	return true;
 }
 
 /* A narrower rule for both types is two: the kernel takes "a" for everything and does not read on. */
@@ -89,13 +97,10 @@ static int compile(const struct fb_device_rule *rules, size_t count, const char 
 			devices->count = 0;
 			continue;
 		}
-		if (makes_hole(rules, i))
+		if ((rules[i].type != 'c' && !note(devices, &rules[i], 'b')) ||
+		    (rules[i].type != 'b' && !note(devices, &rules[i], 'c')))
 			return fail(err, EINVAL, "devices", directory,
 				    "cgroup v1 can't except a part of what an earlier device rule covers");
-		if (rules[i].type != 'c')
-			note(devices, &rules[i], 'b');
-		if (rules[i].type != 'b')
-			note(devices, &rules[i], 'c');
 	}
 	return 0;
 }

@@ -51,12 +51,13 @@ static void put_home(struct fb_plan *plan, const char *home)
 	plan->envp[plan->env_count + 1] = NULL;
 }
 
-/* Ids as numbers were given: nothing can fail for want of a passwd file, which only HOME would come from. */
+/* Ids as numbers were given: nothing can fail for want of a passwd file, which only HOME would come from. An OCI bundle says which groups the
+ * process is in; for the engine's own, which says nothing, the primary group is one of them. */
 static int take_numbers(struct fb_child *child, struct fb_user_answer *answer)
 {
 	const struct fb_process_spec *process = child->plan->process;
 	size_t count = 0;
-	bool primary = false;
+	bool primary = !child->plan->spec->engine.id;
 
 	answer->uid = process->uid;
 	answer->gid = process->gid;
@@ -307,8 +308,8 @@ int fb_op_exec(struct fb_child *child, const struct fb_op *op)
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
 	for (char *const *name = plan->candidates; *name; name++) {
 		execve(*name, plan->argv, plan->envp);
-		if (errno == EACCES)
-			code = EACCES;
+		if (errno == EACCES || (errno == ENOTDIR && *name == plan->argv[0]))
+			code = errno;
 		else if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG) {
 			code = errno;
 			break;

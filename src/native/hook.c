@@ -90,7 +90,7 @@ static int await(const struct fb_hook *hook, struct run *run)
 		if (n > 0 && !fds[0].revents)
 			continue;
 		if (n <= 0) {
-			fb_pidfd_send_signal(run->pidfd, SIGKILL);
+			kill(run->pid, SIGKILL);
 			result = -ETIMEDOUT;
 		}
 		break;
@@ -102,9 +102,30 @@ static int await(const struct fb_hook *hook, struct run *run)
 	return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
 
+/* "exit status 9: its first words"; by hand, since the child of a clone may not format. */
+static const char *describe(struct run *run, int status, char text[static 96])
+{
+	static const char words[] = "exit status ";
+	char digits[4], *at = mempcpy(text, words, sizeof(words) - 1);
+	size_t count = 0;
+
+	do
+		digits[count++] = (char)('0' + status % 10);
+	while (status /= 10);
+	while (count)
+		*at++ = digits[--count];
+	if (run->length) {
+		at = mempcpy(at, ": ", 2);
+		at = mempcpy(at, run->text, run->length > 76 ? 76 : run->length);
+	}
+	*at = '\0';
+	return text;
+}
+
 static int run_one(const struct fb_hook *hook, int state, struct fb_error *err)
 {
 	struct run run = {.pid = -1, .pidfd = -1, .output = -1};
+	char text[96];
 	int r = spawn(hook, state, &run, err);
 
 	if (r == 0) {
@@ -114,8 +135,7 @@ static int run_one(const struct fb_hook *hook, int state, struct fb_error *err)
 		else if (r == 127 && !run.length)
 			r = FB_FAIL_CODE(err, FB_STAGE_HOOK, ENOENT, "hook", hook->path, NULL);
 		else if (r)
-			r = FB_FAIL_CODE(err, FB_STAGE_HOOK, ECANCELED, "hook", hook->path,
-					 run.length ? run.text : "failed without a word");
+			r = FB_FAIL_CODE(err, FB_STAGE_HOOK, ECANCELED, "hook", hook->path, describe(&run, r, text));
 	}
 	fb_cleanup_fd(&run.pidfd);
 	fb_cleanup_fd(&run.output);

@@ -17,14 +17,28 @@
 
 #define QUIET_MS 500 /* a descriptor of the terminal may outlive the process in a pid namespace that is shared */
 
-int fb_oci_check_console(bool terminal, bool detach, const char *console_socket, struct fb_error *err)
+/* The size of the terminal that it is called on. */
+static bool own_size(unsigned short *ret_rows, unsigned short *ret_columns)
 {
+	for (int fd = 0; fd < 3; fd++)
+		if (fb_pty_size(fd, ret_rows, ret_columns) == 0)
+			return true;
+	return false;
+}
+
+int fb_oci_check_console(struct fb_process_spec *process, bool detach, const char *console_socket, struct fb_error *err)
+{
+	bool terminal = process->terminal;
+
 	if (terminal && detach && !console_socket)
 		return FB_FAIL_CODE(err, FB_STAGE_CONSOLE, EINVAL, "config", ".process.terminal",
 				    "cannot allocate tty if runtime will detach without setting console socket");
 	if ((!terminal || !detach) && console_socket)
 		return FB_FAIL_CODE(err, FB_STAGE_CONSOLE, EINVAL, "config", ".process.terminal",
 				    "cannot use console socket if runtime will not detach or allocate tty");
+	/* Known before the process begins, which may ask at once. */
+	if (terminal && !console_socket && !process->rows)
+		own_size(&process->rows, &process->columns);
 	return 0;
 }
 
@@ -71,11 +85,8 @@ static void copy_size(int console)
 {
 	unsigned short rows, columns;
 
-	for (int fd = 0; fd < 3; fd++)
-		if (fb_pty_size(fd, &rows, &columns) == 0) {
-			fb_pty_resize(console, rows, columns);
-			return;
-		}
+	if (own_size(&rows, &columns))
+		fb_pty_resize(console, rows, columns);
 }
 
 static void relay_begin(struct relay *relay)
@@ -85,7 +96,6 @@ static void relay_begin(struct relay *relay)
 	fcntl(relay->console, F_SETFL, O_NONBLOCK);
 	relay->input = true;
 	relay->raw = fb_pty_raw(0, &relay->saved) == 0;
-	copy_size(relay->console);
 }
 
 static void relay_end(struct relay *relay)

@@ -79,10 +79,12 @@ static int read_path(const struct fb_node *node, const char *key, char to[256])
 {
 	const char *text = NULL;
 	int r = fb_json_string(node, key, &text);
+	size_t length;
 
 	if (r <= 0)
 		return r;
-	if (text[0] != '/' || strlen(text) > 255 || strstr(text, "/../"))
+	length = strlen(text);
+	if (text[0] != '/' || length > 255 || strstr(text, "/../") || (length > 2 && strcmp(text + length - 3, "/..") == 0))
 		return fb_member_fail(node, key, "must be an absolute path");
 	strcpy(to, text);
 	return 1;

@@ -71,7 +71,7 @@ static void put_row(struct fb_json_out *json, const struct row *row)
 	const struct fb_strv *notes = &row->spec.annotations;
 
 	fb_out_open(json, NULL, '{');
-	fb_out_text(json, "ociVersion", row->spec.oci_version ? row->spec.oci_version : FB_OCI_VERSION);
+	fb_out_text(json, "ociVersion", FB_OCI_VERSION);
 	fb_out_text(json, "id", row->state.id);
 	fb_out_int(json, "pid", shown_pid(row));
 	fb_out_text(json, "status", fb_oci_status_name(row->status));
@@ -154,7 +154,7 @@ static int load_all(const struct fb_oci *oci, struct rows *rows)
 	if (count < 0)
 		return errno == ENOENT ? 0 : -errno;
 	for (int i = 0; i < count; i++) {
-		if (r == 0 && names[i]->d_name[0] != '.')
+		if (r == 0 && fb_oci_id_valid(names[i]->d_name))
 			r = load_entry(oci, names[i]->d_name, rows);
 		free(names[i]);
 	}

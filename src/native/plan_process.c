@@ -11,10 +11,41 @@ static const char *find_env(const struct fb_process_spec *process, const char *n
 {
 	size_t length = strlen(name);
 
-	for (size_t i = 0; i < process->env.count; i++)
+	for (size_t i = process->env.count; i-- > 0;)
 		if (strncmp(process->env.items[i], name, length) == 0 && process->env.items[i][length] == '=')
 			return process->env.items[i] + length + 1;
 	return NULL;
+}
+
+/* A name that is given twice has its last value, as with the other runtimes: getenv would find the first. Names are found by a hash, since a
+ * document may have a hundred thousand of them. */
+static int plan_environment(struct fb_plan *plan, const struct fb_strv *env, struct fb_error *err)
+{
+	size_t slots = 16, count = 0;
+	uint32_t *table;
+
+	while (slots < 2 * env->count)
+		slots *= 2;
+	table = fb_arena_alloc(&plan->arena, slots * sizeof(*table));
+	plan->envp = fb_arena_alloc(&plan->arena, (env->count + 2) * sizeof(char *));
+	if (!table || !plan->envp)
+		return fb_plan_no_memory(err);
+	for (size_t i = 0; i < env->count; i++) {
+		const char *item = env->items[i];
+		size_t length = strcspn(item, "="), at = 2166136261u;
+
+		for (size_t c = 0; c < length; c++)
+			at = (at ^ (unsigned char)item[c]) * 16777619u;
+		for (at &= slots - 1; table[at]; at = (at + 1) & (slots - 1))
+			if (strncmp(plan->envp[table[at] - 1], item, length) == 0 &&
+			    strcspn(plan->envp[table[at] - 1], "=") == length)
+				break;
+		if (!table[at])
+			table[at] = (uint32_t)++count;
+		plan->envp[table[at] - 1] = env->items[i];
+	}
+	plan->env_count = count;
+	return 0;
 }
 
 /* argv with the init program before it; envp with a slot for HOME, which is known only inside. */
@@ -25,8 +56,7 @@ static int plan_words(struct fb_plan *plan, struct fb_error *err)
 	size_t at = 0;
 
 	plan->argv = fb_arena_alloc(&plan->arena, (process->args.count + 3) * sizeof(char *));
-	plan->envp = fb_arena_alloc(&plan->arena, (process->env.count + 2) * sizeof(char *));
-	if (!plan->argv || !plan->envp)
+	if (!plan->argv)
 		return fb_plan_no_memory(err);
 	if (init) {
 		plan->argv[at++] = fb_arena_strdup(&plan->arena, FB_INIT_PATH);
@@ -35,11 +65,8 @@ static int plan_words(struct fb_plan *plan, struct fb_error *err)
 			return fb_plan_no_memory(err);
 	}
 	memcpy(plan->argv + at, process->args.items, process->args.count * sizeof(char *));
-	if (process->env.count)
-		memcpy(plan->envp, process->env.items, process->env.count * sizeof(char *));
-	plan->env_count = process->env.count;
 	plan->home_missing = !find_env(process, "HOME");
-	return 0;
+	return plan_environment(plan, &process->env, err);
 }
 
 /* Where execvp would look, in the container's own PATH; an empty element is the working directory. */

@@ -154,6 +154,13 @@ static int try_time_namespace(const struct fb_probe_places *places, const char *
 	return unshare(CLONE_NEWTIME) < 0 ? -errno : 0;
 }
 
+/* On v1 the group is joined after the clone, so the namespace of groups comes after it, too. */
+static int try_unshare(const struct fb_probe_places *places, const char *name)
+{
+	UNUSED(places), UNUSED(name);
+	return unshare(CLONE_NEWCGROUP) < 0 ? -errno : 0;
+}
+
 /* As anybody, whoever we are. */
 static int try_user_namespace(const struct fb_probe_places *places, const char *name)
 {
@@ -250,6 +257,7 @@ const struct fb_probe fb_probes[] = {
 	{"ns.ipc", CLONE_NEWIPC, NULL},
 	{"ns.uts", CLONE_NEWUTS, NULL},
 	{"ns.cgroup", CLONE_NEWCGROUP, NULL},
+	{"ns.cgroup.unshare", CLONE_NEWNS, try_unshare},
 	{"ns.user", CLONE_NEWUSER, NULL},
 	{"ns.user.anybody", 0, try_user_namespace},
 	{"ns.time", CLONE_NEWNS, try_time_namespace},

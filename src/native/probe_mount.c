@@ -33,6 +33,14 @@ static int try_mount_calls(const struct fb_probe_places *places, const char *nam
 	return tree < 0 || move_mount(tree, "", AT_FDCWD, TMP, MOVE_MOUNT_F_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
+static int try_fsopen(const struct fb_probe_places *places, const char *name)
+{
+	fb_auto_close int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+
+	UNUSED(places), UNUSED(name);
+	return fs < 0 ? -errno : 0;
+}
+
 static int clone_tree(const char *path)
 {
 	int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
@@ -154,16 +162,20 @@ static int try_overlay_in_memory(const struct fb_probe_places *places, const cha
 	return r < 0 ? r : mount_overlay("");
 }
 
-/* The probe is called "overlay.OPTION". */
+/* The probe is called "overlay.OPTION". Where no upper layer can lie on the store's file system at all, memory tells about the option. */
 static int try_overlay_option(const struct fb_probe_places *places, const char *name)
 {
 	int r = make_layers(places->scratch, name);
 	char more[64];
 
 	snprintf(more, sizeof(more), ",%s", name + strlen("overlay."));
-	return r < 0 ? r : mount_overlay(more);
+	r = r < 0 ? r : mount_overlay(more);
+	if (r == -EINVAL && *places->scratch && (r = make_layers("", name)) == 0)
+		r = mount_overlay(more);
+	return r;
 }
 
+/* Lower layers only, so that it does not matter what they lie on. */
 static int try_overlay_calls(const struct fb_probe_places *places, const char *name)
 {
 	int r = make_layers(places->scratch, name);
@@ -173,8 +185,6 @@ static int try_overlay_calls(const struct fb_probe_places *places, const char *n
 		return r;
 	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", "lower", 0) < 0 ||
 	    fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", "second", 0) < 0 ||
-	    fsconfig(fs, FSCONFIG_SET_STRING, "upperdir", "upper", 0) < 0 ||
-	    fsconfig(fs, FSCONFIG_SET_STRING, "workdir", "work", 0) < 0 ||
 	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -errno;
 	tree = fsmount(fs, FSMOUNT_CLOEXEC, 0);
@@ -184,12 +194,14 @@ static int try_overlay_calls(const struct fb_probe_places *places, const char *n
 /* overlayfs hides and merges by the types that a directory's entries carry. */
 static int try_entry_types(const struct fb_probe_places *places, const char *name)
 {
-	int r = make_layers(places->scratch, name);
-	fb_auto_dir DIR *dir = r < 0 ? NULL : opendir(".");
+	int r = *places->scratch ? make_layers(places->scratch, name) : 1; /* a tmpfs has them */
+	fb_auto_dir DIR *dir = r ? NULL : opendir(".");
 	struct dirent *entry;
 
-	if (r < 0 || !dir)
-		return r < 0 ? r : -errno;
+	if (r)
+		return r < 0 ? r : 0;
+	if (!dir)
+		return -errno;
 	while ((entry = readdir(dir)))
 		if (entry->d_name[0] != '.' && entry->d_type != DT_DIR)
 			return -EOPNOTSUPP;
@@ -197,6 +209,7 @@ static int try_entry_types(const struct fb_probe_places *places, const char *nam
 }
 
 const struct fb_probe fb_mount_probes[] = {
+	{"mount.fsopen", CLONE_NEWNS, try_fsopen},
 	{"mount.calls", CLONE_NEWNS, try_mount_calls},
 	{"mount.open_tree", CLONE_NEWNS, try_open_tree},
 	{"mount.setattr", CLONE_NEWNS, try_mount_setattr},
@@ -207,7 +220,7 @@ const struct fb_probe fb_mount_probes[] = {
 	{"mount.mqueue", CLONE_NEWNS | CLONE_NEWIPC, try_file_system},
 	{"mknod", CLONE_NEWNS, try_mknod},
 	{"overlay", CLONE_NEWNS, try_overlay},
-	{"overlay.types", CLONE_NEWNS, try_entry_types},
+	{"overlay.types", 0, try_entry_types},
 	{"overlay.volatile", CLONE_NEWNS, try_overlay_option},
 	{"overlay.calls", CLONE_NEWNS, try_overlay_calls},
 	{"overlay.memory", CLONE_NEWNS, try_overlay_in_memory},

@@ -17,7 +17,10 @@
 	1 /* of the cache entry and of what is made from a profile: a change of either makes old   \
 	     entries unreachable */
 #define X32_BIT 0x40000000u
-#define MAX_ARCHITECTURES 16
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV /* 5.19 */
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1ul << 5)
+#endif
+#define MAX_ARCHITECTURES 32
 #define STUB_MAX (7 * (MAX_ARCHITECTURES + 1))
 #define TREE_FROM                                                                                  \
 	32 /* calls; libseccomp 2.5's tree is wrong for no rule at all and of no use for few */
@@ -188,9 +191,6 @@ static int add_rule(scmp_filter_ctx context, const struct fb_seccomp_rule *rule,
 {
 	struct scmp_arg_cmp args[16];
 
-	if (rule->action == SCMP_ACT_NOTIFY)
-		return fail(err, ENOTSUP, "seccomp", NULL,
-			    "SCMP_ACT_NOTIFY needs a listener, which is not supported");
 	if (rule->arg_count > sizeof(args) / sizeof(args[0]))
 		return fail(err, E2BIG, "seccomp", NULL, "a rule has more than 16 conditions");
 	for (size_t i = 0; i < rule->arg_count; i++) {
@@ -346,12 +346,15 @@ static int compile(const struct fb_seccomp_spec *spec, struct fb_arena *arena,
 		return fail(err, EINVAL, "seccomp", NULL,
 			    "SCMP_ACT_NOTIFY can't be the default action");
 	if (spec->architecture_count > MAX_ARCHITECTURES)
-		return fail(err, E2BIG, "seccomp", NULL, "more than 16 architectures");
+		return fail(err, E2BIG, "seccomp", NULL, "more than 32 architectures");
 	context = seccomp_init(spec->default_action);
 	if (!context)
 		return fail(err, EINVAL, "seccomp_init", NULL, "not a valid default action");
 	for (size_t i = 0; i < spec->architecture_count; i++) {
 		r = seccomp_arch_add(context, spec->architectures[i]);
+		/* Newer than the library, or of the other byte order: no process of this machine makes its calls. */
+		if (r == -EINVAL || r == -EDOM)
+			continue;
 		if (r < 0 && r != -EEXIST)
 			return fail(err, -r, "seccomp_arch_add", NULL, NULL);
 	}
@@ -363,11 +366,20 @@ static int compile(const struct fb_seccomp_spec *spec, struct fb_arena *arena,
 	return r < 0 ? r : export_program(context, spec, arena, ret_program, err);
 }
 
+/* The process has one thread, which is what TSYNC is about, and the kernel refuses it together with a listener; the wait of a notification can be
+ * asked for only where there are notifications. */
+static unsigned kernel_flags(const struct fb_seccomp_spec *spec)
+{
+	unsigned flags = spec->flags & ~(unsigned)SECCOMP_FILTER_FLAG_TSYNC;
+
+	return flags & SECCOMP_FILTER_FLAG_NEW_LISTENER ? flags : flags & ~(unsigned)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+}
+
 int fb_seccomp_compile(const struct fb_seccomp_spec *spec, const char *cache,
 		       struct fb_arena *arena, struct fb_seccomp_program *ret_program,
 		       struct fb_error *err)
 {
-	struct fb_seccomp_program program = {.flags = spec->flags};
+	struct fb_seccomp_program program = {.flags = kernel_flags(spec)};
 	unsigned char key[FB_BLAKE2B_SIZE];
 	fb_auto_close int directory = -1;
 	int r;

@@ -25,7 +25,8 @@ ALLOWED = {
     "images": BASE | {"store", "images", "_bytes"},
     "containers": BASE | {"store", "runtime", "containers", "_native"},
     "engine": BASE | {"store", "runtime", "images", "containers", "_native"},
-    "cli": BASE | {"cli", "engine", "__version__"},
+    "doctor": BASE | {"doctor", "store", "_native"},
+    "cli": BASE | {"cli", "doctor", "engine", "__version__"},
 }
 HEAVY = {
     "json",

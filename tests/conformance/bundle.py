@@ -30,7 +30,9 @@ def make_root(path: Path) -> None:
     subprocess.run(
         ["gcc", "-static", "-O1", "-o", str(path / "bin/probe"), str(HERE / "probe.c")], check=True
     )
-    (path / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n")
+    (path / "etc/passwd").write_text(
+        "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n"
+    )
     (path / "etc/group").write_text("root:x:0:\napp:x:1000:\n")
     (path / "data/text").write_text("of the image\n")
     (path / "data/below/text").write_text("of the image, below\n")
@@ -65,7 +67,9 @@ def base(name: str) -> Config:
                 *("/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance"),
                 *("ptmxmode=0666", "mode=0620", "gid=5"),
             ),
-            _mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k"),
+            _mount(
+                "/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k"
+            ),
             _mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
             _mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro"),
         ],
@@ -114,7 +118,12 @@ class Bundle:
     def all_capabilities(self) -> None:
         """What a case needs that looks at what a filter or a mount forbids, and not at what a capability does."""
         for kind in ("bounding", "effective", "permitted"):
-            self.process["capabilities"][kind] = ["CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_DAC_OVERRIDE", "CAP_MKNOD"]
+            self.process["capabilities"][kind] = [
+                "CAP_SYS_ADMIN",
+                "CAP_SYS_CHROOT",
+                "CAP_DAC_OVERRIDE",
+                "CAP_MKNOD",
+            ]
         self.process["capabilities"].pop("ambient")
 
     def ask(self, *words: str) -> None:
@@ -136,7 +145,9 @@ class Bundle:
         return entry
 
     def without_mount(self, destination: str) -> None:
-        self.config["mounts"] = [m for m in self.config["mounts"] if m["destination"] != destination]
+        self.config["mounts"] = [
+            m for m in self.config["mounts"] if m["destination"] != destination
+        ]
 
     def namespace(self, kind: str, path: str | None = None) -> None:
         """A new namespace of `kind`, or the one behind `path`."""
@@ -171,6 +182,7 @@ class Bundle:
     def close(self) -> None:
         for holder in self.holders:
             holder.close()
+        shutil.rmtree(self.path)
 
 
 class Case:
@@ -184,7 +196,9 @@ CASES: dict[str, Case] = {}
 BOTH = ("runc", "crun")
 
 
-def case(*, peers: tuple[str, ...] = BOTH) -> Callable[[Callable[[Bundle], None]], Callable[[Bundle], None]]:
+def case(
+    *, peers: tuple[str, ...] = BOTH
+) -> Callable[[Callable[[Bundle], None]], Callable[[Bundle], None]]:
     """Register an edit as a case; `peers` are those of the rivals that know what it asks for."""
 
     def register(edit: Callable[[Bundle], None]) -> Callable[[Bundle], None]:

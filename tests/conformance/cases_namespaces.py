@@ -110,7 +110,13 @@ def time_by_path(b: Bundle) -> None:
 @case()
 def all_by_path(b: Bundle) -> None:
     holder = b.hold("net", "ipc", "uts", "pid", "cgroup")
-    for kind, name in (("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("pid", "pid"), ("cgroup", "cgroup")):
+    for kind, name in (
+        ("network", "net"),
+        ("ipc", "ipc"),
+        ("uts", "uts"),
+        ("pid", "pid"),
+        ("cgroup", "cgroup"),
+    ):
         b.namespace(kind, holder.path(name))
         b.expect(f"namespace:{name}", "given")
 
@@ -127,7 +133,14 @@ def _user(b: Bundle) -> None:
 @case()
 def user_namespace(b: Bundle) -> None:
     _user(b)
-    b.ask("uname", "stat:/data/text", "stat:/dev/null", "create:/dev/shm/x", "write:/dev/null", "read:/dev/zero")
+    b.ask(
+        "uname",
+        "stat:/data/text",
+        "stat:/dev/null",
+        "create:/dev/shm/x",
+        "write:/dev/null",
+        "read:/dev/zero",
+    )
 
 
 @case()

@@ -10,8 +10,19 @@ def plain(b: Bundle) -> None:
     b.asks("uname", "conform (none) x86_64")
     b.asks("cwd", "/")
     b.ask("signals", "descriptors", "keyring", "schedule", "terminal", "affinity", "personality")
-    b.ask("write:/data/text", "mkdir:/x", "read:/proc/kcore", "read:/proc/keys", "read:/proc/timer_list")
-    b.ask("write:/proc/sysrq-trigger", "write:/proc/sys/kernel/hostname", "list:/proc/acpi", "list:/dev")
+    b.ask(
+        "write:/data/text",
+        "mkdir:/x",
+        "read:/proc/kcore",
+        "read:/proc/keys",
+        "read:/proc/timer_list",
+    )
+    b.ask(
+        "write:/proc/sysrq-trigger",
+        "write:/proc/sys/kernel/hostname",
+        "list:/proc/acpi",
+        "list:/dev",
+    )
 
 
 @case()
@@ -83,9 +94,10 @@ def capabilities_of_five_sets(b: Bundle) -> None:
 
 @case()
 def ambient_for_another_user(b: Bundle) -> None:
-    b.process["capabilities"] = dict.fromkeys(
-        ("bounding", "permitted", "effective", "inheritable", "ambient"), ["CAP_NET_BIND_SERVICE"]
-    )
+    b.process["capabilities"] = {
+        key: ["CAP_NET_BIND_SERVICE"]
+        for key in ("bounding", "permitted", "effective", "inheritable", "ambient")
+    }
     b.process["user"] = {"uid": 1000, "gid": 1000}
     b.expect("status:CapEff", "0000000000000400")
 
@@ -240,7 +252,7 @@ def root_by_absolute_path(b: Bundle) -> None:
 
 
 @case()
-def annotations(b: Bundle) -> None:
+def annotations_(b: Bundle) -> None:
     b.config["annotations"] = {"org.example.key": "value", "a": "", "run.oci.unknown": "1"}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from .bundle import Bundle, case
 from .stage import GROUP
 
-
 FUSE = {"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o666}
 
 
@@ -39,7 +38,10 @@ def memory_without_the_killer(b: Bundle) -> None:
 
 @case()
 def memory_of_the_kernel(b: Bundle) -> None:
-    _resources(b, memory={"limit": 64 << 20, "kernel": 32 << 20, "kernelTCP": 16 << 20, "useHierarchy": True})
+    _resources(
+        b,
+        memory={"limit": 64 << 20, "kernel": 32 << 20, "kernelTCP": 16 << 20, "useHierarchy": True},
+    )
 
 
 @case()
@@ -178,12 +180,6 @@ def group_relative(b: Bundle) -> None:
 @case()
 def group_deep(b: Bundle) -> None:
     b.linux["cgroupsPath"] = f"{GROUP}/{b.name}/deeper/and/deeper"
-
-
-# crun walks up with it, out of the hierarchy.
-@case(peers=("runc",))
-def group_with_a_climb(b: Bundle) -> None:
-    b.linux["cgroupsPath"] = f"/..{GROUP}/a/../{b.name}"
 
 
 @case()

@@ -9,7 +9,9 @@ from .bundle import Bundle, case
 ARCHITECTURES = ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]
 
 
-def _filter(b: Bundle, *rules: dict[str, Any], default: str = "SCMP_ACT_ALLOW", **more: object) -> None:
+def _filter(
+    b: Bundle, *rules: dict[str, Any], default: str = "SCMP_ACT_ALLOW", **more: object
+) -> None:
     b.linux["seccomp"] = {
         "defaultAction": default,
         "architectures": ["SCMP_ARCH_X86_64"],
@@ -120,7 +122,9 @@ def filter_that_allows(b: Bundle) -> None:
         statx statfs fstatfs kill sendmsg recvmsg dup3 dup close_range umask setresuid setresgid setsid write writev keyctl personality
         getuid getgid geteuid getegid fchown fchdir pread64 madvise openat2 seccomp vfork clone3 set_mempolicy sched_setaffinity
         setxattr fsetxattr getsockopt socket connect sendto recvfrom poll ppoll pidfd_open exit"""
-    _filter(b, _rule("SCMP_ACT_ALLOW", *calls.split()), default="SCMP_ACT_ERRNO", defaultErrnoRet=95)
+    _filter(
+        b, _rule("SCMP_ACT_ALLOW", *calls.split()), default="SCMP_ACT_ERRNO", defaultErrnoRet=95
+    )
     b.asks("call:getppid", "ok")
     b.asks("call:getpgid:0", "EOPNOTSUPP")
 
@@ -145,6 +149,10 @@ def filter_flags(b: Bundle) -> None:
     _filter(
         b,
         _rule("SCMP_ACT_ERRNO", "getppid"),
-        flags=["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_LOG"],
+        flags=[
+            "SECCOMP_FILTER_FLAG_TSYNC",
+            "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+            "SECCOMP_FILTER_FLAG_LOG",
+        ],
     )
     b.asks("call:getppid", "EPERM")

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from .party import Party
-from .stage import CGROUPS
+from .stage import CGROUPS, GROUP
 
 Observation = dict[str, str]
 
@@ -21,13 +21,25 @@ NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "time_for_children",
 # Values of a group that a configuration sets. The rest is statistics, or tells of the machine.
 VALUES = (
     *("memory.limit_in_bytes", "memory.soft_limit_in_bytes", "memory.memsw.limit_in_bytes"),
-    *("memory.swappiness", "memory.oom_control", "memory.use_hierarchy", "memory.kmem.tcp.limit_in_bytes"),
+    *(
+        "memory.swappiness",
+        "memory.oom_control",
+        "memory.use_hierarchy",
+        "memory.kmem.tcp.limit_in_bytes",
+    ),
     *("cpu.shares", "cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.cfs_burst_us", "cpu.idle"),
     *("cpu.rt_period_us", "cpu.rt_runtime_us", "cpuset.cpus", "cpuset.mems"),
     *("pids.max", "devices.list", "freezer.state", "hugetlb.2MB.max", "hugetlb.1GB.max"),
     *("blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"),
     *("blkio.throttle.read_iops_device", "blkio.throttle.write_iops_device", "blkio.bfq.weight"),
-    *("net_cls.classid", "net_prio.ifpriomap", "memory.max", "memory.low", "memory.high", "memory.swap.max"),
+    *(
+        "net_cls.classid",
+        "net_prio.ifpriomap",
+        "memory.max",
+        "memory.low",
+        "memory.high",
+        "memory.swap.max",
+    ),
     *("cpu.max", "cpu.max.burst", "cpu.weight", "io.max", "io.weight", "cgroup.freeze"),
 )
 
@@ -36,7 +48,8 @@ class Normaliser:
     """Replaces what differs between two runs of the same bundle by what it is."""
 
     def __init__(self, party: Party, bundle: Path, name: str, given: dict[str, str]) -> None:
-        self.words = [(str(bundle), "BUNDLE"), (str(party.root), "STATE"), (name, "ID")]
+        self.words = [(str(bundle), "BUNDLE"), (str(party.root), "STATE"), (GROUP, "/GROUP")]
+        self.words += [(GROUP[1:], "GROUP"), (name, "ID")]
         self.host = {k: _link(f"/proc/{party.stage.keeper.pid}/ns/{k}") for k in NAMESPACES}
         self.given = given
 
@@ -55,17 +68,35 @@ def _link(path: str | Path) -> str:
     try:
         return os.readlink(path)
     except OSError as e:
-        return f"({os.strerror(e.errno)})"
+        return f"({os.strerror(e.errno or 0)})"
 
 
 def report(text: str, names: Normaliser) -> Observation:
     """The probe's answers, without the numbers that no two runs share."""
     lines = [line.partition("=") for line in text.splitlines() if "=" in line]
-    seen = {f"probe:{word}": names(re.sub(r"(pipe|socket):\[\d+\]", r"\1", rest)) for word, _, rest in lines}
+    seen = {
+        f"probe:{word}": names(re.sub(r"(pipe|socket):\[\d+\]", r"\1", rest))
+        for word, _, rest in lines
+    }
     if "probe:keyring" in seen:
-        number, _, description = seen["probe:keyring"].partition(" ")
+        _number, _, description = seen["probe:keyring"].partition(" ")
         seen["probe:keyring"] = description
-    return seen
+    return {
+        key: _mounted_ones(v) if key == "probe:text:/proc/self/cgroup" else v
+        for key, v in seen.items()
+    }
+
+
+def _mounted_ones(text: str) -> str:
+    """Of a process's groups those whose hierarchy is where it should be: others come and go with somebody else's tests."""
+    lines = [line for line in text.split("\\n") if line]
+    return "".join(f"{line}\\n" for line in lines if _hierarchy(line.split(":")[1]).exists())
+
+
+def _hierarchy(controllers: str) -> Path:
+    name = controllers.removeprefix("name=") or "unified"
+    pure = not (CGROUPS / "unified").exists() and name == "unified"
+    return CGROUPS if pure else CGROUPS / name
 
 
 def process(pid: int, names: Normaliser) -> Observation:
@@ -94,7 +125,7 @@ def mounts(pid: int, names: Normaliser, order: bool = True) -> Observation:
     lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
     for line in lines:
         before, _, after = line.partition(" - ")
-        _, _, device, root, target, options, *tags = before.split()
+        _, _, _device, root, target, options, *tags = before.split()
         fstype, source, more = after.split(" ", 2)
         words = [w for w in more.split(",") if not w.startswith(("nr_inodes=", "inode"))]
         on_disk = fstype in ("ext4", "overlay", "btrfs", "xfs")
@@ -129,9 +160,9 @@ def _memberships(pid: int) -> list[tuple[str, str, Path]]:
     found = []
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
-        name = controllers.removeprefix("name=") or "unified"
-        top = CGROUPS / name if (CGROUPS / name).exists() else CGROUPS
-        found.append((name, path, top / path[1:]))
+        top = _hierarchy(controllers)
+        if top.exists():
+            found.append((controllers.removeprefix("name=") or "unified", path, top / path[1:]))
     return found
 
 
@@ -163,5 +194,7 @@ def left(rootfs: Path) -> Observation:
         for name in (*directories, *files):
             path = Path(top) / name
             st = path.lstat()
-            seen[str(path.relative_to(rootfs))] = f"{stat.filemode(st.st_mode)} {st.st_uid}:{st.st_gid}"
+            seen[str(path.relative_to(rootfs))] = (
+                f"{stat.filemode(st.st_mode)} {st.st_uid}:{st.st_gid}"
+            )
     return {f"root:{k}": v for k, v in sorted(seen.items())}

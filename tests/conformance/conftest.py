@@ -87,12 +87,14 @@ def court() -> Iterator[Court]:
 @pytest.fixture(autouse=True)
 def nothing_left(court: Court) -> Iterator[None]:
     """After a test each stage has the mounts that it had, and no party a container or a group."""
-    before = [p.stage.mounts() for p in court.parties]
+    before = {p.name: p.stage.mounts() for p in court.parties}
     yield
     left = {p.name: found for p in court.parties if (found := p.clean())}
     assert not left, f"containers left behind: {left}"
     assert not stages.sweep()
-    assert [p.stage.mounts() for p in court.parties] == before
+    for party in court.parties:
+        more = [m for m in party.stage.mounts() if m not in before[party.name]]
+        assert not more, f"{party} left mounts behind: {more}"
 
 
 def names() -> list[str]:

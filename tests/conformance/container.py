@@ -33,14 +33,18 @@ class Container:
         self.party(*words, "--pid-file", str(self.pid_file), *flags, self.id)
         self.pid = int(self.pid_file.read_text())
 
-    def __call__(self, command: str, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, command: str, *words: str, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         """A command whose only positional word is the id, options before it."""
         return self.party(command, *words, self.id, check=check)
 
     def kill(self, *signal: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.party("kill", self.id, *signal, check=check)
 
-    def exec(self, *words: str, check: bool = True, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    def exec(
+        self, *words: str, check: bool = True, flags: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
         return self.party("exec", *flags, self.id, *words, check=check)
 
     def state(self) -> dict[str, Any]:

@@ -56,14 +56,14 @@ class Party:
             )
             out.seek(0)
             err.seek(0)
-            answer = subprocess.CompletedProcess(
-                done.args, done.returncode, out.read(), err.read()
-            )
+            answer = subprocess.CompletedProcess(done.args, done.returncode, out.read(), err.read())
         if check:
             assert answer.returncode == 0, (self.name, words, answer.stdout, answer.stderr)
         return answer
 
-    def start(self, *words: str, options: tuple[str, ...] = (), **more: object) -> subprocess.Popen[bytes]:
+    def start(
+        self, *words: str, options: tuple[str, ...] = (), **more: object
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(self.argv(*words, options=options), **more)  # type: ignore[call-overload,no-any-return]
 
     def clean(self) -> list[str]:

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
-# All groups that a test asks for lie below this one, in every hierarchy.
-GROUP = "/conformance"
+# All groups that a test asks for lie below this one, in every hierarchy; others may run the same tests beside these.
+GROUP = f"/conformance-{os.getpid()}"
 
 
 class Stage:
@@ -16,8 +16,16 @@ class Stage:
 
     def __init__(self, setup: str, inside: list[str] | None = None) -> None:
         self.keeper = subprocess.Popen(
-            [*(inside or []), "unshare", "--mount", "--propagation", "private"]
-            + ["sh", "-ec", f"{setup}\necho ready; exec cat"],
+            [
+                *(inside or []),
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-ec",
+                f"{setup}\necho ready; exec cat",
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -20,7 +20,11 @@ from .party import Party
 def _trap(b: Bundle) -> None:
     """A process that ends with 7 on TERM, and says when it is ready for it."""
     b.writable()
-    b.process["args"] = ["sh", "-c", "trap 'exit 7' TERM; : >/data/up; while :; do sleep 0.02; done"]
+    b.process["args"] = [
+        "sh",
+        "-c",
+        "trap 'exit 7' TERM; : >/data/up; while :; do sleep 0.02; done",
+    ]
 
 
 def _up(b: Bundle) -> None:
@@ -51,7 +55,7 @@ def test_the_whole_life(new: New) -> None:
 
 def test_the_state_has_what_the_specification_names(new: New, party: Party) -> None:
     def edit(b: Bundle) -> None:
-        b.config["annotations"] = {"org.example.key": "a \"value\"\n with a line", "empty": ""}
+        b.config["annotations"] = {"org.example.key": 'a "value"\n with a line', "empty": ""}
 
     c = new(edit)
     c.create()
@@ -60,7 +64,7 @@ def test_the_state_has_what_the_specification_names(new: New, party: Party) -> N
     assert state["id"] == c.id
     assert state["status"] == "created"
     assert state["bundle"] == str(c.bundle.path)
-    assert state["annotations"] == {"org.example.key": "a \"value\"\n with a line", "empty": ""}
+    assert state["annotations"] == {"org.example.key": 'a "value"\n with a line', "empty": ""}
     # What runc adds, and its callers read.
     assert state["rootfs"] == ("rootfs" if party.name == "crun" else str(c.bundle.rootfs))
     assert state["created"].endswith("Z")
@@ -270,7 +274,9 @@ def test_preserved_descriptors(new: New, party: Party) -> None:
     script = 'three=$1 four=$2; shift 2; exec 3<"$three" 4<"$four" 5<"$four"; exec "$@"'
     files = [str(c.bundle.path / "three"), str(c.bundle.path / "four")]
     words = party.argv("run", "--preserve-fds", "2", "--bundle", str(c.bundle.path), c.id)
-    done = subprocess.run(["sh", "-c", script, "sh", *files, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *files, *words], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "three\nfour\n"), done.stderr
 
 
@@ -281,7 +287,9 @@ def test_listening_sockets_are_passed_on(new: New, party: Party) -> None:
     c = new(edit)
     (c.bundle.path / "three").write_text("three\n")
     words = party.argv("run", "--bundle", str(c.bundle.path), c.id)
-    script = 'three=$1; shift; exec 3<"$three"; LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=x exec "$@"'
+    script = (
+        'three=$1; shift; exec 3<"$three"; LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=x exec "$@"'
+    )
     done = subprocess.run(
         ["sh", "-c", script, "sh", str(c.bundle.path / "three"), *words],
         capture_output=True,

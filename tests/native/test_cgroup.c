@@ -1,125 +1,5 @@
 /* Real groups below fastbox-test-<pid>, removed at the end. Skipped (77) without root. */
-#include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "cgroup_internal.h"
-#include "check.h"
-#include "sys.h"
-
-#define RWM (FB_ACCESS_READ | FB_ACCESS_WRITE | FB_ACCESS_MKNOD)
-
-static char base[64];
-
-static struct fb_device_rule docker_devices[] = {
-    {false, 'a', -1, -1, RWM},
-    {true, 'c', -1, -1, FB_ACCESS_MKNOD},
-    {true, 'c', 1, 3, RWM},
-    {true, 'c', 1, 5, FB_ACCESS_READ},
-    {true, 'c', 1, 8, FB_ACCESS_READ},
-    {true, 'c', 1, 8, FB_ACCESS_WRITE},
-};
-
-static void explain(const struct fb_error *err)
-{
-	fprintf(stderr, "%s %s '%s': %s (%s)\n", fb_stage_name(err->stage), err->call, err->path,
-		strerror(err->code), err->detail);
-}
-
-static bool contains(const char *directory, const char *file, const char *wanted)
-{
-	char text[2048] = "";
-
-	fb_cgroup_read(directory, file, text, sizeof(text));
-	if (strstr(text, wanted))
-		return true;
-	fprintf(stderr, "%s/%s: '%s' has no '%s'\n", directory, file, text, wanted);
-	return false;
-}
-
-static const char *in(const struct fb_cgroup *group, const char *hierarchy)
-{
-	char wanted[64];
-
-	snprintf(wanted, sizeof(wanted), "/%s/", hierarchy);
-	for (int i = 0; i < group->path_count; i++)
-		if (strstr(group->paths[i], wanted))
-			return group->paths[i];
-	return "";
-}
-
-static int remove_group(struct fb_cgroup *group)
-{
-	const char *paths[FB_CGROUP_MAX];
-	struct fb_error err = {0};
-	int r;
-
-	for (int i = 0; i < group->path_count; i++)
-		paths[i] = group->paths[i];
-	fb_cgroup_close(group);
-	r = fb_cgroup_kill(paths, group->path_count, &err);
-	r = r < 0 ? r : fb_cgroup_remove(paths, group->path_count, &err);
-	if (r < 0)
-		explain(&err);
-	for (int i = 0; i < group->path_count; i++)
-		CHECK(access(paths[i], F_OK) < 0);
-	return r;
-}
-
-/* A child that enters the group (as child.c does: "0" into each) and runs `body`; its status. */
-static pid_t start_in(const struct fb_cgroup *group, int (*body)(void))
-{
-	struct clone_args args = {.exit_signal = SIGCHLD};
-	pid_t pid;
-
-	if (group->into >= 0) {
-		args.flags = CLONE_INTO_CGROUP;
-		args.cgroup = (uint64_t)group->into;
-	}
-	pid = fb_clone3(&args);
-	if (pid != 0)
-		return pid;
-	for (int i = 0; i < group->procs_count; i++)
-		if (write(group->procs[i], "0", 1) != 1)
-			_exit(99);
-	failures = 0;
-	_exit(body());
-}
-
-static int status_of(pid_t pid)
-{
-	int status = 0;
-
-	CHECK(pid > 0);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return status;
-}
-
-static int open_device(unsigned minor_number, int flags)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/tmp/fastbox-test-node-%d", (int)getpid());
-	if (mknod(path, S_IFCHR | 0600, makedev(1, minor_number)) < 0)
-		return errno == EPERM ? -EDOM : -errno;
-	fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		fd = -errno;
-	else
-		close(fd);
-	unlink(path);
-	return fd < 0 ? fd : 0;
-}
+#include "cgroup_fixture.h"
 
 static int use_devices(void)
 {
@@ -143,33 +23,6 @@ static int use_memory(void)
 	return 0;
 }
 
-static int linger(void)
-{
-	/* Deaf to all that can be ignored, with a child of its own. */
-	fork();
-	signal(SIGTERM, SIG_IGN);
-	while (pause() < 0)
-		;
-	return 0;
-}
-
-static int create(const struct fb_cgroup_mounts *mounts, const char *name,
-		  const struct fb_resources *resources, struct fb_cgroup *group)
-{
-	struct fb_error err = {0};
-	char path[128];
-	int r;
-
-	snprintf(path, sizeof(path), "%s/%s", base, name);
-	r = mounts ? fb_cgroup_create_in(mounts, path, resources, group, &err)
-		   : fb_cgroup_create(path, resources, 0, group, &err);
-	if (r < 0)
-		explain(&err);
-	if (r < 0)
-		CHECK(err.code == -r && err.stage == FB_STAGE_CGROUP);
-	return r;
-}
-
 static void test_devices(const struct fb_cgroup_mounts *mounts)
 {
 	struct fb_resources resources = {.devices = docker_devices, .device_count = 6};
@@ -184,7 +37,6 @@ static void test_devices(const struct fb_cgroup_mounts *mounts)
 	CHECK(remove_group(&group) == 0);
 }
 
-/* A hole in what is allowed: v2 honours it, v1 says that it can't. */
 static int use_hole(void)
 {
 	CHECK(open_device(3, O_RDWR) == 0);
@@ -192,19 +44,36 @@ static int use_hole(void)
 	return failures;
 }
 
-static void test_hole(const struct fb_cgroup_mounts *mounts, bool v2)
+static void rules_allow_1_3_only(const struct fb_cgroup_mounts *mounts, struct fb_device_rule *rules, size_t count, int expected)
 {
-	struct fb_device_rule rules[] = {
-	    {true, 'a', -1, -1, RWM}, {true, 'a', 1, -1, RWM}, {false, 'c', 1, 5, FB_ACCESS_READ}};
-	struct fb_resources resources = {.devices = rules, .device_count = 3};
+	struct fb_resources resources = {.devices = rules, .device_count = count};
 	struct fb_cgroup group;
 	int r = create(mounts, "hole", &resources, &group);
 
-	CHECK(v2 ? r == 0 : r == -EINVAL);
+	CHECK(r == expected);
 	if (r == 0) {
 		CHECK(status_of(start_in(&group, use_hole)) == 0);
 		CHECK(remove_group(&group) == 0);
 	}
+}
+
+/* A hole in what is excepted: v2 honours it, v1 says that it can't. The last rule decides in both. */
+static void test_hole(const struct fb_cgroup_mounts *mounts, bool v2)
+{
+	struct fb_device_rule hole[] = {
+	    {false, 'a', -1, -1, RWM}, {true, 'c', 1, -1, RWM}, {false, 'c', 1, 5, FB_ACCESS_READ}};
+	struct fb_device_rule exception[] = {
+	    {true, 'a', -1, -1, RWM}, {true, 'a', 1, -1, RWM}, {false, 'c', 1, 5, FB_ACCESS_READ}};
+	struct fb_device_rule narrow_then_wide[] = {{false, 'a', -1, -1, RWM},
+						    {true, 'c', 1, 5, RWM},
+						    {false, 'c', 10, 229, RWM},
+						    {true, 'c', -1, -1, FB_ACCESS_MKNOD},
+						    {false, 'c', 1, -1, FB_ACCESS_READ | FB_ACCESS_WRITE},
+						    {true, 'c', 1, 3, RWM}};
+
+	rules_allow_1_3_only(mounts, hole, 3, v2 ? 0 : -EINVAL);
+	rules_allow_1_3_only(mounts, exception, 3, 0);
+	rules_allow_1_3_only(mounts, narrow_then_wide, 6, 0);
 }
 
 static void test_kill(const struct fb_cgroup_mounts *mounts)
@@ -220,7 +89,8 @@ static void test_kill(const struct fb_cgroup_mounts *mounts)
 	}
 	for (int i = 0; i < 3; i++)
 		pids[i] = start_in(&group, linger);
-	usleep(50000);
+	for (int i = 0; i < 5000 && fb_cgroup_list(group.paths[0], NULL) < 6; i++)
+		usleep(1000);
 	CHECK(create(mounts, "kill", &resources, &again) == -EBUSY);
 	snprintf(nested, sizeof(nested), "%s/inner", group.paths[0]);
 	CHECK(mkdir(nested, 0755) == 0);
@@ -449,18 +319,6 @@ static void time_it(const struct fb_cgroup_mounts *mounts)
 	       ((double)(end.tv_sec - start.tv_sec) * 1e6 +
 		(double)(end.tv_nsec - start.tv_nsec) / 1e3) /
 		   20);
-}
-
-static void remove_base(const struct fb_cgroup_mounts *mounts)
-{
-	for (int i = 0; i < FB_HIERARCHY_COUNT; i++) {
-		char path[256];
-		const char *paths[] = {path};
-
-		snprintf(path, sizeof(path), "%s%s", mounts->of[i].at, base);
-		if (mounts->of[i].at[0])
-			CHECK(fb_cgroup_remove(paths, 1, NULL) == 0 && access(path, F_OK) < 0);
-	}
 }
 
 int main(void)

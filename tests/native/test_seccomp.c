@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -230,14 +231,60 @@ static void test_refusals(struct fb_arena *arena)
 	CHECK(fb_seccomp_compile(&spec, NULL, arena, &program, &err) == -EINVAL);
 	CHECK(err.stage == FB_STAGE_SECCOMP_COMPILE && program.length == 7);
 	rule.arg_count = 0;
-	rule.action = SCMP_ACT_NOTIFY;
-	CHECK(fb_seccomp_compile(&spec, NULL, arena, &program, &err) == -ENOTSUP);
 	spec.default_action = SCMP_ACT_NOTIFY;
 	CHECK(fb_seccomp_compile(&spec, NULL, arena, &program, &err) == -EINVAL);
 	spec.default_action = SCMP_ACT_ALLOW;
 	spec.rule_count = 0;
 	CHECK(fb_seccomp_compile(&spec, "/nonexistent/cache", arena, &program, &err) == 0 &&
 	      program.length > 0);
+}
+
+static int notified(const struct fb_seccomp_program *program, int socket)
+{
+	struct sock_fprog fprog = {program->length, program->filter};
+	int fd;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return 1;
+	fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, program->flags, &fprog);
+	if (fd < 0 || write(socket, &fd, sizeof(fd)) != sizeof(fd))
+		return 2;
+	return mkdir("/tmp/fastbox-test-never", 0700) == 0 && error_of(rmdir("/tmp/fastbox-test-never")) == ENOENT ? 0 : 3;
+}
+
+/* The kernel takes the flags as they come out, and the call arrives at the listener. */
+static void test_notify(struct fb_arena *arena)
+{
+	static const char *const names[] = {"mkdir", "mkdirat"};
+	uint32_t architectures[] = {SCMP_ARCH_X86_64, SCMP_ARCH_AARCH64, SCMP_ARCH_S390X, SCMP_ARCH_PARISC64, 0xc0000102 /* loongarch64 */, 4};
+	struct fb_seccomp_rule rule = {names_of(arena, names, 2), SCMP_ACT_NOTIFY, NULL, 0};
+	struct fb_seccomp_spec spec = {.default_action = SCMP_ACT_ALLOW, .rules = &rule, .rule_count = 1, .architectures = architectures,
+				       .architecture_count = 6,
+				       .flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV};
+	struct fb_seccomp_program program;
+	struct seccomp_notif request = {0};
+	struct seccomp_notif_resp answer = {0};
+	int pipes[2], status = 0, number = -1, fd;
+	struct fb_error err = {0};
+	pid_t pid;
+
+	CHECK(fb_seccomp_compile(&spec, NULL, arena, &program, &err) == 0);
+	CHECK(program.flags == (SECCOMP_FILTER_FLAG_NEW_LISTENER | 1u << 5));
+	CHECK(pipe(pipes) == 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(notified(&program, pipes[1]));
+	CHECK(read(pipes[0], &number, sizeof(number)) == sizeof(number));
+	fd = (int)syscall(SYS_pidfd_getfd, (int)syscall(SYS_pidfd_open, pid, 0), number, 0);
+	CHECK(fd >= 0 && ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &request) == 0);
+	CHECK(request.pid == (uint32_t)pid && (request.data.nr == SYS_mkdirat || request.data.arch == SCMP_ARCH_X86_64));
+	answer.id = request.id; /* "made", without being made */
+	CHECK(ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &answer) == 0);
+	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	spec.flags = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW | 1u << 5;
+	rule.action = SCMP_ACT_KILL_PROCESS;
+	CHECK(fb_seccomp_compile(&spec, NULL, arena, &program, &err) == 0);
+	CHECK(program.flags == (SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW));
 }
 
 static void test_digest(void)
@@ -273,6 +320,7 @@ int main(void)
 		run_under(&program);
 	test_cache(&arena, spec, &program);
 	test_refusals(&arena);
+	test_notify(&arena);
 	fb_arena_free(&arena);
 	return failures ? 1 : 0;
 }

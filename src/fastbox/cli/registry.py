@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 PLAIN = {
-    "attach": "attach", "create": "create", "exec": "exec", "images": "images", "import": "import_",
-    "hello": "hello", "info": "info", "inspect": "inspect", "kill": "kill", "load": "load",
-    "logs": "logs",
-    "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi", "run": "run", "start": "start",
-    "stop": "stop", "tag": "tag", "version": "version", "wait": "wait",
+    "attach": "attach", "create": "create", "doctor": "doctor", "exec": "exec", "images": "images",
+    "import": "import_", "hello": "hello", "info": "info", "inspect": "inspect", "kill": "kill",
+    "load": "load", "logs": "logs", "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi",
+    "run": "run", "start": "start", "stop": "stop", "tag": "tag", "version": "version",
+    "wait": "wait",
 }  # fmt: skip
 GROUPS = {
     "container": {
@@ -45,7 +45,7 @@ GROUPS = {
         "import": "import_", "inspect": "inspect", "list": "images", "load": "load", "ls": "images",
         "remove": "rmi", "rm": "rmi", "tag": "tag",
     },
-    "system": {"info": "info"},
+    "system": {"doctor": "doctor", "info": "info"},
 }  # fmt: skip
 # These take flags only before their first operand: what follows is the container's own command
 # line.

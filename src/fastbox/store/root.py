@@ -83,7 +83,7 @@ class Root:
             _make_skeleton(self.skeleton)
             _create(self.path("schema"), b"%d\n" % SCHEMA)
             _create(self.path("index.json"), _EMPTY_INDEX)
-            if _file_system(self.store) == "overlay":
+            if file_system(self.store) == "overlay":
                 _create(self.path(_IN_MEMORY), b"")
             _create(self.path("oci-layout"), _LAYOUT)  # last: it says that the rest is there
         except OSError as error:
@@ -108,7 +108,7 @@ class Root:
             )
 
 
-def _file_system(path: str) -> str:
+def file_system(path: str) -> str:
     """The type of the file system that a directory is on, "" when the kernel does not tell."""
     device = os.stat(path).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"

@@ -89,10 +89,9 @@ static const char options_text[] =
 	"  --root DIR               where containers' states are (default: /run/fastbox-oci, or fastbox-oci in $XDG_RUNTIME_DIR)\n"
 	"  --log FILE               write messages to FILE, too\n"
 	"  --log-format FORM        text (default) or json\n"
-	"  --debug                  more messages\n"
-	"  --systemd-cgroup         same as --cgroup-manager systemd\n"
-	"  --cgroup-manager WHICH   cgroupfs (default), systemd or disabled\n"
-	"  --rootless WHICH         true, false or auto (default)\n"
+	"  --cgroup-manager WHICH   cgroupfs (default), or disabled: containers stay in the caller's groups\n"
+	"  --systemd-cgroup, --cgroup-manager systemd, --rootless WHICH, --debug, --criu PATH\n"
+	"                           taken as runc and crun take them, and without effect\n"
 	"  --timings                print how long each stage of a start took\n"
 	"  -v, --version            print the version\n"
 	"  -h, --help               print this\n";
