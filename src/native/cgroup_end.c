@@ -119,12 +119,15 @@ static bool is_member(int group, pid_t wanted)
 /* A number read from the list may belong to somebody else by the time it is used. The pidfd fixes
  * who is meant, and the list is read again after it: still there means that it is the one in the
  * group (or one already dead, which feels nothing). */
-static void kill_member(int group, pid_t pid)
+static int kill_member(int group, pid_t pid)
 {
 	fb_auto_close int pidfd = fb_pidfd_open(pid, 0);
 
-	if (pidfd >= 0 && is_member(group, pid))
-		fb_pidfd_send_signal(pidfd, SIGKILL);
+	if (pidfd < 0)
+		return errno == ESRCH ? 0 : -errno;
+	if (!is_member(group, pid) || fb_pidfd_send_signal(pidfd, SIGKILL) == 0 || errno == ESRCH)
+		return 0;
+	return -errno;
 }
 
 /* Signal what is in the group and below; how many there were, or -errno. */
@@ -133,7 +136,7 @@ static int kill_members(int parent, const char *name, int depth)
 	fb_auto_dir DIR *dir = NULL;
 	struct dirent *item;
 	pid_t pids[BATCH];
-	int fd, pid, count = 0, below = 0;
+	int fd, pid, count = 0, below = 0, refused = 0;
 	FILE *file;
 
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -147,12 +150,15 @@ static int kill_members(int parent, const char *name, int depth)
 			pids[count++] = pid;
 	if (file)
 		fclose(file);
-	for (int i = 0; i < count; i++)
-		kill_member(fd, pids[i]);
+	for (int i = 0; i < count; i++) {
+		int r = kill_member(fd, pids[i]);
+
+		refused = r < 0 ? r : refused;
+	}
 	while (depth < DEPTH_MAX && (item = readdir(dir)))
 		if (is_child(item) && (below = kill_members(fd, item->d_name, depth + 1)) > 0)
 			count += below;
-	return count;
+	return refused < 0 ? refused : count;
 }
 
 /* v1's freezer keeps the dead from dying. */
@@ -171,7 +177,7 @@ static int kill_v1(const char *const *paths, int index, int paths_count, int *ro
 
 		if (count <= 0)
 			return count < 0
-				   ? FB_FAIL_CODE(err, FB_STAGE_CGROUP, -count, "open", path, NULL)
+				   ? FB_FAIL_CODE(err, FB_STAGE_CGROUP, -count, "pidfd_send_signal", path, NULL)
 				   : 0;
 		if (*round % 10 == 1)
 			thaw(paths, paths_count);

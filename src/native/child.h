@@ -16,6 +16,9 @@ struct fb_child_result { /* in memory that the parent sees in both forms of clon
 	bool executing; /* set before the first execve, or before the wait for `start`: without it a silent end is a failure */
 };
 
+/* Which mounts can be made before they are attached. */
+enum fb_detached { FB_DETACHED_UNKNOWN, FB_DETACHED_NONE, FB_DETACHED_CLONES, FB_DETACHED_ALL };
+
 struct fb_child {
 	struct fb_plan *plan;
 	struct fb_child_result *result;
@@ -24,6 +27,7 @@ struct fb_child {
 	int null;    /* its /dev/null, verified, O_PATH */
 	int empty;   /* a read-only empty directory, mounted, for masks */
 	int console; /* the pty's other end */
+	enum fb_detached detached;
 	int start;   /* the connection of `start`, which learns how the exec went; -1 */
 	int parent;  /* the directory that the last node or link was made in */
 	const char *parent_path;
@@ -44,8 +48,11 @@ struct fb_fd_path fb_fd_path(int fd);
 /* Mounts by descriptor, with mount(2) where the kernel or a filter refuses the new calls. 0 or -errno, no err. */
 int fb_mount_attach(int mount, int target);
 int fb_mount_change(int mount, bool tree, uint64_t set, uint64_t clear, unsigned long propagation);
-int fb_mount_clone(int fd, bool recursive);
+int fb_mount_clone(struct fb_child *child, int dirfd, const char *path, bool recursive); /* path "": dirfd itself */
 bool fb_mount_refused(int error); /* ENOSYS, or EPERM by a filter */
+/* Detached mounts are of use only where they can be finished and attached. Asked before the first one is begun: what is detached can't
+ * be bound by mount(2), and an upper that was mounted once as volatile can't be mounted again. */
+enum fb_detached fb_mount_detached(struct fb_child *child);
 int fb_null_device(struct fb_child *child);
 /* Close-on-exec for every descriptor from `first` on; before 5.11 one by one, below `limit`. 0 or -errno, no err. */
 int fb_child_close_from(unsigned first, unsigned limit);

@@ -132,6 +132,13 @@ static long clone_new(struct start *start, struct clone_args *args)
 #endif
 }
 
+static const char *why_refused(const struct fb_plan *plan, int code)
+{
+	return plan->namespaces & CLONE_NEWUSER && (code == EPERM || code == ENOSPC) ?
+		       "no new user namespace is allowed here (user.max_user_namespaces, or a filter)" :
+		       NULL;
+}
+
 /* The v2 group too is joined by the child, as on v1. */
 static int join_by_write(struct fb_plan *plan, struct fb_error *err)
 {
@@ -162,7 +169,9 @@ static long clone_old(struct start *start, struct fb_between *between, int *pidf
 		flags |= CLONE_VM | CLONE_VFORK;
 	pid = clone(child_main, start->region + GUARD_SIZE + STACK_SIZE, flags, start,
 		    between ? (void *)&between->pid : pidfd, NULL, NULL);
-	return pid < 0 ? FB_FAIL(err, FB_STAGE_CLONE, "clone", NULL) : pid;
+	if (pid < 0)
+		return FB_FAIL_CODE(err, FB_STAGE_CLONE, errno, "clone", "", why_refused(plan, errno));
+	return pid;
 }
 
 /* On v2 a group that has given controllers to its children takes no process itself. A container that did so with its own, to run systemd or other
@@ -206,10 +215,11 @@ static int start_child(struct start *start, struct fb_between *between, struct f
 	pid = clone_new(start, &args);
 	if (pid == -EBUSY && into && plan->request->process)
 		pid = clone_beside_first(start, &args);
-	if (pid == -ENOSYS || pid == -EPERM || pid == -E2BIG)
+	/* E2BIG, EINVAL: it knows clone3, but not all of what is asked. */
+	if (pid == -ENOSYS || pid == -EPERM || pid == -E2BIG || pid == -EINVAL)
 		pid = clone_old(start, between, &launched->pidfd, err);
 	else if (pid < 0)
-		return FB_FAIL_CODE(err, FB_STAGE_CLONE, (int)-pid, "clone3", "", NULL);
+		return FB_FAIL_CODE(err, FB_STAGE_CLONE, (int)-pid, "clone3", "", why_refused(plan, (int)-pid));
 	if (pid < 0)
 		return (int)pid;
 	launched->pid = (pid_t)pid;

@@ -60,7 +60,7 @@ static int bind_node(struct fb_child *child, const struct fb_op *op, int parent,
 		return FB_CHILD_FAIL(child, op, "open");
 	if ((!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)) || st.st_rdev != number)
 		return FB_CHILD_FAIL_CODE(child, op, ENODEV, "fstat", "the host has another device there");
-	fd = fb_mount_clone(source, false);
+	fd = fb_mount_clone(child, source, "", false);
 	r = fd < 0 ? fd : fb_mount_attach(fd, target);
 	if (fd < 0 && fb_mount_refused(fd)) {
 		from = fb_fd_path(source);
@@ -165,7 +165,7 @@ static int bind_console(struct fb_child *child, const struct fb_op *op, int slav
 	target = openat(dev, "console", O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (target < 0)
 		return FB_CHILD_FAIL(child, op, "open(console)");
-	mount_fd = fb_mount_clone(slave, false);
+	mount_fd = fb_mount_clone(child, slave, "", false);
 	r = mount_fd < 0 ? mount_fd : fb_mount_attach(mount_fd, target);
 	if (mount_fd < 0 && fb_mount_refused(mount_fd)) {
 		from = fb_fd_path(slave);

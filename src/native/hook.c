@@ -90,7 +90,7 @@ static int await(const struct fb_hook *hook, struct run *run)
 		if (n > 0 && !fds[0].revents)
 			continue;
 		if (n <= 0) {
-			fb_pidfd_send_signal(run->pidfd, SIGKILL);
+			kill(run->pid, SIGKILL);
 			result = -ETIMEDOUT;
 		}
 		break;

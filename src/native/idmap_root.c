@@ -135,7 +135,7 @@ static int make(const struct maker *maker)
 				    "an overlay of id-mapped layers needs Linux 5.19");
 	if (r < 0)
 		return r;
-	r = fb_mount_clone(child.root, false);
+	r = fb_mount_clone(&child, child.root, "", false);
 	return r < 0 ? FB_FAIL_CODE(err, FB_STAGE_ROOTFS, -r, "open_tree", maker->op->path, NULL) :
 		       send_descriptor(maker->socket, r, err);
 }

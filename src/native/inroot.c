@@ -10,28 +10,46 @@
 #include "cleanup.h"
 #include "sys.h"
 
-#define DEPTH_MAX 64
+#define HELD_MAX 64
 #define LINKS_MAX 40
 
 struct walk {
-	int dirs[DEPTH_MAX]; /* the way down from the root: ".." pops, so that no rename can move it out */
+	int dirs[HELD_MAX]; /* the way down from the root: ".." pops, so that no rename can move it out */
 	int depth, links;
+	bool deep; /* the way is longer than what is held of it */
 	int flags;
 	enum fb_make make;
 	bool plain;
-	char rest[PATH_MAX], name[NAME_MAX + 1];
+	bool stay; /* on the file system `device` */
+	dev_t device;
+	char rest[4 * PATH_MAX], name[NAME_MAX + 1]; /* room for links to long paths before the rest of one */
 };
 
-static void pop(struct walk *walk)
+static int pop(struct walk *walk)
 {
 	if (walk->depth > 1)
 		close(walk->dirs[--walk->depth]);
+	else if (walk->deep)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+static void push(struct walk *walk, int fd)
+{
+	if (walk->depth == HELD_MAX) {
+		close(walk->dirs[1]);
+		memmove(&walk->dirs[1], &walk->dirs[2], (HELD_MAX - 2) * sizeof(walk->dirs[0]));
+		walk->depth--;
+		walk->deep = true;
+	}
+	walk->dirs[walk->depth++] = fd;
 }
 
 static void end_walk(struct walk *walk)
 {
 	while (walk->depth > 1)
-		pop(walk);
+		(void)pop(walk);
+	walk->deep = false;
 }
 
 /* Cut the next name off `rest`. 1: got one; 0: the end. */
@@ -113,9 +131,11 @@ static int step(struct walk *walk)
 	}
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (S_ISLNK(st.st_mode))
+	if (S_ISLNK(st.st_mode) && !(last && walk->flags & O_NOFOLLOW))
 		return (r = follow(walk, fd)) < 0 ? r : -EAGAIN;
-	if (last && walk->flags == O_PATH)
+	if (walk->stay && st.st_dev != walk->device)
+		return -EXDEV;
+	if (last && (walk->flags & ~O_NOFOLLOW) == O_PATH)
 		return fb_steal_fd(&fd);
 	if (last) {
 		r = openat(dir, walk->name, walk->flags | O_NOFOLLOW | O_CLOEXEC);
@@ -123,9 +143,7 @@ static int step(struct walk *walk)
 	}
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
-	if (walk->depth == DEPTH_MAX)
-		return -ENAMETOOLONG;
-	walk->dirs[walk->depth++] = fb_steal_fd(&fd);
+	push(walk, fb_steal_fd(&fd));
 	return -EAGAIN;
 }
 
@@ -137,7 +155,8 @@ static int run_walk(struct walk *walk)
 		if (strcmp(walk->name, ".") == 0)
 			continue;
 		if (strcmp(walk->name, "..") == 0) {
-			pop(walk);
+			if ((r = pop(walk)) < 0)
+				return r;
 			continue;
 		}
 		r = step(walk);
@@ -151,47 +170,73 @@ static int run_walk(struct walk *walk)
 	return r < 0 ? -errno : r;
 }
 
-static int walk_path(int root, const char *path, int flags, enum fb_make make, bool plain)
+static int walk_path(int root, const char *path, int flags, enum fb_make make, bool plain, bool stay)
 {
 	struct walk walk;
+	struct stat st;
 	int r;
 
-	if (strlen(path) >= sizeof(walk.rest))
+	if (strlen(path) >= PATH_MAX)
 		return -ENAMETOOLONG;
+	if (stay && fstat(root, &st) < 0)
+		return -errno;
 	walk.dirs[0] = root;
 	walk.depth = 1;
 	walk.links = 0;
+	walk.deep = false;
 	walk.flags = flags;
 	walk.make = make;
 	walk.plain = plain;
+	walk.stay = stay;
+	walk.device = stay ? st.st_dev : 0;
 	memcpy(walk.rest, path, strlen(path) + 1);
 	r = run_walk(&walk);
 	end_walk(&walk);
 	return r;
 }
 
-static int open_fast(int root, const char *path, int flags, bool plain)
+static int open_fast(int root, const char *path, int flags, uint64_t resolve)
 {
-	uint64_t resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (plain ? RESOLVE_NO_SYMLINKS : 0);
 	int fd = fb_openat2(root, *path ? path : ".", (uint64_t)(flags | O_CLOEXEC), 0, resolve);
 
 	return fd < 0 ? -errno : fd;
 }
 
+/* A container's filter of before 2020 knows no openat2 and answers EPERM. */
+static bool is_refused(int error)
+{
+	return error == -ENOSYS || error == -EPERM;
+}
+
+static uint64_t in_root(bool plain)
+{
+	return RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (plain ? RESOLVE_NO_SYMLINKS : 0);
+}
+
 int fb_inroot_open(int root, const char *path, int flags, bool plain)
 {
-	int fd = open_fast(root, path, flags, plain);
+	int fd = open_fast(root, path, flags, in_root(plain));
 
-	if (fd == -ENOSYS || fd == -EPERM)
-		return walk_path(root, path, flags, FB_MAKE_NOTHING, plain);
-	return fd;
+	return is_refused(fd) ? walk_path(root, path, flags, FB_MAKE_NOTHING, plain, false) : fd;
 }
 
 int fb_inroot_make(int root, const char *path, enum fb_make make, bool plain)
 {
-	int fd = open_fast(root, path, O_PATH, plain);
+	int fd = open_fast(root, path, O_PATH, in_root(plain));
 
-	if (fd == -ENOENT || fd == -ENOSYS || fd == -EPERM)
-		return walk_path(root, path, O_PATH, make, plain);
-	return fd;
+	return fd == -ENOENT || is_refused(fd) ? walk_path(root, path, O_PATH, make, plain, false) : fd;
+}
+
+int fb_inroot_stay(int root, const char *path, int flags)
+{
+	int fd = open_fast(root, path, flags, in_root(false) | RESOLVE_NO_XDEV);
+
+	return is_refused(fd) ? walk_path(root, path, flags, FB_MAKE_NOTHING, false, true) : fd;
+}
+
+int fb_inroot_step(int dirfd, const char *name, int flags)
+{
+	int fd = open_fast(dirfd, name, flags | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
+
+	return is_refused(fd) ? walk_path(dirfd, name, flags | O_NOFOLLOW, FB_MAKE_NOTHING, true, true) : fd;
 }

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "sys.h"
 
 int fb_write_all(int fd, const void *data, size_t length)
 {
@@ -89,4 +91,21 @@ int fb_write_file(int dirfd, const char *path, const void *data, size_t length, 
 	if (r < 0)
 		unlinkat(dirfd, temporary, 0);
 	return r;
+}
+
+void fb_close_from(int first)
+{
+	fb_auto_dir DIR *dir = NULL;
+	struct dirent *entry;
+
+	if (fb_close_range((unsigned)first, ~0u, 0) == 0)
+		return;
+	/* The kernel lists them by number, so that closing one loses none of those to come. */
+	dir = opendir("/proc/self/fd");
+	while (dir && (entry = readdir(dir))) {
+		int fd = atoi(entry->d_name);
+
+		if (fd >= first && fd != dirfd(dir))
+			close(fd);
+	}
 }

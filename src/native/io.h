@@ -16,5 +16,7 @@ ssize_t fb_read_all(int fd, void *buffer, size_t size);
 ssize_t fb_read_file(int dirfd, const char *path, size_t max, char **ret_text);
 /* Write `data` to `path`.tmp and rename it over `path`, mode 0600; with `sync`, fdatasync first. */
 int fb_write_file(int dirfd, const char *path, const void *data, size_t length, int sync);
+/* Close every descriptor from `first` on. Allocates where close_range (5.9) is refused: not for a child in its parent's memory. */
+void fb_close_from(int first);
 
 #endif

@@ -29,9 +29,9 @@ int fb_null_device(struct fb_child *child)
 	return child->null = fb_steal_fd(&fd);
 }
 
-static int bind_over(int source, int target)
+static int bind_over(struct fb_child *child, int source, int target)
 {
-	fb_auto_close int fd = fb_mount_clone(source, false);
+	fb_auto_close int fd = fb_mount_clone(child, source, "", false);
 	struct fb_fd_path from, to;
 
 	if (fd >= 0)
@@ -46,27 +46,38 @@ static int bind_over(int source, int target)
 #define EMPTY_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define EMPTY_ATTRS (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
+/* -ENOSYS: use mount(2). */
+static int make_empty(struct fb_child *child)
+{
+	fb_auto_close int fs = fb_mount_detached(child) == FB_DETACHED_ALL ? fsopen("tmpfs", FSOPEN_CLOEXEC) : -1;
+	int fd;
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0) < 0)
+		return -ENOSYS;
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	fd = fsmount(fs, FSMOUNT_CLOEXEC, EMPTY_ATTRS);
+	return fd < 0 ? -errno : fd;
+}
+
 /* One empty directory serves all masks: the first is mounted, the others are clones of it. */
 static int mask_directory(struct fb_child *child, int target)
 {
-	fb_auto_close int fs = -1;
 	fb_auto_close int fd = -1;
 	struct fb_fd_path path;
 	int r;
 
 	if (child->empty >= 0)
-		return bind_over(child->empty, target);
-	fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
-	if (fs < 0) {
+		return bind_over(child, child->empty, target);
+	fd = make_empty(child);
+	if (fd == -ENOSYS) {
 		path = fb_fd_path(target);
 		return mount("tmpfs", path.text, "tmpfs", EMPTY_FLAGS, "mode=755") < 0 ? -errno : 0;
 	}
-	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0) < 0 ||
-	    fsconfig(fs, FSCONFIG_SET_STRING, "mode", "755", 0) < 0 ||
-	    fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
-	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ||
-	    (fd = fsmount(fs, FSMOUNT_CLOEXEC, EMPTY_ATTRS)) < 0)
-		return -errno;
+	if (fd < 0)
+		return fd;
 	r = fb_mount_attach(fd, target);
 	if (r == 0)
 		child->empty = fb_steal_fd(&fd);
@@ -89,7 +100,7 @@ int fb_op_mask_path(struct fb_child *child, const struct fb_op *op)
 		null = fb_null_device(child);
 		if (null < 0)
 			return FB_CHILD_FAIL_CODE(child, op, -null, "fstat", "/dev/null is not the null device");
-		r = bind_over(null, target);
+		r = bind_over(child, null, target);
 	}
 	return r < 0 ? FB_CHILD_FAIL_CODE(child, op, -r, "move_mount", NULL) : 0;
 }
@@ -116,7 +127,7 @@ int fb_op_readonly_path(struct fb_child *child, const struct fb_op *op)
 		return 0;
 	if (target < 0)
 		return FB_CHILD_FAIL_CODE(child, op, -target, "openat2", NULL);
-	fd = fb_mount_clone(target, true);
+	fd = fb_mount_clone(child, target, "", true);
 	if (fd >= 0) {
 		/* Attached first: before 5.12 only an attached mount can be changed. Nobody else is here to see it writable. */
 		r = fb_mount_attach(fd, target);

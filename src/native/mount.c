@@ -48,12 +48,29 @@ int fb_mount_attach(int mount_fd, int target)
 	return r;
 }
 
-int fb_mount_clone(int fd, bool recursive)
+static bool is_refused(long result)
 {
-	int mount_fd = open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
-						 (recursive ? AT_RECURSIVE : 0));
+	return result < 0 && fb_mount_refused(-errno);
+}
 
-	return mount_fd < 0 ? -errno : mount_fd;
+enum fb_detached fb_mount_detached(struct fb_child *child)
+{
+	if (child->detached == FB_DETACHED_UNKNOWN)
+		child->detached = is_refused(move_mount(-1, "", -1, "", 0)) ? FB_DETACHED_NONE :
+				  is_refused(fsmount(-1, 0, 0))		    ? FB_DETACHED_CLONES :
+									      FB_DETACHED_ALL;
+	return child->detached;
+}
+
+int fb_mount_clone(struct fb_child *child, int dirfd, const char *path, bool recursive)
+{
+	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
+	int fd;
+
+	if (fb_mount_detached(child) < FB_DETACHED_CLONES)
+		return -ENOSYS;
+	fd = open_tree(dirfd, path, flags | (*path ? 0 : AT_EMPTY_PATH));
+	return fd < 0 ? -errno : fd;
 }
 
 #define ST_FLAG_RELATIME 4096
@@ -143,11 +160,15 @@ static int apply(const struct fb_mount_plan *mount, int fd, uint64_t set, uint64
 static bool is_root(const struct fb_child *child, int fd)
 {
 	struct statx ours, root;
+	struct stat our_stat, root_stat;
 
-	return syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &ours) == 0 &&
-	       syscall(SYS_statx, child->root, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &root) == 0 &&
-	       ours.stx_ino == root.stx_ino && ours.stx_mnt_id == root.stx_mnt_id &&
-	       ours.stx_dev_major == root.stx_dev_major && ours.stx_dev_minor == root.stx_dev_minor;
+	/* A filter of before 2018 knows no statx. Then the root bound into itself counts as the root, which refuses too much. */
+	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &ours) < 0)
+		return fstat(fd, &our_stat) < 0 || fstat(child->root, &root_stat) < 0 ||
+		       (our_stat.st_ino == root_stat.st_ino && our_stat.st_dev == root_stat.st_dev);
+	return syscall(SYS_statx, child->root, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &root) < 0 ||
+	       (ours.stx_ino == root.stx_ino && ours.stx_mnt_id == root.stx_mnt_id &&
+		ours.stx_dev_major == root.stx_dev_major && ours.stx_dev_minor == root.stx_dev_minor);
 }
 
 /* The target, held; it is made when missing. */
@@ -222,7 +243,7 @@ static int configure(struct fb_child *child, const struct fb_op *op, int fs)
 	const struct fb_mount_plan *mount = op->mount;
 
 	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", mount->source, 0) < 0)
-		return fail_with_log(child, op, fs, "fsconfig(source)");
+		return fb_mount_refused(-errno) ? -ENOSYS : fail_with_log(child, op, fs, "fsconfig(source)");
 	for (size_t i = 0; i < sizeof(whole) / sizeof(*whole); i++)
 		if (mount->flags & whole[i].flag && fsconfig(fs, FSCONFIG_SET_FLAG, whole[i].name, NULL, 0) < 0)
 			return fail_with_log(child, op, fs, "fsconfig");
@@ -241,9 +262,12 @@ static int configure(struct fb_child *child, const struct fb_op *op, int fs)
 /* A new file system, configured and detached (5.2). -ENOSYS: use mount(2). */
 static int make_detached(struct fb_child *child, const struct fb_op *op, int *ret_fd)
 {
-	fb_auto_close int fs = fsopen(op->mount->type, FSOPEN_CLOEXEC);
+	fb_auto_close int fs = -1;
 	int r;
 
+	if (fb_mount_detached(child) < FB_DETACHED_ALL)
+		return -ENOSYS;
+	fs = fsopen(op->mount->type, FSOPEN_CLOEXEC);
 	if (fs < 0)
 		return fb_mount_refused(-errno) ? -ENOSYS : FB_CHILD_FAIL(child, op, "fsopen");
 	if ((r = configure(child, op, fs)) < 0)
@@ -271,8 +295,8 @@ static int bind_fallback(struct fb_child *child, const struct fb_op *op, int tar
 {
 	const struct fb_mount_plan *plan = op->mount;
 	struct fb_fd_path path = fb_fd_path(target);
-	fb_auto_close int fd = open_tree(AT_FDCWD, plan->fallback, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	int r = fd < 0 ? -errno : fb_mount_attach(fd, target);
+	fb_auto_close int fd = fb_mount_clone(child, AT_FDCWD, plan->fallback, true);
+	int r = fd < 0 ? fd : fb_mount_attach(fd, target);
 
 	if (fd < 0 && fb_mount_refused(r)) {
 		r = mount(plan->fallback, path.text, NULL, MS_BIND | MS_REC, NULL) < 0 ? -errno : 0;
@@ -330,20 +354,21 @@ int fb_op_mount(struct fb_child *child, const struct fb_op *op)
 int fb_op_open_source(struct fb_child *child, const struct fb_op *op)
 {
 	struct fb_mount_plan *mount = op->mount;
+	int fd = fb_mount_clone(child, AT_FDCWD, mount->source, mount->recursive);
 	struct stat st;
 
-	mount->fd = open_tree(AT_FDCWD, mount->source,
-			      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (mount->recursive ? AT_RECURSIVE : 0));
-	mount->cloned = mount->fd >= 0;
-	if (mount->fd < 0 && fb_mount_refused(-errno)) {
+	mount->cloned = fd >= 0;
+	if (fb_mount_refused(fd)) {
 		/* mount(2) binds when all is private already, and what is private has nobody to talk to any more. */
 		if (mount->propagation & (MS_SHARED | MS_SLAVE))
 			return FB_FAIL_CODE(&child->result->error, op->stage, EOPNOTSUPP, "open_tree", mount->source,
 					    "a shared or slave mount needs Linux 5.2");
-		mount->fd = open(mount->source, O_PATH | O_CLOEXEC);
+		fd = open(mount->source, O_PATH | O_CLOEXEC);
+		fd = fd < 0 ? -errno : fd;
 	}
-	if (mount->fd < 0 || fstat(mount->fd, &st) < 0)
-		return FB_FAIL(&child->result->error, op->stage, "open_tree", mount->source);
+	mount->fd = fd;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return FB_FAIL_CODE(&child->result->error, op->stage, fd < 0 ? -fd : errno, "open_tree", mount->source, NULL);
 	mount->directory = S_ISDIR(st.st_mode);
 	return 0;
 }

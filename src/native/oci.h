@@ -17,6 +17,7 @@
 #include "launch.h"
 #include "spec.h"
 
+#define FB_OCI_CACHE "@seccomp" /* below the root: no container can have this id */
 #define FB_OCI_VERSION "1.2.0" /* of the specification */
 
 struct fb_oci { /* the options before the command */

@@ -69,6 +69,14 @@ int fb_oci_preserved(const char *option, struct fb_spec *spec, struct fb_process
 	return r;
 }
 
+int fb_oci_use_cache(const struct fb_oci *oci, struct fb_spec *spec, struct fb_error *err)
+{
+	if (spec->engine.seccomp_cache || !spec->seccomp)
+		return 0;
+	spec->engine.seccomp_cache = fb_arena_printf(&spec->arena, "%s/" FB_OCI_CACHE, oci->root);
+	return spec->engine.seccomp_cache ? 0 : fail(err, ENOMEM, NULL, NULL);
+}
+
 /* --- the words --- */
 
 static int read_options(int argc, char **argv, struct options *options, struct fb_error *err)
@@ -302,8 +310,7 @@ static int exec(const struct fb_oci *oci, const struct options *options, struct 
 	fb_cgroup_close(&state->cgroup);
 	if (r < 0)
 		return r;
-	if (oci->timings)
-		fb_timings_print(2, state->id, &launched.clocks);
+	fb_clocks_report(oci->timings, state->id, &launched.clocks);
 	r = finish(options, &launched, err);
 	if (r == 0 && !options->detach)
 		*ret_code = fb_oci_wait(launched.pid, launched.pidfd, launched.console);
@@ -328,6 +335,8 @@ int fb_oci_exec(const struct fb_oci *oci, int argc, char **argv)
 		r = check_status(&state, options.ignore_paused, &err);
 	if (r == 0)
 		r = fb_oci_state_spec(&state, &spec, &err);
+	if (r == 0)
+		r = fb_oci_use_cache(oci, &spec, &err);
 	if (r == 0)
 		r = exec(oci, &options, &state, &spec, &code, &err);
 	fb_oci_state_close(&state);

@@ -19,6 +19,8 @@ int fb_oci_preserved(const char *option, struct fb_spec *spec, struct fb_process
 int fb_oci_check_console(struct fb_process_spec *process, bool detach, const char *console_socket, struct fb_error *err);
 /* Send a pty's master or a pidfd to whoever listens at `path`. */
 int fb_oci_send_descriptor(const char *path, int descriptor, struct fb_error *err);
+/* Compiling a profile of docker's size costs more than the rest of a start: keep the result below the root. A cache: it can be deleted at any time. */
+int fb_oci_use_cache(const struct fb_oci *oci, struct fb_spec *spec, struct fb_error *err);
 int fb_oci_write_pid(const char *path, pid_t pid, struct fb_error *err);
 
 /* Block all signals, so that none is lost between a start and fb_oci_wait. */

@@ -52,15 +52,18 @@ static int configure(struct fb_child *child, const struct fb_op *op, int fs)
 
 static int make_detached(struct fb_child *child, const struct fb_op *op)
 {
-	fb_auto_close int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+	fb_auto_close int fs = -1;
 	char log[128];
 	ssize_t length;
 	int r, code;
 
+	if (fb_mount_detached(child) < FB_DETACHED_ALL)
+		return -ENOSYS;
+	fs = fsopen("overlay", FSOPEN_CLOEXEC);
 	if (fs < 0)
 		return fb_mount_refused(-errno) ? -ENOSYS : FB_CHILD_FAIL(child, op, "fsopen");
 	if (set(fs, "source", "overlay") < 0)
-		return FB_CHILD_FAIL(child, op, "fsconfig(source)");
+		return fb_mount_refused(-errno) ? -ENOSYS : FB_CHILD_FAIL(child, op, "fsconfig(source)");
 	if ((r = configure(child, op, fs)) < 0)
 		return r;
 	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
@@ -112,6 +115,8 @@ static int mount_classic(struct fb_child *child, const struct fb_op *op)
 	int r = 0;
 
 	text.length = 0;
+	if (!op->text)
+		return FB_CHILD_FAIL_CODE(child, op, ENOSYS, "move_mount", "the host's own root needs it");
 	for (size_t i = 0; i < engine->lower.count && r == 0; i++)
 		r = append_directory(child, op, &text, i ? ":" : "lowerdir=", engine->lower.items[i]);
 	if (r == 0 && engine->upper)
@@ -127,9 +132,9 @@ static int mount_classic(struct fb_child *child, const struct fb_op *op)
 		return FB_CHILD_FAIL_CODE(child, op, E2BIG, "mount", "too many layers for this kernel");
 	if (chdir("/proc/self/fd") < 0)
 		return FB_FAIL(&child->result->error, op->stage, "chdir", "/proc/self/fd");
-	if (mount("overlay", op->path, "overlay", 0, text.data) < 0)
+	if (mount("overlay", op->text, "overlay", 0, text.data) < 0)
 		return FB_CHILD_FAIL(child, op, "mount(overlay)");
-	child->root = open(op->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	child->root = open(op->text, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return child->root < 0 ? FB_CHILD_FAIL(child, op, "open") : 0;
 }
 

@@ -149,14 +149,23 @@ static bool takes_layers_by_call(void)
 	       (major > 6 || (major == 6 && minor >= 7));
 }
 
+/* mount(2) puts the root over itself too. But what lies over "/" has no name to be found by: the host's own root goes over the container's
+ * directory then. NULL: there is none. */
+static const char *place_of_root(const struct fb_spec *spec, const char *path)
+{
+	return path[strspn(path, "/")] ? path : spec->engine.directory;
+}
+
 static struct fb_op *add_root(struct fb_plan *plan, enum fb_op_type type)
 {
 	const struct fb_spec *spec = plan->spec;
 	struct fb_op *op = fb_plan_add(plan, type, FB_STAGE_ROOTFS);
 
-	if (op)
-		op->path = spec->engine.lower.count ? spec->engine.lower.items[spec->engine.lower.count - 1] :
-						      spec->root_path;
+	if (!op)
+		return NULL;
+	op->path = spec->engine.lower.count ? spec->engine.lower.items[spec->engine.lower.count - 1] :
+					      spec->root_path;
+	op->text = place_of_root(spec, op->path);
 	return op;
 }
 

@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 
 #include "cleanup.h"
+#include "io.h"
 #include "record.h"
-#include "sys.h"
 #include "tar_extract.h"
 
 /* The same as struct fb_release without a pointer: one message of the socket between the two. */
@@ -109,7 +109,7 @@ static int start(struct fb_releaser *releaser)
 		/* Neither the lock nor a client's pipe may live on in here: the lock says that the supervisor lives, and a pipe
 		 * ends when its last copy is closed. */
 		dup2(ends[1], 3);
-		fb_close_range(4, ~0u, 0);
+		fb_close_from(4);
 		serve(3);
 	}
 	close(ends[1]);

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
-#include "sys.h"
+#include "inroot.h"
 
 #define OPEN_LEVELS 32 /* directories kept open; the ones above are opened again by ".." */
 #define RESCANS 64     /* entries may appear while we remove, but not for ever */
@@ -45,17 +45,14 @@ static int walk_fail(struct walk *walk, int line, const char *call, int code, co
 	return fb_fail_code(walk->err, FB_STAGE_RELEASE, line, code, call, safe, detail);
 }
 
-static int open_plain(int dirfd, const char *name, int extra)
+/* What is mounted is not ours to remove: rmdir has refused it by now (EBUSY), and this stops where another namespace mounted it. */
+static int open_plain(int dirfd, const char *name, int access)
 {
-	/* NO_XDEV also stops at bind mounts of the same device, whose contents are not ours to
-	 * remove. */
-	const int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | extra;
-	int fd = fb_openat2(dirfd, name, (uint64_t)flags, 0,
-			    RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
+	int fd = fb_inroot_step(dirfd, name, O_DIRECTORY | access);
 
-	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
-		fd = openat(dirfd, name, flags);
-	return fd;
+	if (fd < 0)
+		errno = -fd;
+	return fd < 0 ? -1 : fd;
 }
 
 /* A directory whose mode shuts out its own owner (root without CAP_DAC_OVERRIDE, or no root at all)

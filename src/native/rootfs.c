@@ -43,9 +43,11 @@ int fb_op_host_propagation(struct fb_child *child, const struct fb_op *op)
 /* A bind of its own makes any directory a mount, as pivot_root demands. */
 static int bind_classic(struct fb_child *child, const struct fb_op *op)
 {
-	if (mount(op->path, op->path, NULL, MS_BIND | MS_REC, NULL) < 0)
+	if (!op->text)
+		return FB_CHILD_FAIL_CODE(child, op, ENOSYS, "move_mount", "the host's own root needs it");
+	if (mount(op->path, op->text, NULL, MS_BIND | MS_REC, NULL) < 0)
 		return FB_CHILD_FAIL(child, op, "mount(MS_BIND)");
-	child->root = open(op->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	child->root = open(op->text, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return child->root < 0 ? FB_CHILD_FAIL(child, op, "open") : 0;
 }
 
@@ -54,15 +56,15 @@ int fb_op_root_bind(struct fb_child *child, const struct fb_op *op)
 	unsigned long propagation = op->number > 0 ? (unsigned long)op->number : 0;
 	int r = 0;
 
-	child->root = open_tree(AT_FDCWD, op->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	child->root = fb_mount_clone(child, AT_FDCWD, op->path, true);
 	if (child->root >= 0) {
 		if (move_mount(child->root, "", AT_FDCWD, op->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 			return FB_CHILD_FAIL(child, op, "move_mount");
-	} else if (fb_mount_refused(-errno)) {
+	} else if (fb_mount_refused(child->root)) {
 		if ((r = bind_classic(child, op)) < 0)
 			return r;
 	} else {
-		return FB_CHILD_FAIL(child, op, "open_tree");
+		return FB_CHILD_FAIL_CODE(child, op, -child->root, "open_tree", NULL);
 	}
 	if (propagation)
 		r = fb_mount_change(child->root, true, 0, 0, propagation);

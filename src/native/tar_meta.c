@@ -1,13 +1,12 @@
 /* Owners, modes, extended attributes and times of what tar_place.c makes. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/xattr.h>
 
 #include "cleanup.h"
-#include "sys.h"
+#include "inroot.h"
 #include "tar_place.h"
 
 /* trusted.* steers overlayfs and belongs to the host's administrator; user.overlay.* steers
@@ -146,10 +145,8 @@ int fb_meta_defer(struct fb_place *place, int fd, const char *parent, const char
 
 static int apply(struct fb_place *place, const struct deferred *record, const char *path)
 {
-	const uint64_t flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	fb_auto_close int fd =
-	    fb_openat2(place->root, *path ? path : ".", flags, 0,
-		       RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
+	    fb_inroot_stay(place->root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 	struct stat st;
 
 	/* Gone, or no directory any more: a later entry took its place. */

@@ -6,12 +6,10 @@
 #include <sys/sysmacros.h>
 
 #include "cleanup.h"
-#include "sys.h"
+#include "inroot.h"
 #include "tar_extract.h"
 
-#define IN_ROOT (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
-#define ONE_STEP (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)
-#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY)
 
 int fb_place_fail(struct fb_place *place, int line, const char *call, int code, const char *detail)
 {
@@ -101,11 +99,11 @@ static bool find_lower(const struct fb_place *place, const char *path, struct st
 {
 	for (size_t i = 0; i < place->lower_count; i++) {
 		fb_auto_close int fd =
-		    fb_openat2(place->lower[i], path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, IN_ROOT);
+		    fb_inroot_stay(place->lower[i], path, O_PATH | O_NOFOLLOW);
 
 		if (fd >= 0)
 			return fstat(fd, ret_st) == 0 && S_ISDIR(ret_st->st_mode);
-		if (errno != ENOENT)
+		if (fd != -ENOENT)
 			return false;
 	}
 	return false;
@@ -121,9 +119,9 @@ static int make_parent(struct fb_place *place, int above, const char *prefix, co
 
 	if (mkdirat(above, name, 0755) < 0)
 		return PLACE_FAIL(place, "mkdirat", errno, NULL);
-	fd = fb_openat2(above, name, OPEN_DIRECTORY, 0, ONE_STEP);
+	fd = fb_inroot_step(above, name, OPEN_DIRECTORY);
 	if (fd < 0)
-		return PLACE_FAIL(place, "openat2", errno, NULL);
+		return PLACE_FAIL(place, "openat2", -fd, NULL);
 	if (!opaque && find_lower(place, prefix, &st)) {
 		const struct timespec times[2] = {st.st_atim, st.st_mtim};
 
@@ -141,22 +139,21 @@ static int make_parent(struct fb_place *place, int above, const char *prefix, co
 /* From the directory `above` to its entry `name`, which is a directory, a link to one, or made. */
 static int step(struct fb_place *place, int above, const char *prefix, const char *name)
 {
-	int fd =
-	    fb_openat2(above, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, ONE_STEP);
+	int fd = fb_inroot_step(above, name, O_PATH | O_DIRECTORY);
 	struct stat st;
 
 	if (fd >= 0)
 		return fd;
-	if (errno == ENOENT)
+	if (fd == -ENOENT)
 		return make_parent(place, above, prefix, name, false);
-	if (errno != ENOTDIR && errno != ELOOP)
-		return PLACE_FAIL(place, "openat2", errno, NULL);
+	if (fd != -ENOTDIR && fd != -ELOOP)
+		return PLACE_FAIL(place, "openat2", -fd, NULL);
 	if (fstatat(above, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return PLACE_FAIL(place, "fstatat", errno, NULL);
 	if (S_ISLNK(st.st_mode)) {
-		fd = fb_openat2(place->root, prefix, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, IN_ROOT);
+		fd = fb_inroot_stay(place->root, prefix, O_PATH | O_DIRECTORY);
 		return fd >= 0 ? fd
-			       : PLACE_FAIL(place, "openat2", errno,
+			       : PLACE_FAIL(place, "openat2", -fd,
 					    "a parent is a symbolic link to no directory here");
 	}
 	if (!place->layer || !is_whiteout(&st))
@@ -204,11 +201,9 @@ static int open_parent(struct fb_place *place, const char *path)
 		return place->parent;
 	fb_cleanup_fd(&place->parent);
 	place->parent_stale = false;
-	fd = fb_openat2(place->root, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, IN_ROOT);
-	if (fd < 0 && errno == ENOSYS)
-		return PLACE_FAIL(place, "openat2", ENOSYS, "unpacking needs Linux 5.6 or newer");
-	if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
-		return PLACE_FAIL(place, "openat2", errno, NULL);
+	fd = fb_inroot_stay(place->root, path, O_PATH | O_DIRECTORY);
+	if (fd < 0 && fd != -ENOENT && fd != -ENOTDIR)
+		return PLACE_FAIL(place, "openat2", -fd, NULL);
 	if (fd < 0)
 		fd = walk_parents(place, path);
 	if (fd < 0)
@@ -270,9 +265,9 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 	r = make_directory(place, parent, spot->leaf, &opaque);
 	if (r < 0)
 		return r;
-	fd = fb_openat2(parent, spot->leaf, OPEN_DIRECTORY, 0, ONE_STEP);
+	fd = fb_inroot_step(parent, spot->leaf, OPEN_DIRECTORY);
 	if (fd < 0)
-		return PLACE_FAIL(place, "openat2", errno, NULL);
+		return PLACE_FAIL(place, "openat2", -fd, NULL);
 	r = fb_meta_fd(place, fd, entry);
 	if (r == 0 && opaque)
 		r = fb_meta_opaque(place, fd);
@@ -338,10 +333,9 @@ int fb_place_link(struct fb_place *place, const struct fb_spot *spot, const char
 	if (strcmp(target.parent, spot->parent) == 0) {
 		from = parent;
 	} else {
-		from = opened = fb_openat2(place->root, *target.parent ? target.parent : ".",
-					   O_PATH | O_DIRECTORY | O_CLOEXEC, 0, IN_ROOT);
+		from = opened = fb_inroot_stay(place->root, target.parent, O_PATH | O_DIRECTORY);
 		if (from < 0)
-			return PLACE_FAIL(place, "openat2", errno,
+			return PLACE_FAIL(place, "openat2", -from,
 					  "the target of the hard link is not in this layer");
 	}
 	r = check_target(place, from, &target, parent, spot->leaf);
@@ -411,9 +405,9 @@ int fb_place_node(struct fb_place *place, const struct fb_spot *spot,
 
 static int make_opaque(struct fb_place *place, int parent, const char *leaf)
 {
-	fb_auto_close int fd = fb_openat2(parent, leaf, OPEN_DIRECTORY, 0, ONE_STEP);
+	fb_auto_close int fd = fb_inroot_step(parent, leaf, OPEN_DIRECTORY);
 
-	return fd < 0 ? PLACE_FAIL(place, "openat2", errno, NULL) : fb_meta_opaque(place, fd);
+	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL) : fb_meta_opaque(place, fd);
 }
 
 int fb_place_whiteout(struct fb_place *place, const struct fb_spot *spot)

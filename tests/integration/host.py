@@ -9,6 +9,13 @@ from pathlib import Path
 CGROUPS = Path("/sys/fs/cgroup")
 SLOW = float(os.environ.get("FASTBOX_TEST_SLOW", "1"))  # how much longer an emulated machine takes
 
+# What a process without a filter of its own shows: these tests may run below one (tests/lanes).
+UNFILTERED = next(
+    line
+    for line in Path("/proc/self/status").read_text().splitlines()
+    if line.startswith("Seccomp:")
+)
+
 
 def mounts() -> list[str]:
     return sorted(

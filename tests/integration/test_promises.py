@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from ..lanes import shim
 from . import host
 from .conftest import Box, busybox_tar
 
@@ -390,17 +391,10 @@ def test_the_supervisors_program_cannot_be_written(box: Box) -> None:
         os.close(held)
 
 
-@pytest.fixture(scope="session")
-def deny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    program = tmp_path_factory.mktemp("deny") / "deny"
-    source = Path(__file__).with_name("deny.c")
-    subprocess.run(["gcc", "-O1", "-o", str(program), str(source)], check=True)
-    return str(program)
-
-
-def test_a_sealed_copy_where_the_kernel_has_no_detached_mounts(box: Box, deny: str) -> None:
+def test_a_sealed_copy_where_the_kernel_has_no_detached_mounts(box: Box) -> None:
     """Without open_tree the supervisor runs from memory that nobody can write."""
-    words = [deny, "428", "442", "--", box.program, "run", "-d", "--rm", "busybox", *IDLE]
+    program = [box.program, "run", "-d", "--rm", "busybox", *IDLE]
+    words = [*shim.denying("open_tree", "mount_setattr"), *program]
     name = subprocess.run(
         words, env=box.environ, capture_output=True, text=True, check=True, timeout=20
     ).stdout.strip()

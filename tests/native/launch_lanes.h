@@ -12,28 +12,34 @@
 
 static bool filtered;
 
+#define MOUNT_CALLS SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_open_tree, SYS_move_mount, SYS_mount_setattr
+
 struct lane {
 	const char *name;
-	int denied[8]; /* system calls, up to the first 0 */
+	int denied[12]; /* system calls, up to the first 0 */
 	int answer;
 };
 
 static const struct lane lanes[] = {
 	{"clone3", {SYS_clone3}, ENOSYS},
-	{"openat2", {SYS_openat2}, ENOSYS},
+	{"openat2", {SYS_openat2}, EPERM},
 	{"mount_setattr", {SYS_mount_setattr}, ENOSYS},
 	{"fsopen", {SYS_fsopen}, ENOSYS},
-	{"new mount calls", {SYS_fsopen, SYS_open_tree, SYS_move_mount, SYS_mount_setattr}, ENOSYS},
-	{"new mount calls, EPERM", {SYS_fsopen, SYS_open_tree, SYS_move_mount, SYS_mount_setattr}, EPERM},
-	{"all", {SYS_clone3, SYS_openat2, SYS_close_range, SYS_fsopen, SYS_open_tree, SYS_move_mount, SYS_mount_setattr}, ENOSYS},
+	{"fsconfig", {SYS_fsconfig}, EPERM},
+	{"fsmount", {SYS_fsmount}, EPERM},
+	{"open_tree", {SYS_open_tree}, ENOSYS},
+	{"move_mount", {SYS_move_mount}, EPERM},
+	{"new mount calls", {MOUNT_CALLS}, EPERM},
+	{"close_range and pidfd_send_signal", {SYS_close_range, SYS_pidfd_send_signal}, EPERM},
+	{"all", {SYS_clone3, SYS_openat2, SYS_close_range, SYS_pidfd_send_signal, SYS_statx, MOUNT_CALLS}, ENOSYS},
 };
 
 static inline void deny(const struct lane *lane)
 {
-	struct sock_filter code[20] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+	struct sock_filter code[28] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
 	struct sock_fprog program = {.len = 1, .filter = code};
 
-	for (int i = 0; i < 8 && lane->denied[i]; i++) {
+	for (int i = 0; i < 12 && lane->denied[i]; i++) {
 		code[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)lane->denied[i], 0, 1);
 		code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)lane->answer);
 	}

@@ -259,7 +259,8 @@ static void everything(void)
 	begin();
 	shell("ln -sf busybox %s/rootfs/bin/sed; ln -sf busybox %s/rootfs/bin/find; chmod 1751 %s/rootfs/tmp", base, base, base);
 	has_setattr = mount_setattr(AT_FDCWD, "/", 0, &attr, sizeof(attr)) == 0;
-	has_open_tree = syscall(SYS_open_tree, -1, "", 0) < 0 && errno != ENOSYS && errno != EPERM;
+	has_open_tree = syscall(SYS_open_tree, -1, "", 0) < 0 && errno != ENOSYS && errno != EPERM &&
+			syscall(SYS_move_mount, -1, "", -1, "", 0) < 0 && errno != ENOSYS && errno != EPERM;
 	options();
 	trees();
 	remounts();

@@ -8,7 +8,9 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PROGRAM = "/usr/local/bin/fastbox-oci"  # where the documents say that it is
 
-_BLOCK = re.compile(r"<!-- test: ([a-z-]+) -->\n```([a-z]*)\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.S)
+_BLOCK = re.compile(
+    r"<!-- test: ([a-z-]+) -->\n```([a-z]*)\n(.*?)```\n(?:\n```text\n(.*?)```\n)?", re.S
+)
 
 
 class Block:

@@ -6,7 +6,9 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,9 @@ class Command:
     words: tuple[str, ...]
     environ: dict[str, str]
 
-    def __call__(self, *words: str, check: bool = True, stdin: bytes | None = None, timeout: float = 60) -> Done:
+    def __call__(
+        self, *words: str, check: bool = True, stdin: bytes | None = None, timeout: float = 60
+    ) -> Done:
         done = subprocess.run(
             [*self.words, *words],
             env=self.environ,
@@ -41,10 +45,13 @@ class Command:
             assert text.returncode == 0, f"{words}: {text.returncode}\n{text.stdout}\n{text.stderr}"
         return text
 
-    def terminal(self, *words: str, typed: bytes, timeout: float = 30) -> tuple[int, str]:
+    def terminal(
+        self, *words: str, typed: bytes, size: tuple[int, int] = (24, 80), timeout: float = 30
+    ) -> tuple[int, str]:
         """Run on a terminal, type, and give back the exit code and all that was shown."""
         pid, master = pty.fork()
         if pid == 0:
+            termios.tcsetwinsize(0, size)
             os.execvpe(self.words[0], [*self.words, *words], self.environ)
         shown, end = b"", time.monotonic() + timeout * host.SLOW
         while time.monotonic() < end:
@@ -56,10 +63,12 @@ class Command:
                 if not piece:
                     break
                 shown += piece
-                # The prompt says that somebody listens.
-                if typed and shown.rstrip().endswith((b"#", b"$")):
+                # The prompt says that somebody listens; busybox asks where the cursor is after it.
+                if typed and shown.removesuffix(b"\x1b[6n").rstrip().endswith((b"#", b"$")):
                     os.write(master, typed)
                     typed = b""
+        else:
+            os.kill(pid, signal.SIGKILL)
         os.close(master)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
@@ -68,15 +77,24 @@ class Engine(Command):
     """What podman and docker have in common, which is most."""
 
     name: str
-    oom_killed = True  # whether it says so
+    remove = ("rm", "-f")
 
     def __init__(self, place: Place) -> None:
         self.place = place
 
-    def create(self, *words: str, verb: str = "run", runtime: str = FASTBOX, network: str = "none") -> tuple[str, ...]:
+    def create(
+        self, *words: str, verb: str = "run", runtime: str = FASTBOX, network: str = "none"
+    ) -> tuple[str, ...]:
         raise NotImplementedError
 
-    def run(self, *words: str, runtime: str = FASTBOX, network: str = "none", check: bool = True, **more: Any) -> Done:
+    def run(
+        self,
+        *words: str,
+        runtime: str = FASTBOX,
+        network: str = "none",
+        check: bool = True,
+        **more: Any,
+    ) -> Done:
         return self(*self.create(*words, runtime=runtime, network=network), check=check, **more)
 
     def inspect(self, container: str) -> dict[str, Any]:
@@ -90,7 +108,7 @@ class Engine(Command):
     def clear(self) -> None:
         names = self("ps", "-aq").stdout.split()
         if names:
-            self("rm", "-f", *names, check=False)
+            self(*self.remove, *names, check=False)
 
     def wait(self, container: str, status: str) -> dict[str, Any]:
         end = time.monotonic() + 15 * host.SLOW
@@ -107,6 +125,7 @@ class Podman(Engine):
     """podman 4: no daemon; each container has a conmon."""
 
     name = "podman"
+    remove = ("rm", "-f", "-t", "0")
 
     def __init__(self, place: Place, program: str) -> None:
         super().__init__(place)
@@ -121,7 +140,7 @@ class Podman(Engine):
         self.words = (
             "podman",
             *("--tmpdir", f"{base}/tmp", "--cgroup-manager=cgroupfs", "--events-backend=file"),
-            *("--network-config-dir", f"{base}/networks", f"--runtime-flag=root={base}/runtime"),
+            *("--network-config-dir", f"{base}/networks"),
         )
         self.environ = {
             **os.environ,
@@ -129,7 +148,9 @@ class Podman(Engine):
             "CONTAINERS_STORAGE_CONF": f"{base}/storage.conf",
         }
 
-    def create(self, *words: str, verb: str = "run", runtime: str = FASTBOX, network: str = "none") -> tuple[str, ...]:
+    def create(
+        self, *words: str, verb: str = "run", runtime: str = FASTBOX, network: str = "none"
+    ) -> tuple[str, ...]:
         return (
             *("--runtime", runtime, verb, "--pull=never", "--network", network),
             *("--cgroup-parent", f"{self.place.parent}/podman", *words),
@@ -149,15 +170,26 @@ class Docker(Engine):
         base = self.base = place.directory("docker")
         settings = json.loads(configuration("runtimes.md", "docker-configuration", program))
         settings["default-ulimits"] = {
-            name: {"Name": name, "Soft": soft, "Hard": hard} for name, (soft, hard) in LIMITS.items()
+            name: {"Name": name, "Soft": soft, "Hard": hard}
+            for name, (soft, hard) in LIMITS.items()
         }
         (base / "daemon.json").write_text(json.dumps(settings))
-        self.words, self.environ = ("docker",), {**os.environ, "DOCKER_HOST": f"unix://{base}/docker.sock"}
+        self.words, self.environ = (
+            ("docker",),
+            {**os.environ, "DOCKER_HOST": f"unix://{base}/docker.sock"},
+        )
         self.log = (base / "log").open("wb")
         self.daemon = subprocess.Popen(
             [
                 *("dockerd", "--config-file", f"{base}/daemon.json", "--data-root", f"{base}/data"),
-                *("--exec-root", f"{base}/exec", "-H", f"unix://{base}/docker.sock", "-p", f"{base}/pid"),
+                *(
+                    "--exec-root",
+                    f"{base}/exec",
+                    "-H",
+                    f"unix://{base}/docker.sock",
+                    "-p",
+                    f"{base}/pid",
+                ),
                 *("--bridge=none", "--iptables=false", "--cgroup-parent", f"{place.parent}/docker"),
             ],
             stdout=self.log,
@@ -167,7 +199,9 @@ class Docker(Engine):
         )
         await_ready(self, self.daemon, base / "log", "version")
 
-    def create(self, *words: str, verb: str = "run", runtime: str = FASTBOX, network: str = "none") -> tuple[str, ...]:
+    def create(
+        self, *words: str, verb: str = "run", runtime: str = FASTBOX, network: str = "none"
+    ) -> tuple[str, ...]:
         return (verb, "--runtime", runtime, "--network", network, *words)
 
     def close(self) -> None:

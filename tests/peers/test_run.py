@@ -28,7 +28,9 @@ def test_run_reads_its_standard_input(engine: Engine) -> None:
 
 
 def test_an_init_of_the_engine_s_own_runs_first(engine: Engine) -> None:
-    done = engine.run("--rm", "--init", IMAGE, "sh", "-c", "cat /proc/1/cmdline | tr '\\0' ' '; echo $$")
+    done = engine.run(
+        "--rm", "--init", IMAGE, "sh", "-c", "cat /proc/1/cmdline | tr '\\0' ' '; echo $$"
+    )
     first, pid = done.stdout.rsplit(" ", 1)
     assert "init" in first
     assert "sh -c" in first
@@ -48,7 +50,9 @@ def test_detached_logs_inspect_stop_start_restart_remove(engine: Engine) -> None
     state = engine.state("web")
     assert state["Status"] == "running"
     assert b"trap" in Path(f"/proc/{state['Pid']}/cmdline").read_bytes()
-    assert IMAGE in engine("ps", "--format", "{{.Image}}").stdout or "busybox" in engine("ps").stdout
+    assert (
+        IMAGE in engine("ps", "--format", "{{.Image}}").stdout or "busybox" in engine("ps").stdout
+    )
     wait_for_line(engine, "begins")
     engine("stop", "-t", "20", "web")
     assert engine.state("web")["ExitCode"] == 7
@@ -125,18 +129,27 @@ def test_copy_into_and_out_of_a_running_container(engine: Engine, place: Place) 
 
 
 def test_top_and_stats_see_the_processes(engine: Engine) -> None:
-    engine.run("-d", "--name", "web", IMAGE, "sh", "-c", "sleep 1000 & sleep 1001")
+    engine.run("-d", "--name", "web", IMAGE, "sh", "-c", "sleep 1000 & sleep 1001; wait")
     top = engine("top", "web").stdout
     assert "sleep 1000" in top
     assert "sleep 1001" in top
-    stats = engine("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}} {{.MemUsage}}", "web").stdout
+    stats = engine(
+        "stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}} {{.MemUsage}}", "web"
+    ).stdout
     name, pids, memory, *_ = stats.split()
     assert (name, pids) == ("web", "3")
     assert float(memory.rstrip("kKMGiB")) > 0
 
 
 def test_a_health_check_is_an_exec(engine: Engine) -> None:
-    check = ("--health-cmd", "test -e /tmp/well", "--health-interval", "1s", "--health-retries", "1")
+    check = (
+        "--health-cmd",
+        "test -e /tmp/well",
+        "--health-interval",
+        "1s",
+        "--health-retries",
+        "1",
+    )
     engine.run("-d", "--name", "web", *check, IMAGE, "sh", "-c", "touch /tmp/well; sleep 1000")
     if engine.name == "podman":  # podman's timer is systemd's; without one, one asks
         assert engine("healthcheck", "run", "web", check=False).returncode == 0

@@ -154,8 +154,9 @@ def spawn(run: str, *, tied: bool) -> str:
         return _native.spawn_supervisor(program, run, tied)[1]
     except OSError as error:
         why = getattr(error, "detail", "") or (error.strerror or str(error)).lower()
+        call = getattr(error, "call", "") or "spawn"
         raise EngineUnavailable(
-            f"cannot start a supervisor: {why}", where=getattr(error, "path", "")
+            f"cannot start a supervisor: {call}: {why}", where=getattr(error, "path", "")
         ) from error
 
 

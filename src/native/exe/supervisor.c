@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "supervise.h"
-#include "sys.h"
 
 static struct fb_supervisor supervisor; /* in .bss: its buffers cost memory only as far as they are used */
 
@@ -29,7 +29,7 @@ int main(int argc, char **argv)
 		dprintf(2, "fastbox: %s: is no command: it led to the engine's own program\n", argc ? argv[0] : "");
 		return 126;
 	}
-	fb_close_range(6, ~0u, 0);
+	fb_close_from(6);
 	for (int fd = 3; fd <= 5; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	prctl(PR_SET_DUMPABLE, 0);
