@@ -15,7 +15,12 @@ def _hooks() -> list[dict[str, Any]]:
 
 
 def _resources() -> dict[str, Any]:
-    rates = ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice", "throttleWriteIOPSDevice")
+    rates = (
+        "throttleReadBpsDevice",
+        "throttleWriteBpsDevice",
+        "throttleReadIOPSDevice",
+        "throttleWriteIOPSDevice",
+    )
     return {
         "unified": {"memory.high": "1000000"},
         "devices": [{"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwm"}],
@@ -105,7 +110,12 @@ def _linux() -> dict[str, Any]:
             "listenerMetadata": "x",
             "architectures": ["SCMP_ARCH_X86_64"],
             "syscalls": [
-                {"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "args": [argument]}
+                {
+                    "names": ["getppid"],
+                    "action": "SCMP_ACT_ERRNO",
+                    "errnoRet": 1,
+                    "args": [argument],
+                }
             ],
         },
         "sysctl": {"net.core.somaxconn": "100"},
@@ -131,7 +141,14 @@ def full() -> dict[str, Any]:
         "ociVersion": "1.2.0",
         "hooks": {
             kind: _hooks()
-            for kind in ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+            for kind in (
+                "prestart",
+                "createRuntime",
+                "createContainer",
+                "startContainer",
+                "poststart",
+                "poststop",
+            )
         },
         "annotations": {"a": "b"},
         "hostname": "x",

@@ -30,12 +30,16 @@ def test_exec_goes_into_the_container_with_its_settings(engine: Engine, web: str
     for code in (0, 3, 255):
         assert engine("exec", web, "sh", "-c", f"exit {code}", check=False).returncode == code
     assert engine("exec", web, "sh", "-c", "kill -9 $$", check=False).returncode == 137
-    lines = engine("exec", "--user", "0:29", "-w", "/etc", web, "sh", "-c", "id -u; id -g; pwd").stdout.split()
+    lines = engine(
+        "exec", "--user", "0:29", "-w", "/etc", web, "sh", "-c", "id -u; id -g; pwd"
+    ).stdout.split()
     assert lines == ["0", "29", "/etc"]
     done = engine("exec", "-i", web, "cat", stdin=b"x" * 300000)
     assert done.stdout == "x" * 300000
     # Privileged means the capabilities that the engine knows of, which may be fewer than the kernel's.
-    words = engine("exec", "--privileged", web, "grep", "CapBnd", "/proc/self/status").stdout.split()
+    words = engine(
+        "exec", "--privileged", web, "grep", "CapBnd", "/proc/self/status"
+    ).stdout.split()
     assert int(words[1], 16) & 1 << 21
 
 
@@ -47,16 +51,25 @@ def test_exec_detached_runs_on(engine: Engine, web: str) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("words", [["nosuch"], ["/nosuch"], ["/etc/passwd"], ["/etc"], ["/etc/passwd/x"]], ids=str)
-def test_exec_of_what_can_t_run_says_what_it_says_with_runc(engine: Engine, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["nosuch"], ["/nosuch"], ["/etc/passwd"], ["/etc"], ["/etc/passwd/x"]], ids=str
+)
+def test_exec_of_what_can_t_run_says_what_it_says_with_runc(
+    engine: Engine, words: list[str]
+) -> None:
     answers = []
     for runtime in (RUNC, FASTBOX):
         engine.run("-d", "--name", "web", IMAGE, "sleep", "1000", runtime=runtime)
         done = engine("exec", "web", *words, check=False)
         answers.append((done.returncode, done.stdout, done.stderr.replace(f"{runtime}: ", "")))
         engine(*engine.remove, "web")
-    if answers[0][0] == 255:  # podman 4.3 does not know runc's words for a path below a file, but ours has the same
-        answers = [(127, text.split(": OCI runtime")[0], errors.split(": OCI runtime")[0]) for _, text, errors in answers]
+    if (
+        answers[0][0] == 255
+    ):  # podman 4.3 does not know runc's words for a path below a file, but ours has the same
+        answers = [
+            (127, text.split(": OCI runtime")[0], errors.split(": OCI runtime")[0])
+            for _, text, errors in answers
+        ]
     assert answers[1] == answers[0]
     assert answers[1][0] in (126, 127)
 
@@ -93,7 +106,9 @@ def test_the_terminal_of_a_detached_container_takes_a_new_size(engine: Engine) -
 
 def test_ctrl_c_reaches_the_foreground(engine: Engine) -> None:
     code, shown = engine.terminal(
-        *engine.create("--rm", "-it", IMAGE, "sh", "-c", "trap 'echo caught; exit 9' INT; echo '#'; read x"),
+        *engine.create(
+            "--rm", "-it", IMAGE, "sh", "-c", "trap 'echo caught; exit 9' INT; echo '#'; read x"
+        ),
         typed=b"\x03",
     )
     assert code == 9, shown

@@ -84,5 +84,14 @@ def test_no_more_processes_than_allowed(engine: Engine) -> None:
 
 
 def test_ulimits(engine: Engine) -> None:
-    words = ("--ulimit", "nofile=77:88", "--ulimit", "core=0", IMAGE, "sh", "-c", "ulimit -Sn; ulimit -Hn; ulimit -c")
+    words = (
+        "--ulimit",
+        "nofile=77:88",
+        "--ulimit",
+        "core=0",
+        IMAGE,
+        "sh",
+        "-c",
+        "ulimit -Sn; ulimit -Hn; ulimit -c",
+    )
     assert engine.run("--rm", *words).stdout.split() == ["77", "88", "0"]

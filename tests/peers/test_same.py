@@ -32,19 +32,45 @@ RUNS: dict[str, tuple[str, ...]] = {
     "read only": ("--read-only", "--tmpfs", "/tmp:size=1m,mode=1777", "--tmpfs", "/run"),
     "privileged": ("--privileged",),
     "no capabilities": ("--cap-drop", "ALL"),
-    "some capabilities": ("--cap-drop", "ALL", "--cap-add", "NET_RAW", "--cap-add", "SYS_ADMIN", "--user", "1000"),
+    "some capabilities": (
+        "--cap-drop",
+        "ALL",
+        "--cap-add",
+        "NET_RAW",
+        "--cap-add",
+        "SYS_ADMIN",
+        "--user",
+        "1000",
+    ),
     "no new privileges": ("--security-opt", "no-new-privileges"),
     "unconfined": ("--security-opt", "seccomp=unconfined"),
     "profile": ("--security-opt", "seccomp=PROFILE"),
-    "binds": ("-v", "BASE/bind:/mnt", "-v", "BASE/bind:/srv/ro:ro", "-v", "BASE/bind/file:/etc/one"),
-    "volume": ("-v", "/var/lib/anonymous", "--mount", "type=tmpfs,destination=/var/t,tmpfs-size=65536"),
+    "binds": (
+        "-v",
+        "BASE/bind:/mnt",
+        "-v",
+        "BASE/bind:/srv/ro:ro",
+        "-v",
+        "BASE/bind/file:/etc/one",
+    ),
+    "volume": (
+        "-v",
+        "/var/lib/anonymous",
+        "--mount",
+        "type=tmpfs,destination=/var/t,tmpfs-size=65536",
+    ),
     "host network": ("NETWORK=host",),
     "host pid": ("--pid", "host"),
     "host ipc": ("--ipc", "host"),
     "host uts": ("--uts", "host"),
     "hostname": ("--hostname", "somewhere", "--add-host", "there:10.0.0.1"),
     "shm": ("--shm-size", "1m"),
-    "sysctl": ("--sysctl", "kernel.msgmax=9000", "--sysctl", "net.ipv4.ip_unprivileged_port_start=0"),
+    "sysctl": (
+        "--sysctl",
+        "kernel.msgmax=9000",
+        "--sysctl",
+        "net.ipv4.ip_unprivileged_port_start=0",
+    ),
     "device": ("--device", "/dev/loop0:/dev/xloop:r", "--device", "/dev/fuse"),
     "oom score": ("--oom-score-adj", "500"),
     "init": ("--init",),
@@ -107,7 +133,9 @@ def material(place: Place) -> None:
     )
 
 
-def answer(engine: Engine, place: Place, runtime: str, words: tuple[str, ...]) -> tuple[int, list[str], str]:
+def answer(
+    engine: Engine, place: Place, runtime: str, words: tuple[str, ...]
+) -> tuple[int, list[str], str]:
     network = next((word[8:] for word in words if word.startswith("NETWORK=")), "none")
     words = tuple(
         word.replace("BASE", str(place.base)).replace("PROFILE", f"{place.base}/profile.json")
