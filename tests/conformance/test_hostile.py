@@ -14,8 +14,8 @@ import pytest
 from . import stage
 from .bundle import Bundle
 from .conftest import Court
-from .party import Party
 from .document import full
+from .party import Party
 
 Edit = Callable[[Bundle], None]
 
