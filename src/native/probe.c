@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -126,11 +127,27 @@ static int try_pidfd(const struct fb_probe_places *places, const char *name)
 	int r = 0;
 
 	UNUSED(places), UNUSED(name);
-	if (fd < 0 || fb_pidfd_send_signal(fd, SIGKILL) < 0 || waitid(P_PIDFD, (id_t)fd, &info, WEXITED) < 0)
+	if (fd < 0 || kill(pid, SIGKILL) < 0 || waitid(P_PIDFD, (id_t)fd, &info, WEXITED) < 0)
 		r = pid < 0 ? (int)pid : -errno;
 	if (r < 0)
 		fb_probe_end_idle(pid);
 	return r;
+}
+
+static int try_pidfd_signal(const struct fb_probe_places *places, const char *name)
+{
+	fb_auto_close int fd = fb_pidfd_open(getpid(), 0);
+
+	UNUSED(places), UNUSED(name);
+	return fd < 0 || fb_pidfd_send_signal(fd, 0) < 0 ? -errno : 0;
+}
+
+static int try_memfd(const struct fb_probe_places *places, const char *name)
+{
+	fb_auto_close int fd = memfd_create("probe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	UNUSED(places), UNUSED(name);
+	return fd < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) < 0 ? -errno : 0;
 }
 
 static int try_close_range(const struct fb_probe_places *places, const char *name)
@@ -249,6 +266,8 @@ const struct fb_probe fb_probes[] = {
 	{"clone3", 0, try_clone3},
 	{"clone3.cgroup", 0, try_into_group},
 	{"pidfd", 0, try_pidfd},
+	{"pidfd.signal", 0, try_pidfd_signal},
+	{"memfd", 0, try_memfd},
 	{"close_range", 0, try_close_range},
 	{"openat2", 0, try_openat2},
 	{"ns.mount", CLONE_NEWNS, NULL},

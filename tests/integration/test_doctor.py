@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,24 +12,12 @@ from typing import Any
 
 import pytest
 
+from ..lanes import shim
 from . import host
 from .conftest import Box
 
 pytestmark = pytest.mark.integration
 Checks = dict[str, dict[str, Any]]
-# Numbers that are the same on every machine from 424 on.
-PIDFD_OPEN, OPEN_TREE, MOVE_MOUNT, FSOPEN, CLONE3, CLOSE_RANGE, OPENAT2, MOUNT_SETATTR = (
-    434, 428, 429, 430, 435, 436, 437, 442,
-)  # fmt: skip
-SECCOMP, UNSHARE = (277, 97) if platform.machine() == "aarch64" else (317, 272)
-
-
-@pytest.fixture(scope="session")
-def deny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    program = tmp_path_factory.mktemp("deny") / "deny"
-    source = Path(__file__).with_name("deny.c")
-    subprocess.run(["gcc", "-O2", "-Wall", "-o", str(program), str(source)], check=True)
-    return str(program)
 
 
 def run(box: Box, *before: str, code: int | None = None) -> tuple[int, Checks]:
@@ -107,51 +94,48 @@ def test_what_cannot_be_raised_is_a_fallback(box: Box) -> None:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "name", "state"),
+    ("rules", "name", "state", "mend"),
     [
-        ([CLONE3], "clone3", "fallback"),
-        ([PIDFD_OPEN], "pidfd", "missing"),
-        ([OPENAT2], "openat2", "missing"),
-        ([CLOSE_RANGE], "close_range", "fallback"),
-        ([FSOPEN], "fsopen", "fallback"),
-        ([FSOPEN, OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR], "open_tree", "fallback"),
-        ([OPEN_TREE], "open_tree", "fallback"),
-        ([MOUNT_SETATTR], "mount_setattr", "fallback"),
-        ([MOUNT_SETATTR], "id-mapped mounts", "missing"),
-        ([FSOPEN], "one call a layer", "fallback"),
-        ([SECCOMP], "seccomp filters", "missing"),
-        ([SECCOMP], "seccomp notification", "missing"),
-        ([UNSHARE], "time namespaces", "missing"),
+        (["clone3"], "clone3", "fallback", "allow clone3 "),
+        (["pidfd_open"], "pidfd", "missing", "allow pidfd_open"),
+        (["pidfd_send_signal"], "pidfd signals", "fallback", "allow pidfd_send_signal "),
+        (["memfd_create"], "memfd", "missing", "allow memfd_create "),
+        (["openat2"], "openat2", "fallback", "allow openat2 "),
+        (["close_range:EPERM"], "close_range", "fallback", "give fastbox CAP_SYS_ADMIN, and allow close_range "),
+        (["fsopen"], "fsopen", "fallback", "allow fsopen"),
+        (["fsmount"], "fsconfig, fsmount, move_mount", "fallback", "allow fsconfig"),
+        (["open_tree"], "open_tree", "fallback", "allow open_tree "),
+        ([*shim.MOUNT_CALLS, "mount_setattr"], "mount_setattr", "fallback", "allow mount_setattr "),
+        (["mount_setattr"], "id-mapped mounts", "missing", "allow mount_setattr "),
+        (["fsopen"], "one call a layer", "fallback", ("allow fsopen", "boot Linux 6.7 ")),
+        (["seccomp"], "seccomp filters", "missing", "allow seccomp "),
+        (["seccomp"], "seccomp notification", "missing", "allow seccomp "),
+        (["unshare"], "time namespaces", "missing", "allow unshare "),
+        (["new-user-namespace:ENOSPC"], "for this caller", "missing", "sysctl -w user.max_user_namespaces=15000"),
+        (["new-user-namespace:EPERM"], "for everybody", "missing", ("allow clone with CLONE_NEWUSER", "sysctl -w kernel.")),
     ],
-)
+)  # fmt: skip
 def test_a_call_that_is_refused(
-    box: Box, deny: str, numbers: list[int], name: str, state: str
+    box: Box, rules: list[str], name: str, state: str, mend: str | tuple[str, ...]
 ) -> None:
-    """Said to be lost or made up for, with the line that mends it; and the kernel's own limit is named."""
-    code, checks = run(box, deny, *map(str, numbers), "--")
+    """Said to be lost or made up for, with the line that mends it."""
+    code, checks = run(box, *shim.denying(*rules))
     check = checks[name]
     assert check["State"] == state
-    assert os.strerror(errno.ENOSYS).lower() in check["Detail"]
-    assert check["Mend"].startswith(("allow ", "boot Linux "))
+    answer = getattr(errno, rules[0].partition(":")[2] or "ENOSYS")
+    assert os.strerror(answer).lower() in check["Detail"]
+    assert check["Mend"].startswith(mend)
     assert code == int(any(c["State"] == "missing" and c["Required"] for c in checks.values()))
 
 
-@pytest.mark.parametrize(
-    "numbers",
-    [
-        [CLONE3], [PIDFD_OPEN], [CLOSE_RANGE], [FSOPEN], [OPEN_TREE], [MOUNT_SETATTR], [SECCOMP],
-        [FSOPEN, OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR],
-        [CLONE3, CLOSE_RANGE, FSOPEN, OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR],
-    ],
-)  # fmt: skip
-def test_what_it_says_is_what_a_start_does(box: Box, deny: str, numbers: list[int]) -> None:
-    words = [deny, *map(str, numbers), "--"]
-    code, _ = run(box, *words)
-    start = [*words, box.program, "run", "--rm", "busybox", "true"]
-    done = subprocess.run(
-        start, env=box.environ, capture_output=True, timeout=60 * host.SLOW, check=False
-    )
-    assert (done.returncode == 0) == (code == 0), done.stderr
+@pytest.mark.parametrize("lane", shim.LANES, ids=lambda lane: lane.name)
+def test_it_agrees_with_what_a_start_does(box: Box, lane: shim.Lane) -> None:
+    """With each refusal that the fallback lanes prove: containers can run, or what they need is named."""
+    code, checks = run(box, *shim.denying(*lane.rules))
+    assert code == (1 if lane.needs else 0)
+    missing = [c["Mend"] for c in checks.values() if c["State"] == "missing" and c["Required"]]
+    assert bool(missing) == bool(lane.needs)
+    assert all(lane.needs in mend for mend in missing)
 
 
 def test_inside_containers(box: Box, tmp_path: Path) -> None:

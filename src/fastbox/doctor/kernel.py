@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _ELSEWHERE = "put the store (FASTBOX_ROOT) on ext4, xfs or btrfs"
 _REFUSED = (errno.ENOSYS, errno.EPERM)  # a kernel without it, or a filter
+_LESS = (*_REFUSED, errno.E2BIG, errno.EINVAL)  # or one that knows less of it
 _NOT_BUILT = (
     errno.EINVAL, errno.ENODEV, errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT,
     errno.ENOENT,
@@ -71,14 +72,14 @@ def _namespace(kind: str, config: str, since: tuple[int, int] = (3, 8)) -> Featu
 
 _PROCESSES = (
     Feature(
-        key="clone3", name="clone3", since=(5, 5), other_way=(*_REFUSED, errno.E2BIG),
+        key="clone3", name="clone3", since=(5, 5), other_way=_LESS,
         required=True,
         lost="clone(2) instead; on cgroup v2 a process joins its group by one write more",
         calls="clone3",
     ),
     Feature(
         key="clone3.cgroup", name="clone3 into a cgroup", since=(5, 7),
-        other_way=(*_REFUSED, errno.E2BIG), required=True, calls="clone3",
+        other_way=_LESS, required=True, calls="clone3",
         lost="on cgroup v2 a process joins its group by one write more",
     ),
     Feature(
@@ -86,8 +87,17 @@ _PROCESSES = (
         lost="no supervisor can hold a process that it started",
     ),
     Feature(
-        key="openat2", name="openat2", since=(5, 6), required=True, calls="openat2",
-        lost="images can't be unpacked; a start walks paths in a root step by step",
+        key="pidfd.signal", name="pidfd signals", since=(5, 1), other_way=_REFUSED, required=True,
+        lost="by number instead; on cgroup v1 what shares the host's processes is not killed",
+        calls="pidfd_send_signal",
+    ),
+    Feature(
+        key="memfd", name="memfd", since=(3, 17), required=True, calls="memfd_create",
+        lost="no seccomp filter can be compiled, no exec can be asked for",
+    ),
+    Feature(
+        key="openat2", name="openat2", since=(5, 6), other_way=_REFUSED, required=True,
+        lost="paths in roots and archives are walked step by step", calls="openat2",
     ),
     Feature(
         key="close_range", name="close_range", since=(5, 11), calls="close_range",
@@ -125,9 +135,9 @@ _FILES = (
         calls="fsopen, fsconfig, fsmount, move_mount",
     ),
     Feature(
-        key="mount.calls", name="fsconfig, fsmount, move_mount", since=(5, 2), required=True,
-        lost="fsopen works but not what has to follow it",
-        calls="fsconfig, fsmount and move_mount (or refuse fsopen, too)",
+        key="mount.calls", name="fsconfig, fsmount, move_mount", since=(5, 2),
+        other_way=_REFUSED, required=True, calls="fsconfig, fsmount, move_mount",
+        lost="mount(2) instead: one look-up more for each target",
     ),
     Feature(
         key="mount.open_tree", name="open_tree", since=(5, 2), other_way=_REFUSED, required=True,
