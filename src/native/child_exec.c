@@ -109,14 +109,18 @@ int fb_op_rlimits(struct fb_child *child, const struct fb_op *op)
 				    &child->result->error);
 }
 
+static bool is_null(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
 static int open_null(struct fb_child *child)
 {
 	int fd = fb_inroot_open(child->root, "dev/null", O_RDWR | O_NOCTTY, true);
-	struct stat st;
 
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
+	if (fd < 0 || is_null(fd))
 		return fd;
 	close(fd);
 	return -ENODEV;
@@ -127,9 +131,12 @@ static int take_stdio(struct fb_child *child, int source, int number)
 	fb_auto_close int null = -1;
 	struct stat st;
 
-	if (source < 0) {
-		source = null = open_null(child);
-		if (null < 0)
+	/* A caller's /dev/null is the host's file, whose mode the container could change through it; its own is as good. */
+	if (source < 0 || is_null(source)) {
+		null = open_null(child);
+		if (null >= 0)
+			source = null;
+		else if (source < 0)
 			return null;
 	}
 	/* dup2 onto itself would leave the close-on-exec flag on. */
