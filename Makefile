@@ -7,8 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD_PACKAGES := gcc g++ cmake ninja-build pkg-config libseccomp-dev libjson-c-dev libzstd-dev libisal-dev libssl-dev python3-dev python3-venv busybox-static
-TEST_PACKAGES := debootstrap skopeo umoci docker.io runc bubblewrap tmux zstd attr libcap2-bin procps
-PEER_PACKAGES := crun podman
+TEST_PACKAGES := debootstrap skopeo umoci docker.io runc bubblewrap tmux zstd attr libcap2-bin procps strace crun
+PEER_PACKAGES := crun podman buildah containerd
 BINDING_PACKAGES := cffi pybind11
 SOURCES := $(shell git ls-files --cached --others --exclude-standard src CMakeLists.txt pyproject.toml cmake 2>/dev/null)
 
@@ -50,7 +50,7 @@ build/.installed: $(BIN)/python $(SOURCES)
 	@touch $@
 
 build/.test-tools: $(BIN)/python build/.test-packages pyproject.toml
-	$(BIN)/pip install -q --disable-pip-version-check pytest pytest-benchmark pytest-timeout hypothesis mypy ruff
+	$(BIN)/pip install -q --disable-pip-version-check pytest pytest-benchmark pytest-timeout hypothesis mypy ruff grpcio
 	@touch $@
 
 .PHONY: dev
@@ -77,7 +77,7 @@ check: build/.installed build/.test-tools ## lint and types
 
 .PHONY: test
 test: build/.installed build/.test-tools check test-native ## everything: lint, types, C tests, Python tests with real containers
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not slow" tests benchmarks/tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not slow" --ignore=tests/peers tests benchmarks/tests
 
 .PHONY: asan
 asan: build/.packages ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -92,6 +92,17 @@ test-asan: asan build/.installed build/.test-tools ## the integration tests with
 	cp build/asan/fastbox-supervisor build/asan-venv/lib/python3*/site-packages/fastbox/libexec/
 	PATH="$(CURDIR)/build/asan-venv/bin:$$PATH" build/asan-venv/bin/python -m pytest -q -m "not slow" -o timeout=300 tests/integration
 	@if cat /run/fastbox-sanitizer.* 2>/dev/null; then exit 1; fi
+
+.PHONY: test-peers
+test-peers: build/.installed build/.test-tools build/.peer-packages ## fastbox-oci under podman, buildah, dockerd, containerd and its CRI
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not slow" tests/peers
+
+.PHONY: test-fallbacks
+test-fallbacks: build/.installed build/.test-tools ## the start suite with each newer system call refused, one at a time (long)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.lanes
+
+.PHONY: test-lanes
+test-lanes: test-fallbacks asan test-peers ## every lane but the virtual machine's
 
 .PHONY: test-soak
 test-soak: build/.installed build/.test-tools ## kill -9 at many more random instants

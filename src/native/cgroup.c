@@ -75,6 +75,14 @@ ssize_t fb_cgroup_read(const char *directory, const char *file, char *buffer, si
 	return got;
 }
 
+bool fb_cgroup_has(const char *directory, const char *file)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, file);
+	return access(path, F_OK) == 0;
+}
+
 /* --- directories --- */
 
 static int check_path(const char *path, struct fb_error *err)

@@ -54,6 +54,8 @@ int fb_cgroup_write_if_known(const char *directory, const char *file, const char
 /* The first `size` - 1 bytes without the last newline; the length or -errno (no error is filled). */
 ssize_t fb_cgroup_read(const char *directory, const char *file, char *buffer, size_t size);
 
+bool fb_cgroup_has(const char *directory, const char *file);
+
 /* Called with the mount point and every directory on the way down, `leaf` for the last. */
 typedef int (*fb_cgroup_visit)(const char *directory, bool leaf, const void *context, struct fb_error *err);
 

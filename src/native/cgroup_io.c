@@ -3,21 +3,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cgroup_internal.h"
 
 static int fail(struct fb_error *err, int code, const char *call, const char *path, const char *detail)
 {
 	return FB_FAIL_CODE(err, FB_STAGE_CGROUP, code, call, path, detail);
-}
-
-static bool has_file(const char *directory, const char *file)
-{
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s", directory, file);
-	return access(path, F_OK) == 0;
 }
 
 /* --- blkio --- */
@@ -29,8 +20,8 @@ static bool has_file(const char *directory, const char *file)
 static const char *weight_file(const char *directory, bool v2)
 {
 	if (!v2)
-		return has_file(directory, "blkio.weight") ? "blkio.weight" : "blkio.bfq.weight";
-	return has_file(directory, "io.bfq.weight") ? "io.bfq.weight" : "io.weight";
+		return fb_cgroup_has(directory, "blkio.weight") ? "blkio.weight" : "blkio.bfq.weight";
+	return fb_cgroup_has(directory, "io.bfq.weight") ? "io.bfq.weight" : "io.weight";
 }
 
 static uint64_t weight_value(const char *file, uint64_t weight)
@@ -52,7 +43,7 @@ static int set_weight(const char *directory, bool v2, uint64_t weight, struct fb
 static int set_device_weight(const char *directory, bool v2, const struct fb_blkio_device *device, struct fb_error *err)
 {
 	const char *file = v2 ? weight_file(directory, true) :
-			   has_file(directory, "blkio.weight_device") ? "blkio.weight_device" : "blkio.bfq.weight_device";
+			   fb_cgroup_has(directory, "blkio.weight_device") ? "blkio.weight_device" : "blkio.bfq.weight_device";
 	char text[80];
 
 	if (device->value < 10)
@@ -121,7 +112,7 @@ int fb_cgroup_set_hugepages(const char *directory, bool v2, const struct fb_reso
 			return result;
 		/* Reservations are counted apart since 5.7; without, the first use of a page is. */
 		snprintf(file, sizeof(file), "hugetlb.%s.rsvd.%s", limit->size, v2 ? "max" : "limit_in_bytes");
-		if (has_file(directory, file) && (result = fb_cgroup_write(directory, file, text, err)) < 0)
+		if (fb_cgroup_has(directory, file) && (result = fb_cgroup_write(directory, file, text, err)) < 0)
 			return result;
 	}
 	return 0;

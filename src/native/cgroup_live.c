@@ -113,13 +113,9 @@ int fb_cgroup_processes(const struct fb_cgroup *group, pid_t **ret_pids, size_t 
 
 const char *fb_cgroup_directory(const struct fb_cgroup *group, const char *file)
 {
-	char path[512];
-
-	for (int i = 0; i < group->path_count; i++) {
-		snprintf(path, sizeof(path), "%s/%s", group->paths[i], file);
-		if (access(path, F_OK) == 0)
+	for (int i = 0; i < group->path_count; i++)
+		if (fb_cgroup_has(group->paths[i], file))
 			return group->paths[i];
-	}
 	return NULL;
 }
 

@@ -133,10 +133,11 @@ static int write_one_of_two(const char *directory, const char *file, int64_t val
 static int set_quota(const char *directory, const struct fb_resources *r, struct fb_error *err)
 {
 	bool quota = r->has_quota && r->quota, period = r->has_period && r->period, burst = r->has_burst;
-	bool known = burst && r->burst == 0 ? fb_cgroup_read(directory, "cpu.cfs_burst_us", (char[24]){0}, 24) >= 0 : true;
 	int result = 0;
 
-	burst = burst && known; /* 0 is what a kernel before 5.14 does anyway */
+	/* None is what a kernel before 5.14 gives anyway. */
+	if (burst && !r->burst)
+		burst = fb_cgroup_has(directory, "cpu.cfs_burst_us");
 	if (period)
 		result = write_one_of_two(directory, "cpu.cfs_period_us", (int64_t)r->period, quota, &period, err);
 	if (result == 0 && burst)
@@ -174,7 +175,7 @@ static int set_cpu(const char *directory, const struct fb_resources *r, struct f
 	int result = 0;
 
 	/* An idle group has no shares to set, and one that stops being idle has to do so first. */
-	if (idle || (r->has_cpu_idle && fb_cgroup_read(directory, "cpu.idle", (char[24]){0}, 24) >= 0))
+	if (idle || (r->has_cpu_idle && fb_cgroup_has(directory, "cpu.idle")))
 		result = fb_cgroup_write_if_known(directory, "cpu.idle", idle ? "1" : "0",
 						  "the idle policy of groups is in Linux 5.15 and later", err);
 	if (result == 0 && r->has_shares && r->shares && !idle)
@@ -320,9 +321,9 @@ static struct fb_resources rest_for_v2(const struct fb_cgroup_mounts *mounts, co
 	return rest;
 }
 
-static bool is_on_v2(const struct fb_cgroup_mounts *mounts, enum fb_controller controller, const char *unified)
+static bool is_on_v2(const struct fb_cgroup_mounts *mounts, enum fb_controller controller)
 {
-	return unified && !mounts->of[controller].at[0] &&
+	return !mounts->of[controller].at[0] &&
 	       (controller == FB_CONTROLLER_HUGETLB || controller == FB_CONTROLLER_RDMA);
 }
 
@@ -355,7 +356,7 @@ int fb_cgroup_v1_create(const struct fb_cgroup_mounts *mounts, const char *path,
 		group->controllers[0] = fb_controller_name(FB_UNIFIED);
 	for (int i = 0; i < FB_CONTROLLER_V1_COUNT && r == 0; i++) {
 		const struct fb_cgroup_mount *mount = &mounts->of[i];
-		bool needed = is_needed(i, resources, false) && !is_on_v2(mounts, i, v2 ? path : NULL);
+		bool needed = is_needed(i, resources, false) && !(v2 && is_on_v2(mounts, i));
 
 		if (!directory_of(mount, group) && (needed || (every && mount->at[0])))
 			r = needed ? make_group(mounts, i, path, group, err) :
@@ -378,7 +379,7 @@ int fb_cgroup_v1_update(const struct fb_cgroup_mounts *mounts, const struct fb_c
 	for (int i = 0; i < FB_CONTROLLER_V1_COUNT && r == 0; i++) {
 		const char *directory = directory_of(&mounts->of[i], group);
 
-		if (!is_needed(i, resources, true) || is_on_v2(mounts, i, unified))
+		if (!is_needed(i, resources, true) || (unified && is_on_v2(mounts, i)))
 			continue;
 		if (!directory)
 			return fail(err, ENOTSUP, "cgroup", fb_controller_name(i),

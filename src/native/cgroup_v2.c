@@ -205,20 +205,13 @@ uint64_t fb_cgroup_weight_of_shares(uint64_t shares)
 	return (uint64_t)ceil(pow(10, (l * l + 125 * l - 126) / 612));
 }
 
-static bool has_number(const char *directory, const char *file)
-{
-	char text[24];
-
-	return fb_cgroup_read(directory, file, text, sizeof(text)) > 0;
-}
-
 /* An idle group has no weight to set, and one that stops being idle has to do so first. */
 static int set_weight(const char *directory, const struct fb_resources *r, struct fb_error *err)
 {
 	bool idle = r->has_cpu_idle && r->cpu_idle;
 	int result = 0;
 
-	if (idle || (r->has_cpu_idle && has_number(directory, "cpu.idle")))
+	if (idle || (r->has_cpu_idle && fb_cgroup_has(directory, "cpu.idle")))
 		result = fb_cgroup_write_if_known(directory, "cpu.idle", idle ? "1" : "0",
 						  "the idle policy of groups is in Linux 5.15 and later", err);
 	if (result == 0 && r->has_shares && r->shares && !idle)
@@ -231,7 +224,7 @@ static int set_burst(const char *directory, const struct fb_resources *r, struct
 {
 	char text[24];
 
-	if (!r->burst && !has_number(directory, "cpu.max.burst"))
+	if (!r->burst && !fb_cgroup_has(directory, "cpu.max.burst"))
 		return 0;
 	snprintf(text, sizeof(text), "%" PRIu64, r->burst);
 	return fb_cgroup_write_if_known(directory, "cpu.max.burst", text, "bursts are in Linux 5.14 and later", err);

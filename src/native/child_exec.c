@@ -308,8 +308,8 @@ int fb_op_exec(struct fb_child *child, const struct fb_op *op)
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
 	for (char *const *name = plan->candidates; *name; name++) {
 		execve(*name, plan->argv, plan->envp);
-		if (errno == EACCES)
-			code = EACCES;
+		if (errno == EACCES || (errno == ENOTDIR && *name == plan->argv[0]))
+			code = errno;
 		else if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG) {
 			code = errno;
 			break;

@@ -47,7 +47,8 @@ int fb_op_find_command(struct fb_child *child, const struct fb_op *op)
 			if (S_ISREG(st.st_mode))
 				return 0;
 			code = EACCES;
-		} else if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG) {
+		} else if ((errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG) ||
+			   (errno == ENOTDIR && *name == plan->argv[0])) {
 			code = errno;
 		}
 	}

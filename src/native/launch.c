@@ -33,7 +33,7 @@ int fb_launch_exit_code(const struct fb_error *err)
 {
 	if (err->stage != FB_STAGE_EXEC)
 		return 125;
-	return err->code == ENOENT ? 127 : 126;
+	return err->code == ENOENT || err->code == ENOTDIR ? 127 : 126;
 }
 
 /* The process answers with its error, or with nothing when exec closed the connection. */

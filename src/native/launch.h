@@ -71,5 +71,7 @@ void fb_clocks_json(char *json, size_t size, const struct fb_stage_clocks *clock
 int fb_timings_print(int fd, const char *id, const struct fb_stage_clocks *clocks);
 /* The stages as Chrome trace events (a JSON array) in `path`, appended when it exists. */
 int fb_trace_write(const char *path, const char *id, const struct fb_stage_clocks *clocks, struct fb_error *err);
+/* Of a command that has started a process: the table on stderr when asked for, and the file that FASTBOX_TRACE names. */
+void fb_clocks_report(bool print, const char *id, const struct fb_stage_clocks *clocks);
 
 #endif

@@ -34,11 +34,18 @@ bool fb_mount_refused(int error)
 	return error == -ENOSYS || error == -EPERM;
 }
 
+/* move_mount says EINVAL where mount(2) says ENOTDIR, which teaches, and which callers look for. */
 int fb_mount_attach(int mount_fd, int target)
 {
+	struct stat what, where;
+	int r = 0;
+
 	if (move_mount(mount_fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return -errno;
-	return 0;
+		r = -errno;
+	if (r == -EINVAL && fstat(mount_fd, &what) == 0 && fstat(target, &where) == 0 &&
+	    S_ISDIR(what.st_mode) != S_ISDIR(where.st_mode))
+		r = -ENOTDIR;
+	return r;
 }
 
 static bool is_refused(long result)

@@ -30,6 +30,7 @@ struct creation { /* what create and run make on their way */
 	struct fb_spec spec;
 	struct fb_cgroup cgroup;
 	int listener;
+	uint64_t began, loaded, recorded; /* clocks: the bundle is read; the groups are there and the state is written */
 	bool tried; /* a process was begun: the poststop hooks are due, whatever came of it */
 };
 
@@ -183,6 +184,7 @@ static int prepare(struct creation *new, bool wait, struct fb_error *err)
 	struct timespec now;
 	int r = load_bundle(new, err);
 
+	new->loaded = fb_now();
 	if (r == 0)
 		r = fb_oci_check_console(&new->spec.process, wait || new->options->detach,
 					 new->options->console_socket, err);
@@ -250,7 +252,7 @@ static int launch(struct creation *new, bool wait, struct fb_launched *launched,
 
 static void begin(struct creation *new, const struct fb_oci *oci, const struct options *options)
 {
-	*new = (struct creation){.oci = oci, .options = options, .listener = -1, .cgroup = {.into = -1},
+	*new = (struct creation){.oci = oci, .options = options, .listener = -1, .cgroup = {.into = -1}, .began = fb_now(),
 				 .state = {.directory = -1}};
 }
 
@@ -275,12 +277,17 @@ static int create(struct creation *new, bool wait, struct fb_launched *launched,
 {
 	int r = prepare(new, wait, err);
 
+	new->recorded = fb_now();
 	if (r == 0)
 		r = launch(new, wait, launched, err);
 	if (r < 0)
 		undo(new);
-	if (r == 0 && new->oci->timings)
-		fb_timings_print(2, new->options->id, &launched->clocks);
+	if (r < 0)
+		return r;
+	launched->clocks.begin = new->began;
+	launched->clocks.at[FB_STAGE_SPEC] = new->loaded;
+	launched->clocks.at[FB_STAGE_RECORD] = new->recorded;
+	fb_clocks_report(new->oci->timings, new->options->id, &launched->clocks);
 	return r;
 }
 

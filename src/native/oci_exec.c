@@ -310,8 +310,7 @@ static int exec(const struct fb_oci *oci, const struct options *options, struct 
 	fb_cgroup_close(&state->cgroup);
 	if (r < 0)
 		return r;
-	if (oci->timings)
-		fb_timings_print(2, state->id, &launched.clocks);
+	fb_clocks_report(oci->timings, state->id, &launched.clocks);
 	r = finish(options, &launched, err);
 	if (r == 0 && !options->detach)
 		*ret_code = fb_oci_wait(launched.pid, launched.pidfd, launched.console);

@@ -6,6 +6,11 @@
 
 #include "oci.h"
 
+/* --- oci_state.c --- */
+
+/* Letters, digits, '_', '+', '-', '.', ',', not "." or "..", at most 1024. */
+bool fb_oci_id_valid(const char *id);
+
 /* --- oci_record.c: state.json --- */
 
 /* Malloc'd JSON, NULL without memory. */

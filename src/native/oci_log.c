@@ -35,8 +35,8 @@ static void describe_exec(const struct fb_error *err, char *to, size_t size)
 
 	if (err->code == ENOENT && !strchr(err->path, '/'))
 		snprintf(to, size, "exec: \"%s\": executable file not found in $PATH", err->path);
-	else if (err->code == ENOENT)
-		snprintf(to, size, "exec: \"%s\": stat %s: no such file or directory", err->path, err->path);
+	else if (err->code == ENOENT || err->code == ENOTDIR || err->code == ELOOP || err->code == ENAMETOOLONG)
+		snprintf(to, size, "exec: \"%s\": stat %s: %s", err->path, err->path, reason(err->code, why));
 	else
 		snprintf(to, size, "exec: \"%s\": %s", err->path, reason(err->code, why));
 }

@@ -154,7 +154,7 @@ static int load_all(const struct fb_oci *oci, struct rows *rows)
 	if (count < 0)
 		return errno == ENOENT ? 0 : -errno;
 	for (int i = 0; i < count; i++) {
-		if (r == 0 && names[i]->d_name[0] != '.')
+		if (r == 0 && fb_oci_id_valid(names[i]->d_name))
 			r = load_entry(oci, names[i]->d_name, rows);
 		free(names[i]);
 	}

@@ -33,7 +33,7 @@ static int fail_plain(struct fb_error *err, int code, const char *detail, const 
 	return FB_FAIL_CODE(err, FB_STAGE_RECORD, code, "", id, detail);
 }
 
-static bool id_valid(const char *id)
+bool fb_oci_id_valid(const char *id)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.,";
 	size_t length = strlen(id);
@@ -46,7 +46,7 @@ static int check_id(const char *id, struct fb_error *err)
 {
 	if (!*id)
 		return fail_plain(err, EINVAL, "container id cannot be empty", "");
-	return id_valid(id) ? 0 : fail_plain(err, EINVAL, "invalid container ID format", id);
+	return fb_oci_id_valid(id) ? 0 : fail_plain(err, EINVAL, "invalid container ID format", id);
 }
 
 /* 0700, and sticky: below XDG_RUNTIME_DIR that keeps a cleaner of old files away. */

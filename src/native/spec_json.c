@@ -163,9 +163,9 @@ int fb_json_int(const struct fb_node *up, const char *key, int64_t min, int64_t 
 		return 0;
 	if (!json_object_is_type(node.json, json_type_int))
 		return fb_node_fail(&node, "must be a whole number");
-	/* json-c answers INT64_MAX for what is larger, so an overflow lands outside any smaller range. */
+	/* json-c answers INT64_MAX for what is larger. */
 	value = json_object_get_int64(node.json);
-	if (value < min || value > max)
+	if (value < min || value > max || (value == INT64_MAX && json_object_get_uint64(node.json) > INT64_MAX))
 		return fb_node_fail(&node, "is out of range");
 	*ret_value = value;
 	return 1;

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -97,7 +98,7 @@ void fb_clocks_json(char *json, size_t size, const struct fb_stage_clocks *clock
 
 static void row(struct text *text, const char *name, uint64_t nanoseconds, uint64_t whole)
 {
-	append(text, "%-14s %12.1f %7.1f %%\n", name, (double)nanoseconds / 1e3,
+	append(text, "%-18s %12.1f %7.1f %%\n", name, (double)nanoseconds / 1e3,
 	       whole ? 100.0 * (double)nanoseconds / (double)whole : 0.0);
 }
 
@@ -109,7 +110,7 @@ int fb_timings_print(int fd, const char *id, const struct fb_stage_clocks *clock
 	char data[4096];
 	struct text text = {.data = data, .size = sizeof(data)};
 
-	append(&text, "%-14.64s %12s %9s\n", id, "microseconds", "share");
+	append(&text, "%-18.64s %12s %9s\n", id, "microseconds", "share");
 	for (size_t i = 0; i < count; i++)
 		row(&text, fb_stage_name(events[i].stage), events[i].to - events[i].from, whole);
 	row(&text, "start", whole, whole);
@@ -124,8 +125,9 @@ static void format(struct text *text, const char *id, const struct fb_stage_cloc
 	char name[256];
 
 	fb_quote_string(name, sizeof(name), id);
-	append(text, "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"args\":{\"name\":\"fastbox %s\"}},\n",
-	       pid, pid, name);
+	for (int i = 0; i < 2; i++)
+		append(text, "{\"name\":\"%s_name\",\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"args\":{\"name\":\"fastbox %s\"}},\n",
+		       i ? "thread" : "process", pid, pid, name);
 	for (size_t i = 0; i < count; i++)
 		append(text,
 		       "{\"name\":\"%s\",\"cat\":\"native\",\"ph\":\"X\",\"pid\":%d,\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f},\n",
@@ -148,4 +150,14 @@ int fb_trace_write(const char *path, const char *id, const struct fb_stage_clock
 	format(&text, id, clocks);
 	r = fb_write_all(fd, data, text.length);
 	return r < 0 ? FB_FAIL_CODE(err, FB_STAGE_RECORD, -r, "write", path, NULL) : 0;
+}
+
+void fb_clocks_report(bool print, const char *id, const struct fb_stage_clocks *clocks)
+{
+	const char *path = secure_getenv("FASTBOX_TRACE");
+
+	if (print)
+		(void)fb_timings_print(STDERR_FILENO, id, clocks);
+	if (path && *path)
+		(void)fb_trace_write(path, id, clocks, NULL);
 }

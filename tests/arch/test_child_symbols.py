@@ -35,7 +35,7 @@ ALLOWED = set(
     fstat fstatfs mkdirat mknodat symlinkat unlinkat fchown fchownat umask
     fsopen fsconfig fsmount move_mount open_tree mount_setattr
     chroot sendfile utimensat fchmodat
-    pipe2 lseek poll waitid _exit faccessat fstatat accept4 clone pread __pread_chk __poll_chk
+    pipe2 lseek poll waitid kill _exit faccessat fstatat accept4 clone pread __pread_chk __poll_chk
     setns unshare setsid sethostname setdomainname prctl clock_gettime execve socket sendmsg
     memcmp memcpy memmove memset strlen strchr strrchr strcmp strncmp strspn strcspn
     __memcpy_chk __memmove_chk __memset_chk __read_chk __readlinkat_chk __openat_2 __errno_location

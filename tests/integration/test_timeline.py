@@ -289,6 +289,51 @@ def test_without_a_wish_nothing_of_it_is_imported(box: Box) -> None:
         assert done.returncode == count, done.stderr
 
 
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    (tmp_path / "rootfs").mkdir()
+    (tmp_path / "rootfs" / "true").write_bytes(Path("/bin/busybox").read_bytes())
+    (tmp_path / "rootfs" / "true").chmod(0o755)
+    subprocess.run(["fastbox-oci", "spec"], cwd=tmp_path, check=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["process"] |= {"args": ["/true"], "terminal": False}
+    config["linux"]["namespaces"].append({"type": "time"})
+    config["linux"]["timeOffsets"] = {"monotonic": {"secs": 86400, "nanosecs": 5}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+def test_the_oci_command_has_the_same_clocks_in_another_time(bundle: Path, tmp_path: Path) -> None:
+    """In a time namespace a day ahead: the new process's stages are told in the caller's time."""
+    file = tmp_path / "trace.json"
+    words = ["fastbox-oci", "--root", str(tmp_path / "state"), "--timings", "run", "timed"]
+    for _ in range(2):
+        done = subprocess.run(
+            words, cwd=bundle, env={**os.environ, "FASTBOX_TRACE": str(file)},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    rows = [row.split() for row in done.stderr.splitlines()]
+    assert rows[0] == ["timed", "microseconds", "share"]
+    names = [" ".join(row[:-3]) for row in rows[1:]]
+    native = [
+        "spec",
+        "record",
+        "plan",
+        "clone",
+        "mount",
+        "pivot_root",
+        "hostname",
+        "capabilities",
+        "exec",
+    ]
+    in_order([*native, "start"], names)
+    assert all(float(row[-3]) >= 0 for row in rows[1:])
+    assert float(rows[-1][-3]) < 60e6
+    events = read(file)
+    assert len([e for e in events if e["name"] == "exec"]) == 2
+    in_order(native, stages(events, "fastbox timed"))
+
+
 @pytest.mark.parametrize("value", ["", "x", "1", "5-", "1-2-3"])
 def test_a_strange_word_from_the_launcher_is_no_clock(box: Box, value: str) -> None:
     import fastbox.cli

@@ -260,6 +260,7 @@ static inline void begin(void)
 
 static inline int end(void)
 {
+	umount2(base, MNT_DETACH); /* a test may have put a file system of its own there */
 	shell("rm -rf %s", base);
 	return failures ? 1 : 0;
 }

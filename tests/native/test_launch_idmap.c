@@ -1,4 +1,5 @@
 /* Id-mapped mounts, and the engine's layers in a user namespace. */
+#include "idmap.h"
 #include "launch_lanes.h"
 #include "userns.h"
 
@@ -33,7 +34,7 @@ static void volumes(void)
 					.namespaces = USER_NAMESPACE, .kernel = MAPS}), "5 6\n");
 	shell("rm %s/rootfs/x && mkdir %s/rootfs/x", base, base);
 	/* "idmap" maps the top, "ridmap" what is below too. */
-	shell("mount -t tmpfs below %s/volume/sub && chown 7 %s/volume/sub", base, base);
+	shell("mkdir %s/below && chown 7 %s/below && mount --bind %s/below %s/volume/sub", base, base, base, base);
 	EXPECT_OUTPUT((&(struct bundle){.script = "stat -c %u /x /x/sub", .mounts = volume("volume", "\"rbind\",\"idmap\"", ""), .namespaces = USER_NAMESPACE, .kernel = MAPS}),
 		      "0\n65534\n");
 	EXPECT_OUTPUT((&(struct bundle){.script = "stat -c %u /x /x/sub", .mounts = volume("volume", "\"rbind\",\"ridmap\"", ""), .namespaces = USER_NAMESPACE, .kernel = MAPS}),
@@ -129,9 +130,30 @@ static void joined(void)
 	close(fd);
 }
 
+/* Where the tests' directory lies on a file system that can't be mapped (an overlay), one that can is put over it. */
+static void begin_mappable(void)
+{
+	const struct fb_mapping map = {0, 100000, 1000};
+	const struct fb_id_maps maps = {&map, &map, 1, 1};
+	struct fb_error err;
+	char root[256];
+	int ns, fd;
+
+	begin();
+	ns = fb_userns_make(&maps, &err);
+	fd = fb_idmap_clone(base, 0, 0, ns, 0, &err);
+	if (fd < 0) {
+		shell("mount -t tmpfs -o mode=700 mappable %s", base);
+		snprintf(root, sizeof(root), "%s/rootfs", base);
+		make_root(root);
+	}
+	close(fd);
+	close(ns);
+}
+
 static void mapped(void)
 {
-	begin();
+	begin_mappable();
 	volumes();
 	refusals();
 	layers();

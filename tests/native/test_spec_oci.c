@@ -152,6 +152,27 @@ static bool same(const char *text, const char *wanted)
 	return text && strcmp(text, wanted) == 0;
 }
 
+/* Every single wrong byte of a good document: an answer, never a crash. The sanitizers see more than this does. */
+static void damage(const char *good)
+{
+	size_t length = strlen(good);
+	char *text = strdup(good);
+	struct fb_spec spec;
+	struct fb_error err;
+
+	for (size_t i = 0; i < length; i++) {
+		for (const char *c = "\"{}[]:,0-\\\x01"; *c; c++) {
+			text[i] = *c;
+			if (parse(text, &spec, &err) == 0)
+				fb_spec_free(&spec);
+			else
+				CHECK(err.code == EINVAL && err.stage == FB_STAGE_SPEC && err.detail[0]);
+		}
+		text[i] = good[i];
+	}
+	free(text);
+}
+
 static void hooks(void)
 {
 	static const char text[] = TOP
@@ -169,6 +190,7 @@ static void hooks(void)
 	CHECK(same(spec.hooks[0].items[0].env.items[0], "A=1") && spec.hooks[0].items[1].timeout == 0);
 	CHECK(spec.annotations.count == 4 && same(spec.annotations.items[1], "b") && same(spec.oci_version, "1.2.0"));
 	fb_spec_free(&spec);
+	damage(text);
 }
 
 static void process(void)
@@ -197,6 +219,7 @@ static void process(void)
 	CHECK(same(spec.intel_rdt.l3_cache_schema, "L3:0=f") && same(spec.intel_rdt.mem_bw_schema, "MB:0=20"));
 	CHECK(!spec.hostname && !spec.namespaces[1].path && spec.uid_mapping_count == 1 && !spec.rootfs_propagation);
 	fb_spec_free(&spec);
+	damage(text);
 	CHECK(parse(PROCESS ",\"scheduler\":{\"policy\":\"SCHED_RR\",\"priority\":99}}}", &spec, &err) == 0);
 	CHECK(spec.process.scheduler.policy == SCHED_RR && spec.process.scheduler.priority == 99);
 	CHECK(!spec.process.io_priority.present && !spec.has_personality && !spec.intel_rdt.present);
@@ -229,6 +252,7 @@ static void resources(void)
 		{8, 1, FB_BLKIO_WEIGHT, 10},  {8, 1, FB_BLKIO_LEAF_WEIGHT, 30}, {8, 2, FB_BLKIO_LEAF_WEIGHT, 40},
 		{1, 2, FB_BLKIO_READ_BPS, 3}, {4, 5, FB_BLKIO_WRITE_IOPS, 6},
 	};
+	char whole[4096];
 	struct fb_resources res;
 	struct fb_arena arena = {0};
 	struct fb_error err;
@@ -246,6 +270,8 @@ static void resources(void)
 	CHECK(res.has_class_id && res.net_priority_count == 1 && res.net_priorities[0].priority == 5);
 	CHECK(res.rdma_count == 2 && same(res.rdma[0].device, "mlx") && res.rdma[0].has_handles && !res.rdma[0].has_objects);
 	CHECK(res.rdma[1].objects == 4 && same(res.unified.items[1], "9"));
+	snprintf(whole, sizeof(whole), "%s%s}}", LINUX "\"resources\":", text);
+	damage(whole);
 	CHECK(fb_spec_parse_resources("{\"memory\":7}", 12, &arena, &res, &err) == -EINVAL && same(err.path, ".memory"));
 	CHECK(fb_spec_parse_resources("[]", 2, &arena, &res, &err) == -EINVAL);
 	fb_arena_free(&arena);
@@ -282,6 +308,7 @@ static void seccomp(void)
 	CHECK(spec.seccomp->rules[0].action == SECCOMP_RET_USER_NOTIF && spec.seccomp->rules[2].action == (SECCOMP_RET_TRACE | 7));
 	CHECK(same(spec.seccomp->listener_path, "/s") && same(spec.seccomp->listener_metadata, "m"));
 	fb_spec_free(&spec);
+	damage(text);
 	/* Without the action there is no listener, whatever the path. */
 	CHECK(parse(SECCOMP ALLOW ",\"listenerPath\":\"/s\"}}}", &spec, &err) == 0 && spec.seccomp->flags == 0);
 	fb_spec_free(&spec);

@@ -59,13 +59,30 @@ static void table(void)
 
 	CHECK(fb_timings_print(fileno(file), "box", &clocks) == 0, "print");
 	read_back(fileno(file), text, sizeof(text));
-	CHECK(strcmp(text, "box            microseconds     share\n"
-			   "spec                  250.0    12.5 %\n"
-			   "plan                  250.0    12.5 %\n"
-			   "exec                 1500.0    75.0 %\n"
-			   "start                2000.0   100.0 %\n") == 0, "%s", text);
+	CHECK(strcmp(text, "box                microseconds     share\n"
+			   "spec                      250.0    12.5 %\n"
+			   "plan                      250.0    12.5 %\n"
+			   "exec                     1500.0    75.0 %\n"
+			   "start                    2000.0   100.0 %\n") == 0, "%s", text);
 	fclose(file);
 	CHECK(fb_timings_print(-1, "box", &clocks) == -EBADF, "nowhere to print to");
+}
+
+static void reports(void)
+{
+	char path[] = "/tmp/fastbox-trace.XXXXXX", text[4096];
+	int fd = mkstemp(path);
+
+	setenv("FASTBOX_TRACE", "", 1);
+	fb_clocks_report(false, "none", &clocks);
+	setenv("FASTBOX_TRACE", path, 1);
+	fb_clocks_report(false, "one", &clocks);
+	unsetenv("FASTBOX_TRACE");
+	fb_clocks_report(false, "two", &clocks);
+	read_back(fd, text, sizeof(text));
+	CHECK(strstr(text, "fastbox one") && !strstr(text, "fastbox two"), "%s", text);
+	unlink(path);
+	close(fd);
 }
 
 static void trace_events(void)
@@ -113,6 +130,7 @@ int main(void)
 	every_stage_fits();
 	table();
 	trace_events();
+	reports();
 	other_time();
 	return failures != 0;
 }

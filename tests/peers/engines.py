@@ -6,7 +6,9 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -43,10 +45,13 @@ class Command:
             assert text.returncode == 0, f"{words}: {text.returncode}\n{text.stdout}\n{text.stderr}"
         return text
 
-    def terminal(self, *words: str, typed: bytes, timeout: float = 30) -> tuple[int, str]:
+    def terminal(
+        self, *words: str, typed: bytes, size: tuple[int, int] = (24, 80), timeout: float = 30
+    ) -> tuple[int, str]:
         """Run on a terminal, type, and give back the exit code and all that was shown."""
         pid, master = pty.fork()
         if pid == 0:
+            termios.tcsetwinsize(0, size)
             os.execvpe(self.words[0], [*self.words, *words], self.environ)
         shown, end = b"", time.monotonic() + timeout * host.SLOW
         while time.monotonic() < end:
@@ -58,10 +63,12 @@ class Command:
                 if not piece:
                     break
                 shown += piece
-                # The prompt says that somebody listens.
-                if typed and shown.rstrip().endswith((b"#", b"$")):
+                # The prompt says that somebody listens; busybox asks where the cursor is after it.
+                if typed and shown.removesuffix(b"\x1b[6n").rstrip().endswith((b"#", b"$")):
                     os.write(master, typed)
                     typed = b""
+        else:
+            os.kill(pid, signal.SIGKILL)
         os.close(master)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
@@ -70,7 +77,7 @@ class Engine(Command):
     """What podman and docker have in common, which is most."""
 
     name: str
-    oom_killed = True  # whether it says so
+    remove = ("rm", "-f")
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -101,7 +108,7 @@ class Engine(Command):
     def clear(self) -> None:
         names = self("ps", "-aq").stdout.split()
         if names:
-            self("rm", "-f", *names, check=False)
+            self(*self.remove, *names, check=False)
 
     def wait(self, container: str, status: str) -> dict[str, Any]:
         end = time.monotonic() + 15 * host.SLOW
@@ -118,6 +125,7 @@ class Podman(Engine):
     """podman 4: no daemon; each container has a conmon."""
 
     name = "podman"
+    remove = ("rm", "-f", "-t", "0")
 
     def __init__(self, place: Place, program: str) -> None:
         super().__init__(place)
@@ -132,7 +140,7 @@ class Podman(Engine):
         self.words = (
             "podman",
             *("--tmpdir", f"{base}/tmp", "--cgroup-manager=cgroupfs", "--events-backend=file"),
-            *("--network-config-dir", f"{base}/networks", f"--runtime-flag=root={base}/runtime"),
+            *("--network-config-dir", f"{base}/networks"),
         )
         self.environ = {
             **os.environ,

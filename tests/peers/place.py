@@ -28,7 +28,7 @@ class Place:
     """Directories, a parent control group, and what is to be found in them."""
 
     def __init__(self) -> None:
-        self.base = Path(tempfile.mkdtemp(prefix="fastbox-peers-", dir="/var/tmp"))
+        self.base = Path(tempfile.mkdtemp(prefix="fastbox-engines-", dir="/var/tmp"))
         self.base.chmod(0o755)
         self.parent = "/" + self.base.name  # of every container's control group
 
@@ -38,7 +38,9 @@ class Place:
         return path
 
     def mounts(self) -> list[str]:
-        return [mount for mount in host.mounts() if str(self.base) in mount]
+        found = [mount for mount in host.mounts() if str(self.base) in mount]
+        # The storage library mounts its own directory onto itself, once.
+        return [mount for mount in found if not mount.endswith("/podman/root/overlay")]
 
     def groups(self) -> list[str]:
         """Control groups of containers: everything below the parents but the engines' own `conmon`."""
@@ -61,7 +63,18 @@ class Place:
 
     def states(self) -> list[str]:
         """Containers that the runtime itself still knows of, and namespaces held by a file."""
-        found = [str(path.parent) for path in self.base.glob("**/runtime*/**/state.json")]
+        found = []
+        for path in [
+            *Path("/run/fastbox-oci").glob("*"),
+            *self.base.glob("*/exec/runtime-fastbox/*/*"),
+        ]:
+            try:
+                mine = str(self.base) in (path / "state.json").read_text()
+            except FileNotFoundError:
+                mine = not (path / "state.json").exists() and path.parent.parent.is_relative_to(
+                    self.base
+                )
+            found += [str(path)] if mine else []
         return sorted(found + [str(path) for path in Path("/run/netns").glob("cni-*")])
 
     def snapshot(self) -> dict[str, list[str]]:
@@ -84,7 +97,9 @@ class Place:
             time.sleep(0.05)
 
     def close(self) -> None:
-        for mount in sorted(self.mounts(), reverse=True):
+        for mount in sorted(
+            (mount for mount in host.mounts() if str(self.base) in mount), reverse=True
+        ):
             subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
         for hierarchy in [host.CGROUPS, *host.CGROUPS.iterdir()]:
             for path, _, _ in os.walk(f"{hierarchy}{self.parent}", topdown=False):

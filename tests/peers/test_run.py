@@ -129,7 +129,7 @@ def test_copy_into_and_out_of_a_running_container(engine: Engine, place: Place) 
 
 
 def test_top_and_stats_see_the_processes(engine: Engine) -> None:
-    engine.run("-d", "--name", "web", IMAGE, "sh", "-c", "sleep 1000 & sleep 1001")
+    engine.run("-d", "--name", "web", IMAGE, "sh", "-c", "sleep 1000 & sleep 1001; wait")
     top = engine("top", "web").stdout
     assert "sleep 1000" in top
     assert "sleep 1001" in top

@@ -183,7 +183,10 @@ def _v2(at: str, name: str, file: str, group: Group) -> tuple[str, str, str]:
         return MISSING, "not delegated, and this user can't", mend
     # The kernel's own root may have both processes and groups with controllers; no other group may.
     if read(f"{at}/cgroup.type") and read(f"{at}/cgroup.procs"):
-        return MISSING, f"processes are in {at} itself", f"move them to a group below {at}"
+        # One of those named is cat, which is gone by then.
+        move = f"for p in $(cat {at}/cgroup.procs); do echo $p >{at}/init/cgroup.procs || :; done"
+        mend = f"mkdir {at}/init && {move} 2>/dev/null"
+        return MISSING, f"processes are in {at} itself", mend
     return OK, "available, delegated by the first start that needs it", ""
 
 
