@@ -143,8 +143,9 @@ static int take_stdio(struct fb_child *child, int source, int number)
 	if (source == number ? fcntl(number, F_SETFD, 0) < 0 : dup2(source, number) < 0)
 		return -errno;
 	/* /dev/stdout is opened anew through /proc: for that a pipe has to belong to the user. The pipes are the engine's own. */
-	if (child->user.uid && fstat(number, &st) == 0 && S_ISFIFO(st.st_mode) &&
-	    fchown(number, child->user.uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL)
+	if (fstat(number, &st) < 0)
+		return -errno;
+	if (child->user.uid && S_ISFIFO(st.st_mode) && fchown(number, child->user.uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL)
 		return -errno;
 	return 0;
 }

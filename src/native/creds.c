@@ -125,10 +125,10 @@ int fb_creds_drop_bounding(const struct fb_capabilities *caps, struct fb_error *
 		if (caps->bounding & UINT64_C(1) << i)
 			continue;
 		has = raw_prctl(PR_CAPBSET_READ, i, 0);
-		if (has < 0)
+		if (has < 0 && errno == EINVAL)
 			break; /* beyond the kernel's last: those that only newer kernels know are
 				  not there to drop */
-		if (has && raw_prctl(PR_CAPBSET_DROP, i, 0) < 0)
+		if (has < 0 || (has && raw_prctl(PR_CAPBSET_DROP, i, 0) < 0))
 			return FB_FAIL(err, FB_STAGE_CAPS, "prctl(CAPBSET_DROP)",
 				       fb_capability_name((int)i));
 	}

@@ -175,7 +175,7 @@ static bool is_root(const struct fb_child *child, int fd)
 static int open_target(struct fb_child *child, const struct fb_op *op, enum fb_make make, bool *ret_made)
 {
 	const struct fb_mount_plan *mount = op->mount;
-	int fd = fb_inroot_open(child->root, mount->target, O_PATH, mount->plain);
+	int fd = fb_inroot_open(child->root, mount->target, O_PATH, mount->plain), r;
 	struct statfs fs;
 
 	*ret_made = fd == -ENOENT;
@@ -195,10 +195,12 @@ static int open_target(struct fb_child *child, const struct fb_op *op, enum fb_m
 		return FB_CHILD_FAIL_CODE(child, op, EINVAL, "statx", "leads to the root itself");
 	}
 	/* An image's link may lead any other destination into /proc, where a cover would undo a mask. */
-	if (!mount->over_proc && strcmp(mount->target, "proc") != 0 && fstatfs(fd, &fs) == 0 &&
-	    fs.f_type == PROC_SUPER_MAGIC) {
+	if (mount->over_proc || strcmp(mount->target, "proc") == 0)
+		return fd;
+	r = fstatfs(fd, &fs) < 0 ? -errno : fs.f_type == PROC_SUPER_MAGIC ? -EPERM : 0;
+	if (r < 0) {
 		close(fd);
-		return FB_CHILD_FAIL_CODE(child, op, EPERM, "fstatfs", "leads into /proc");
+		return FB_CHILD_FAIL_CODE(child, op, -r, "fstatfs", r == -EPERM ? "leads into /proc" : NULL);
 	}
 	return fd;
 }

@@ -89,24 +89,44 @@ static void set_size(struct fb_process_spec *process, const struct fb_request *r
 		process->columns = (unsigned short)request->columns;
 }
 
-/* Take over what fb_launch made. From here on the process exists, so nothing may fail any more. */
-static void adopt(struct fb_supervisor *sup, struct fb_task *task, const struct fb_launched *launched,
-		  struct stdio *stdio)
+/* A process whose end, or whose output, nobody would notice is not left to run. */
+static int disown(struct fb_supervisor *sup, struct fb_task *task, int code, struct fb_error *err)
 {
+	siginfo_t info;
+
+	(void)kill(task->pid, SIGKILL);
+	while (waitid(P_PID, (id_t)task->pid, &info, WEXITED) < 0 && errno == EINTR)
+		;
+	fb_source_close(sup, &task->pidfd);
+	fb_output_end(sup, &task->output[0]);
+	fb_output_end(sup, &task->output[1]);
+	fb_cleanup_fd(&task->stdin_to);
+	return FB_FAIL_CODE(err, FB_STAGE_STDIO, -code, "epoll_ctl", task->container->id, NULL);
+}
+
+/* Take over what fb_launch made: all of it is the task's from here on. */
+static int adopt(struct fb_supervisor *sup, struct fb_task *task, const struct fb_launched *launched,
+		 struct stdio *stdio, struct fb_error *err)
+{
+	int r = 0;
+
 	task->pid = launched->pid;
 	task->pidfd.fd = launched->pidfd;
 	task->terminal = launched->console >= 0;
 	if (task->terminal) {
 		task->stdin_to = fcntl(launched->console, F_DUPFD_CLOEXEC, 6);
-		(void)fb_output_start(sup, &task->output[0], launched->console);
+		r = task->stdin_to < 0 ? -errno : 0;
+		stdio->ours[1] = launched->console;
 	} else {
 		task->stdin_to = fb_steal_fd(&stdio->ours[0]);
-		for (int i = 0; i < 2; i++)
-			if (stdio->ours[i + 1] >= 0)
-				(void)fb_output_start(sup, &task->output[i], fb_steal_fd(&stdio->ours[i + 1]));
 	}
+	for (int i = 0; i < 2 && r == 0; i++)
+		if (stdio->ours[i + 1] >= 0)
+			r = fb_output_start(sup, &task->output[i], fb_steal_fd(&stdio->ours[i + 1]));
+	if (r == 0)
+		r = fb_source_watch(sup, &task->pidfd, EPOLLIN);
 	close_stdio(stdio);
-	(void)fb_source_watch(sup, &task->pidfd, EPOLLIN);
+	return r < 0 ? disown(sup, task, r, err) : 0;
 }
 
 static int write_live(struct fb_supervisor *sup, const struct fb_container *container, pid_t pid,
@@ -210,7 +230,9 @@ static int start(struct fb_supervisor *sup, struct fb_container *container, stru
 		close_stdio(&stdio);
 		return r;
 	}
-	adopt(sup, &container->task, &launched, &stdio);
+	r = adopt(sup, &container->task, &launched, &stdio, err);
+	if (r < 0)
+		return r;
 	/* A live state with pid 0 is there already: when this write fails, the cgroups it names still find the process. */
 	(void)write_live(sup, container, launched.pid, NULL);
 	request->clocks[1] = launched.clocks;
@@ -340,8 +362,7 @@ static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb
 		return r;
 	}
 	request->clocks[1] = launched.clocks;
-	adopt(sup, task, &launched, &stdio);
-	return 0;
+	return adopt(sup, task, &launched, &stdio, err);
 }
 
 int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,

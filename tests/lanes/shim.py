@@ -67,17 +67,17 @@ LANES = [
 
 
 @functools.cache
-def program() -> str:
-    """The path of the shim, compiled when it is older than its source."""
-    deny = BUILD / "deny"
-    if not deny.exists() or deny.stat().st_mtime < SOURCE.stat().st_mtime:
+def compiled(source: Path) -> str:
+    """The path of a program of one file, compiled when it is older than its source."""
+    path = BUILD / source.stem
+    if not path.exists() or path.stat().st_mtime < source.stat().st_mtime:
         BUILD.mkdir(parents=True, exist_ok=True)
-        words = ["gcc", "-O1", "-D_GNU_SOURCE", "-o", f"{deny}.new", str(SOURCE), "-lseccomp"]
+        words = ["gcc", "-O1", "-D_GNU_SOURCE", "-o", f"{path}.new", str(source), "-lseccomp"]
         subprocess.run(words, check=True)
-        Path(f"{deny}.new").rename(deny)
-    return str(deny)
+        Path(f"{path}.new").rename(path)
+    return str(path)
 
 
 def denying(*rules: str) -> list[str]:
     """The words to put before a command."""
-    return [program(), *rules, "--"]
+    return [compiled(SOURCE), *rules, "--"]
