@@ -1,11 +1,9 @@
-"""A configuration with every field of the specification, and the list of the fields."""
+"""A configuration with every field of the specification."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-FIELDS = (Path(__file__).parent / "fields.txt").read_text().split()
 DEVICE = {"major": 8, "minor": 0}
 MAPPING = {"containerID": 0, "hostID": 100000, "size": 65536}
 
@@ -15,7 +13,12 @@ def _hooks() -> list[dict[str, Any]]:
 
 
 def _resources() -> dict[str, Any]:
-    rates = ("throttleReadBpsDevice", "throttleWriteBpsDevice", "throttleReadIOPSDevice", "throttleWriteIOPSDevice")
+    rates = (
+        "throttleReadBpsDevice",
+        "throttleWriteBpsDevice",
+        "throttleReadIOPSDevice",
+        "throttleWriteIOPSDevice",
+    )
     return {
         "unified": {"memory.high": "1000000"},
         "devices": [{"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwm"}],
@@ -105,7 +108,12 @@ def _linux() -> dict[str, Any]:
             "listenerMetadata": "x",
             "architectures": ["SCMP_ARCH_X86_64"],
             "syscalls": [
-                {"names": ["getppid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "args": [argument]}
+                {
+                    "names": ["getppid"],
+                    "action": "SCMP_ACT_ERRNO",
+                    "errnoRet": 1,
+                    "args": [argument],
+                }
             ],
         },
         "sysctl": {"net.core.somaxconn": "100"},
@@ -131,7 +139,14 @@ def full() -> dict[str, Any]:
         "ociVersion": "1.2.0",
         "hooks": {
             kind: _hooks()
-            for kind in ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
+            for kind in (
+                "prestart",
+                "createRuntime",
+                "createContainer",
+                "startContainer",
+                "poststart",
+                "poststop",
+            )
         },
         "annotations": {"a": "b"},
         "hostname": "x",

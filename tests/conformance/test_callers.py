@@ -58,7 +58,9 @@ def test_the_log_as_json(new: New, party: Party) -> None:
 def test_the_log_as_text(new: New, party: Party) -> None:
     log = party.root.parent / f"{party}-text.log"
     done = party("state", "nonesuch", check=False, options=("--log", str(log)))
-    assert re.fullmatch(r'time="[-0-9T:Z+]+" level=error msg=".*does not exist.*"\n', log.read_text())
+    assert re.fullmatch(
+        r'time="[-0-9T:Z+]+" level=error msg=".*does not exist.*"\n', log.read_text()
+    )
     assert "does not exist" in done.stderr
     log.unlink()
 
@@ -203,7 +205,9 @@ def test_statistics(new: New) -> None:
     assert data["cpu"]["usage"]["kernel"] >= 0
     assert data["memory"]["usage"]["limit"] == 64 << 20
     assert data["memory"]["usage"]["usage"] > 0
-    assert "total_inactive_file" in data["memory"]["raw"] or "inactive_file" in data["memory"]["raw"]
+    assert (
+        "total_inactive_file" in data["memory"]["raw"] or "inactive_file" in data["memory"]["raw"]
+    )
     c.end()
 
 
@@ -235,7 +239,11 @@ def test_an_update_by_stdin(new: New) -> None:
     group = {line.split(":")[1]: line.split(":")[2] for line in lines}
     values = {
         name: Path(f"/sys/fs/cgroup/{name}{group[name]}/{file}").read_text().strip()
-        for name, file in (("memory", "memory.limit_in_bytes"), ("pids", "pids.max"), ("cpu", "cpu.shares"))
+        for name, file in (
+            ("memory", "memory.limit_in_bytes"),
+            ("pids", "pids.max"),
+            ("cpu", "cpu.shares"),
+        )
     }
     assert values == {"memory": str(32 << 20), "pids": "44", "cpu": "333"}
     c.end()

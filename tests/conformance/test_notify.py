@@ -71,7 +71,9 @@ class Listener:
             buffer = ctypes.create_string_buffer(80)
             try:
                 fcntl.ioctl(fd, RECEIVE, buffer)
-                ident, _, _, number, *_ = struct.unpack(NOTIFICATION, buffer.raw[: struct.calcsize(NOTIFICATION)])
+                ident, _, _, number, *_ = struct.unpack(
+                    NOTIFICATION, buffer.raw[: struct.calcsize(NOTIFICATION)]
+                )
                 self.calls.append(number)
                 fcntl.ioctl(fd, SEND, struct.pack(ANSWER, ident, 0, -EPROTO, 0))
             except OSError:
