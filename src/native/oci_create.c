@@ -72,6 +72,12 @@ static int read_options(int argc, char **argv, struct options *options, struct f
 
 /* --- the bundle --- */
 
+void fb_oci_warn_of(const struct fb_oci *oci, const struct fb_process_spec *process)
+{
+	if (process->unknown_capability)
+		fb_oci_warn(oci, "no such capability here, left out: %s", process->unknown_capability);
+}
+
 static int load_bundle(struct creation *new, struct fb_error *err)
 {
 	fb_auto_free char *bundle = realpath(new->options->bundle ? new->options->bundle : ".", NULL);
@@ -90,6 +96,7 @@ static int load_bundle(struct creation *new, struct fb_error *err)
 		return FB_FAIL_CODE(err, FB_STAGE_SPEC, (int)-length, "open", path,
 				    length == -EINVAL ? "is not a regular file" : NULL);
 	r = fb_spec_parse(text, (size_t)length, bundle, &new->spec, err);
+	fb_oci_warn_of(new->oci, &new->spec.process);
 	if (r == 0)
 		r = fb_oci_use_cache(new->oci, &new->spec, err);
 	if (r == 0 && !new->spec.root_path)

@@ -115,17 +115,20 @@ static int read_options(int argc, char **argv, struct options *options, struct f
 
 /* --- the process --- */
 
-static int load_process(const struct options *options, struct fb_spec *spec, struct fb_process_spec *process,
-			struct fb_error *err)
+static int load_process(const struct fb_oci *oci, const struct options *options, struct fb_spec *spec,
+			struct fb_process_spec *process, struct fb_error *err)
 {
 	fb_auto_free char *text = NULL;
 	/* conmon and containerd hand over a plain file; a fifo would be waited for. */
 	ssize_t length = fb_read_file(AT_FDCWD, options->process, FB_SPEC_MAX_BYTES, &text);
+	int r;
 
 	if (length < 0)
 		return FB_FAIL_CODE(err, FB_STAGE_SPEC, (int)-length, "open", options->process,
 				    length == -EINVAL ? "is not a regular file" : NULL);
-	return fb_spec_parse_process(text, (size_t)length, &spec->arena, process, err);
+	r = fb_spec_parse_process(text, (size_t)length, &spec->arena, process, err);
+	fb_oci_warn_of(oci, process);
+	return r;
 }
 
 /* A later value takes the place of an earlier one. */
@@ -291,7 +294,7 @@ static int exec(const struct fb_oci *oci, const struct options *options, struct 
 	struct fb_launched launched = {.pidfd = -1, .console = -1};
 	struct fb_launch_request what = {.spec = spec, .process = &process, .stdio = {0, 1, 2}, .id = state->id,
 					 .bundle = state->bundle, .target_pid = state->pid};
-	int r = options->process ? load_process(options, spec, &process, err) : change_process(options, spec, &process, err);
+	int r = options->process ? load_process(oci, options, spec, &process, err) : change_process(options, spec, &process, err);
 
 	if (r == 0)
 		r = fb_oci_check_console(&process, options->detach, options->console_socket, err);

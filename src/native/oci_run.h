@@ -16,6 +16,8 @@ int fb_oci_destroy(const struct fb_oci *oci, struct fb_oci_state *state, const s
 int fb_oci_preserved(const char *option, struct fb_spec *spec, struct fb_process_spec *process, unsigned *ret_count,
 		     struct fb_error *err);
 /* Whether a terminal and a console socket go together with staying or leaving, in runc's words. */
+/* What of a process is left out, and not refused. */
+void fb_oci_warn_of(const struct fb_oci *oci, const struct fb_process_spec *process);
 int fb_oci_check_console(struct fb_process_spec *process, bool detach, const char *console_socket, struct fb_error *err);
 /* Send a pty's master or a pidfd to whoever listens at `path`. */
 int fb_oci_send_descriptor(const char *path, int descriptor, struct fb_error *err);

@@ -135,7 +135,7 @@ static int from_document(const char *path, struct fb_arena *arena, struct fb_res
 	if (!text)
 		return fail(err, ENOMEM, NULL, NULL);
 	if (strcmp(path, "-") != 0)
-		fd = opened = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+		fd = opened = open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC); /* a fifo without a writer is empty */
 	length = fd < 0 ? -errno : fb_read_all(fd, text, FB_SPEC_MAX_BYTES + 1);
 	if (length < 0)
 		return FB_FAIL_CODE(err, FB_STAGE_SPEC, (int)-length, "open", path, NULL);

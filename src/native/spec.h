@@ -213,6 +213,7 @@ struct fb_process_spec {
 	const char *cwd;
 	bool has_capabilities;
 	struct fb_capabilities capabilities;
+	const char *unknown_capability; /* a name that is none, and was left out; NULL: there was none */
 	struct fb_rlimit *rlimits;
 	size_t rlimit_count;
 	bool no_new_privileges;

@@ -44,7 +44,8 @@ static int read_ids(const struct fb_node *user, struct fb_process_spec *process)
 	return 0;
 }
 
-static int read_capability_set(const struct fb_node *node, const char *key, uint64_t *ret_set)
+/* What this kernel does not know can't be granted: the specification wants a warning, and no failure. */
+static int read_capability_set(const struct fb_node *node, const char *key, uint64_t *ret_set, const char **ret_unknown)
 {
 	struct fb_strv names = {0};
 	uint64_t set = 0;
@@ -56,8 +57,9 @@ static int read_capability_set(const struct fb_node *node, const char *key, uint
 		int number = fb_capability_number(names.items[i]);
 
 		if (number < 0 || number > 63)
-			return fb_member_fail(node, key, "unknown capability");
-		set |= (uint64_t)1 << number;
+			*ret_unknown = names.items[i];
+		else
+			set |= (uint64_t)1 << number;
 	}
 	*ret_set = set;
 	return 0;
@@ -66,17 +68,18 @@ static int read_capability_set(const struct fb_node *node, const char *key, uint
 static int read_capabilities(const struct fb_node *process_node, struct fb_process_spec *process)
 {
 	struct fb_capabilities *caps = &process->capabilities;
+	const char **unknown = &process->unknown_capability;
 	struct fb_node node;
 	int r = fb_json_object(process_node, "capabilities", &node);
 
 	if (r <= 0)
 		return r;
 	process->has_capabilities = true;
-	if ((r = read_capability_set(&node, "bounding", &caps->bounding)) < 0 ||
-	    (r = read_capability_set(&node, "effective", &caps->effective)) < 0 ||
-	    (r = read_capability_set(&node, "inheritable", &caps->inheritable)) < 0 ||
-	    (r = read_capability_set(&node, "permitted", &caps->permitted)) < 0 ||
-	    (r = read_capability_set(&node, "ambient", &caps->ambient)) < 0)
+	if ((r = read_capability_set(&node, "bounding", &caps->bounding, unknown)) < 0 ||
+	    (r = read_capability_set(&node, "effective", &caps->effective, unknown)) < 0 ||
+	    (r = read_capability_set(&node, "inheritable", &caps->inheritable, unknown)) < 0 ||
+	    (r = read_capability_set(&node, "permitted", &caps->permitted, unknown)) < 0 ||
+	    (r = read_capability_set(&node, "ambient", &caps->ambient, unknown)) < 0)
 		return r;
 	/* The kernel would answer EPERM long after, without a name. */
 	if (caps->effective & ~caps->permitted)

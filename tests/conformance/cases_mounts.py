@@ -156,6 +156,24 @@ def proc_with_options(b: Bundle) -> None:
 
 
 @case()
+def proc_of_the_host(b: Bundle) -> None:
+    """What podman makes of `--pid host`."""
+    b.without_namespace("pid")
+    b.without_mount("/proc")
+    b.linux["maskedPaths"] = b.linux["readonlyPaths"] = []
+    b.mount("/proc", "bind", "/proc", "rbind", "nosuid", "nodev", "noexec")
+    b.expect("mount:/proc", "proc *")
+
+
+@case()
+def files_over_proc(b: Bundle) -> None:
+    """What lxcfs wants: some files of /proc are another program's."""
+    for name in ("cpuinfo", "meminfo", "uptime", "loadavg", "stat", "swaps", "diskstats"):
+        b.mount(f"/proc/{name}", "bind", f"{b.material}/file", "bind", "ro")
+    b.asks("text:/proc/meminfo", "a file of the host\\n")
+
+
+@case()
 def devices_of_the_host(b: Bundle) -> None:
     b.without_mount("/dev")
     b.without_mount("/dev/pts")

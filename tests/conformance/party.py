@@ -66,9 +66,13 @@ class Party:
     ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(self.argv(*words, options=options), **more)  # type: ignore[call-overload,no-any-return]
 
+    def containers(self) -> list[str]:
+        """What its state holds; "@" is no id, and a cache of fastbox-oci's."""
+        return sorted(name for name in os.listdir(self.root) if not name.startswith("@"))
+
     def clean(self) -> list[str]:
         """Delete what a test left, and say what that was."""
-        left = sorted(os.listdir(self.root))
+        left = self.containers()
         for name in left:
             self("delete", "--force", name, check=False)
         return left
