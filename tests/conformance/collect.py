@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import stat
+import subprocess
+from functools import cache
 from pathlib import Path
 
 from .party import Party
@@ -99,11 +101,22 @@ def _hierarchy(controllers: str) -> Path:
     return CGROUPS if pure else CGROUPS / name
 
 
+@cache
+def ignored() -> int:
+    """The signals that a child of these tests ignores from the start."""
+    status = subprocess.run(
+        ["cat", "/proc/self/status"], capture_output=True, text=True, check=True
+    ).stdout
+    return int(status.partition("SigIgn:")[2].split()[0], 16)
+
+
 def process(pid: int, names: Normaliser) -> Observation:
     """What /proc says of a process."""
     top = Path(f"/proc/{pid}")
     lines = [line.partition(":") for line in (top / "status").read_text().splitlines()]
     seen = {f"status:{k}": " ".join(v.split()) for k, _, v in lines if k in STATUS}
+    # Go's runtimes hand on what the caller ignores, a C library's own signal too; here the caller is whoever runs the tests.
+    seen["status:SigIgn"] = f"{int(seen['status:SigIgn'], 16) & ~ignored():016x}"
     seen["status:depth"] = next(str(len(v.split())) for k, _, v in lines if k == "NSpid")
     for kind in NAMESPACES:
         seen[f"namespace:{kind}"] = names.namespace(kind, _link(top / "ns" / kind))

@@ -191,9 +191,7 @@ def drain(fd: int) -> bytes:
 
 
 @pytest.fixture
-def supervisor(
-    box: Box, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Supervisor]:
+def supervisor(box: Box, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Supervisor]:
     """From a container that the engine itself makes, so that nothing here says what a start is."""
     (tmp_path / "volume").mkdir()
     flags = [*FLAGS, *VARIANTS[request.param], "-v", f"{tmp_path}/volume:/volume:ro"]
