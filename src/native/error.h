@@ -51,7 +51,7 @@ struct fb_error {
 	int32_t code; /* errno, positive */
 	uint16_t stage;
 	uint16_t line;
-	char call[24];	  /* the system call or library function that failed */
+	char call[32];	  /* the system call or library function that failed */
 	char path[160];	  /* what it was applied to; cut from the left when longer */
 	char detail[96];  /* a plain sentence fragment, when errno alone does not teach */
 };

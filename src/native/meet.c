@@ -121,8 +121,8 @@ static int answer(const struct fb_plan *plan, char point, const struct fb_launch
 	return r;
 }
 
-/* One byte, with which a pty's master may come. 0: the other end is closed, by exec or by death. */
-static int receive(int socket, int *console)
+/* One byte, with which a pty's master may come. 0: the other end is closed, by exec or by death; less: a failure. */
+static int receive(int socket, int *console, struct fb_error *err)
 {
 	char byte, control[CMSG_SPACE(sizeof(int))];
 	struct iovec data = {&byte, 1};
@@ -134,7 +134,12 @@ static int receive(int socket, int *console)
 	do
 		n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	if (n <= 0)
+	if (n < 0)
+		return FB_FAIL(err, FB_STAGE_CLONE, "recvmsg", "socketpair");
+	/* The kernel drops a descriptor that finds no room here, and says so by nothing else. */
+	if (message.msg_flags & MSG_CTRUNC)
+		return FB_FAIL_CODE(err, FB_STAGE_STDIO, EMFILE, "recvmsg", "console", NULL);
+	if (n == 0)
 		return 0;
 	header = CMSG_FIRSTHDR(&message);
 	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
@@ -148,14 +153,15 @@ int fb_meet(const struct fb_plan *plan, int socket, struct fb_launched *launched
 {
 	int byte, r;
 
-	while ((byte = receive(socket, &launched->console))) {
+	while ((byte = receive(socket, &launched->console, err)) > 0) {
 		if (byte != FB_MEET_HOOKS && byte != FB_MEET_CREATED)
 			continue;
 		r = answer(plan, (char)byte, launched, err);
-		if (r == 0 && fb_write_all(socket, "g", 1) < 0)
-			r = FB_FAIL(err, FB_STAGE_CLONE, "write", "socketpair");
+		/* A child that failed meanwhile has left its error where the caller looks; its end is the next thing received. */
+		if (r == 0 && send(socket, "g", 1, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+			r = FB_FAIL(err, FB_STAGE_CLONE, "send", "socketpair");
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return byte;
 }

@@ -221,6 +221,9 @@ static int record(struct creation *new, const struct fb_launched *launched, stru
 
 	new->state.pid = launched->pid;
 	new->state.start_time = fb_record_start_time(launched->pid);
+	/* Without it nobody could tell this process from a later one with its number: it would be neither signalled nor ended. */
+	if (!new->state.start_time)
+		return FB_FAIL_CODE(err, FB_STAGE_RECORD, EIO, "read", "/proc/<pid>/stat", NULL);
 	r = fb_oci_state_write(&new->state, err);
 	if (r == 0 && options->console_socket)
 		r = fb_oci_send_descriptor(options->console_socket, launched->console, err);

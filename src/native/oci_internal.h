@@ -13,8 +13,8 @@ bool fb_oci_id_valid(const char *id);
 
 /* --- oci_record.c: state.json --- */
 
-/* Malloc'd JSON, NULL without memory. */
-char *fb_oci_state_format(const struct fb_oci_state *state);
+/* Malloc'd JSON; NULL after a failure. */
+char *fb_oci_state_format(const struct fb_oci_state *state, struct fb_error *err);
 /* Fill what the document says. Anything but a document of our own is an error that names the container. */
 int fb_oci_state_parse(const char *text, size_t length, struct fb_oci_state *state, struct fb_error *err);
 

@@ -40,12 +40,14 @@ static struct json_object *format_cgroup(const struct fb_cgroup *group)
 	return json;
 }
 
-char *fb_oci_state_format(const struct fb_oci_state *state)
+char *fb_oci_state_format(const struct fb_oci_state *state, struct fb_error *err)
 {
-	struct json_object *json = json_object_new_object();
+	struct json_object *json;
 	char boot[40], *text = NULL;
 
-	fb_record_boot_id(boot);
+	if (fb_record_boot_id(boot, err) < 0)
+		return NULL;
+	json = json_object_new_object();
 	json_object_object_add(json, "schema", json_object_new_int(SCHEMA));
 	put(json, "id", state->id);
 	json_object_object_add(json, "pid", json_object_new_int(state->pid));
@@ -57,8 +59,10 @@ char *fb_oci_state_format(const struct fb_oci_state *state)
 	put(json, "rdt", state->rdt);
 	json_object_object_add(json, "own_pids", json_object_new_boolean(state->own_pids));
 	json_object_object_add(json, "cgroup", format_cgroup(&state->cgroup));
-	if (asprintf(&text, "%s\n", json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) < 0)
+	if (asprintf(&text, "%s\n", json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) < 0) {
+		FB_FAIL_CODE(err, FB_STAGE_RECORD, ENOMEM, "malloc", "", NULL);
 		text = NULL;
+	}
 	json_object_put(json);
 	return text;
 }
@@ -155,7 +159,8 @@ static int read_state(const struct fb_node *top, struct fb_oci_state *state)
 	if ((r = fb_json_string(top, "boot_id", &text)) < 0)
 		return r;
 	/* A process of before the last boot is gone, whoever has its number now. */
-	fb_record_boot_id(boot);
+	if ((r = fb_record_boot_id(boot, top->in->err)) < 0)
+		return r;
 	if (strcmp(text, boot) != 0)
 		state->start_time = 0;
 	return 0;

@@ -114,7 +114,7 @@ static void state_clear(struct fb_oci_state *state, const char *id)
 	state->cgroup.into = -1;
 }
 
-/* Returns 1 when somebody's directory is in the way, complete or not. */
+/* 0: made; 1: somebody's directory is in the way, complete or not. */
 static int make_directory(const char *root, const char *path, struct fb_error *err)
 {
 	int r;
@@ -144,20 +144,23 @@ int fb_oci_state_new(const struct fb_oci *oci, const char *id, struct fb_oci_sta
 {
 	fb_auto_free char *path = NULL, *created = now_text();
 	fb_auto_close int fd = -1;
-	int r = check_id(id, err);
+	int r = check_id(id, err), made;
 
 	if (r < 0)
 		return r;
 	if (!created || !(path = join(oci->root, id)))
 		return fail(err, ENOMEM, "malloc", "");
-	if ((r = make_directory(oci->root, path, err)) < 0)
-		return r;
+	if ((made = make_directory(oci->root, path, err)) < 0)
+		return made;
 	/* Ours already, or what a killed create left: then nobody holds its lock, and it has no state. */
 	fd = open_locked(path, LOCK_EX | LOCK_NB);
 	if (fd == -EWOULDBLOCK || (fd >= 0 && has(fd, "state.json")) || fd == -ENOTDIR)
 		return fail_plain(err, EEXIST, "container with given ID already exists", id);
-	if (fd < 0)
+	if (fd < 0) {
+		if (made == 0)
+			(void)rmdir(path);
 		return fail(err, -fd, "open", path);
+	}
 	state_clear(ret_state, id);
 	ret_state->directory = fb_steal_fd(&fd);
 	ret_state->locked = true;
@@ -223,11 +226,11 @@ int fb_oci_state_open(const struct fb_oci *oci, const char *id, bool change, str
 
 int fb_oci_state_write(const struct fb_oci_state *state, struct fb_error *err)
 {
-	fb_auto_free char *text = fb_oci_state_format(state);
+	fb_auto_free char *text = fb_oci_state_format(state, err);
 	int r;
 
 	if (!text)
-		return fail(err, ENOMEM, "malloc", "");
+		return -EIO;
 	r = fb_write_file(state->directory, "state.json", text, strlen(text), 0);
 	return r < 0 ? fail(err, -r, "write the state of container", state->id) : 0;
 }

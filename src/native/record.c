@@ -21,12 +21,14 @@ bool fb_record_id_valid(const char *id)
 		       length;
 }
 
-void fb_record_boot_id(char to[40])
+int fb_record_boot_id(char to[40], struct fb_error *err)
 {
-	fb_auto_close int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : fb_read_all(fd, to, 36);
+	static const char path[] = "/proc/sys/kernel/random/boot_id";
+	fb_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : fb_read_all(fd, to, 36);
 
 	to[n > 0 ? n : 0] = '\0';
+	return n == 36 ? 0 : FB_FAIL(err, FB_STAGE_RECORD, "read", path);
 }
 
 uint64_t fb_record_start_time(pid_t pid)

@@ -3,7 +3,7 @@
  *
  * The walk keeps only a few directories open and climbs back with "..", comparing device and inode
  * with what it noted on the way down: a directory that was moved meanwhile stops the walk instead
- * of leading it elsewhere.
+ * of leading it elsewhere. Another walk may remove the same tree: what is gone is as wanted.
  */
 #include "tar_extract.h"
 
@@ -183,12 +183,14 @@ static int remove_entry(struct walk *walk, int dirfd, const char *name, bool may
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
 	if (errno == ENOTDIR)
-		return unlinkat(dirfd, name, 0) == 0
+		return unlinkat(dirfd, name, 0) == 0 || errno == ENOENT
 			   ? 0
 			   : walk_fail(walk, __LINE__, "unlink", errno, NULL);
 	if (errno == EBUSY)
 		return walk_fail(walk, __LINE__, "rmdir", EBUSY, "something is mounted there");
 	fd = open_level(dirfd, name);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
 	if (fd < 0)
 		return walk_fail(walk, __LINE__, "openat", errno,
 				 errno == EXDEV ? "something is mounted there" : NULL);
@@ -204,7 +206,7 @@ static int remove_all(struct walk *walk, int parent)
 
 		errno = 0;
 		entry = readdir(dir);
-		if (!entry && errno)
+		if (!entry && errno && errno != ENOENT)
 			return walk_fail(walk, __LINE__, "readdir", errno, NULL);
 		if (!entry)
 			r = pop(walk, parent);

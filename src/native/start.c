@@ -105,9 +105,9 @@ static int disown(struct fb_supervisor *sup, struct fb_task *task, int code, str
 	return FB_FAIL_CODE(err, FB_STAGE_STDIO, -code, "epoll_ctl", task->container->id, NULL);
 }
 
-/* Take over what fb_launch made: all of it is the task's from here on. */
+/* Take over what fb_launch made: all of it is the task's from here on, and goes to whom `request` says. */
 static int adopt(struct fb_supervisor *sup, struct fb_task *task, const struct fb_launched *launched,
-		 struct stdio *stdio, struct fb_error *err)
+		 struct stdio *stdio, struct fb_request *request, struct fb_conversation *conversation, struct fb_error *err)
 {
 	int r = 0;
 
@@ -126,6 +126,8 @@ static int adopt(struct fb_supervisor *sup, struct fb_task *task, const struct f
 			r = fb_output_start(sup, &task->output[i], fb_steal_fd(&stdio->ours[i + 1]));
 	if (r == 0)
 		r = fb_source_watch(sup, &task->pidfd, EPOLLIN);
+	if (r == 0)
+		r = fb_task_attach(sup, task, request, conversation, NULL);
 	close_stdio(stdio);
 	return r < 0 ? disown(sup, task, r, err) : 0;
 }
@@ -211,7 +213,7 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 }
 
 static int start(struct fb_supervisor *sup, struct fb_container *container, struct fb_spec *spec,
-		 struct fb_request *request, int *ret_exit, struct fb_error *err)
+		 struct fb_request *request, struct fb_conversation *conversation, int *ret_exit, struct fb_error *err)
 {
 	struct stdio stdio = {{-1, -1, -1}, {-1, -1, -1}};
 	struct fb_launch_request what = {.spec = spec, .target_pidfd = -1};
@@ -231,7 +233,7 @@ static int start(struct fb_supervisor *sup, struct fb_container *container, stru
 		close_stdio(&stdio);
 		return r;
 	}
-	r = adopt(sup, &container->task, &launched, &stdio, err);
+	r = adopt(sup, &container->task, &launched, &stdio, request, conversation, err);
 	if (r < 0)
 		return r;
 	/* A live state with pid 0 is there already: when this write fails, the cgroups it names still find the process. */
@@ -292,7 +294,7 @@ int fb_task_launch(struct fb_supervisor *sup, struct fb_request *request, struct
 	r = fb_spec_load(container->bundle, &spec, err);
 	request->clocks[0].at[FB_STAGE_SPEC] = fb_now();
 	if (r == 0) {
-		r = start(sup, container, &spec, request, ret_exit, err);
+		r = start(sup, container, &spec, request, conversation, ret_exit, err);
 		fb_spec_free(&spec);
 	}
 	if (r < 0) {
@@ -300,8 +302,6 @@ int fb_task_launch(struct fb_supervisor *sup, struct fb_request *request, struct
 		return r;
 	}
 	*ret_task = &container->task;
-	/* A stream that cannot be attached is not worth a running container's life: its client reads an end of file. */
-	(void)fb_task_attach(sup, &container->task, request, conversation, NULL);
 	return 0;
 }
 
@@ -330,7 +330,7 @@ static int read_document(int fd, struct fb_arena *arena, const char **ret_text, 
 }
 
 static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb_spec *spec,
-		      struct fb_request *request, int *ret_exit, struct fb_error *err)
+		      struct fb_request *request, struct fb_conversation *conversation, int *ret_exit, struct fb_error *err)
 {
 	struct fb_container *container = task->container;
 	struct fb_process_spec process = {0};
@@ -363,7 +363,7 @@ static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb
 		return r;
 	}
 	request->clocks[1] = launched.clocks;
-	return adopt(sup, task, &launched, &stdio, err);
+	return adopt(sup, task, &launched, &stdio, request, conversation, err);
 }
 
 int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
@@ -385,7 +385,7 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 	/* The plain text on disk is parsed again for each exec: kept as data it would be the largest thing in this process. */
 	r = fb_spec_load(container->bundle, &spec, err);
 	if (r == 0) {
-		r = start_exec(sup, task, &spec, request, ret_exit, err);
+		r = start_exec(sup, task, &spec, request, conversation, ret_exit, err);
 		fb_spec_free(&spec);
 	}
 	if (r < 0) {
@@ -395,7 +395,5 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 	task->next = container->execs;
 	container->execs = task;
 	*ret_task = task;
-	if (task->terminal)
-		(void)fb_task_attach(sup, task, request, conversation, NULL);
 	return 0;
 }

@@ -149,6 +149,7 @@ static void tap_put(struct fb_supervisor *sup, struct fb_tap *tap, const char *d
 int fb_tap_add(struct fb_supervisor *sup, struct fb_conversation *conversation, struct fb_output *output, int fd)
 {
 	struct fb_tap *tap = calloc(1, sizeof(*tap));
+	int r = 0;
 
 	if (!tap) {
 		close(fd);
@@ -158,9 +159,9 @@ int fb_tap_add(struct fb_supervisor *sup, struct fb_conversation *conversation, 
 	tap->conversation = conversation;
 	conversation->taps[output->stream - 1] = tap;
 	set_nonblocking(fd);
-	if (output->from.fd < 0 || fb_source_watch(sup, &tap->to, 0) < 0) {
+	if (output->from.fd < 0 || (r = fb_source_watch(sup, &tap->to, 0)) < 0) {
 		fb_tap_drop(sup, tap); /* ended already: the client reads the end of its pipe */
-		return 0;
+		return r;
 	}
 	tap->output = output;
 	tap->next = output->taps;

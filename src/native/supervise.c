@@ -248,7 +248,8 @@ int fb_supervise(struct fb_supervisor *sup, int directory, int listener, int own
 	if (r < 0)
 		return r;
 	raise_file_limit(sup);
-	fb_record_boot_id(sup->boot_id);
+	if ((r = fb_record_boot_id(sup->boot_id, err)) < 0)
+		return r;
 	snprintf(path, sizeof(path), "%s/containers", sup->run);
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return FB_FAIL(err, FB_STAGE_RECORD, "mkdir", path);

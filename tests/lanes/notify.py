@@ -35,14 +35,21 @@ class Asked:
     Only calls of `program` itself count, whatever process makes them; what it executes is left alone.
     """
 
-    def __init__(self, program: str, *words: str, **options: object) -> None:
+    def __init__(
+        self,
+        program: str,
+        *words: str,
+        number: int = 0,
+        code: int = errno.EIO,
+        **options: object,
+    ) -> None:
         ask = shim.compiled(SOURCE)
         self.program = os.stat(program)
         self.process = subprocess.Popen([ask, *words], **options)  # type: ignore[call-overload]
         self.listener = self._take_listener()
         self._lock = threading.Lock()
-        self._left = 0  # calls until the one that fails; 0: none does
-        self._errno = errno.EIO
+        self._left = number  # calls until the one that fails; 0: none does
+        self._errno = code
         self.calls: list[str] = []  # since it was armed
         self.failed = ""
         self._thread = threading.Thread(target=self._serve)

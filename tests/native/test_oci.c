@@ -411,7 +411,7 @@ static void test_damage(void)
 {
 	struct fb_oci_state state = {.id = "c", .directory = -1, .bundle = (char *)"/b", .rootfs = (char *)"/r",
 				     .created = (char *)"x", .pid = 7, .start_time = 9};
-	char *text = fb_oci_state_format(&state);
+	char *text = fb_oci_state_format(&state, NULL);
 	size_t length = strlen(text);
 
 	for (size_t i = 0; i < 2 * length; i++) {
