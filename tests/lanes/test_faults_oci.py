@@ -34,10 +34,10 @@ STAGES = {
 }
 
 
-def config(name: str, uts: str) -> dict[str, object]:
+def config(name: str, ipc: str) -> dict[str, object]:
     """A bit of everything that the engine's own bundles don't have."""
     mappings = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-    kinds = ("pid", "network", "ipc", "mount", "cgroup", "user")
+    kinds = ("pid", "network", "uts", "mount", "cgroup", "user")
     true = {"path": "/bin/true", "args": ["true"]}
     return {
         "ociVersion": "1.2.0",
@@ -65,7 +65,7 @@ def config(name: str, uts: str) -> dict[str, object]:
             "cgroupsPath": f"/faults-oci/{name}",
             "uidMappings": mappings,
             "gidMappings": mappings,
-            "namespaces": [*({"type": k} for k in kinds), {"type": "uts", "path": uts}],
+            "namespaces": [*({"type": k} for k in kinds), {"type": "ipc", "path": ipc}],
             "resources": {"pids": {"limit": 20}, "memory": {"limit": 1 << 26}},
             "sysctl": {"net.ipv4.ip_unprivileged_port_start": "80"},
             "maskedPaths": ["/proc/kcore"],
@@ -81,11 +81,11 @@ def config(name: str, uts: str) -> dict[str, object]:
 class Creator:
     """Creates containers of one bundle, each with a root of its own, so that no cache hides a call."""
 
-    def __init__(self, base: Path, uts: str) -> None:
+    def __init__(self, base: Path, ipc: str) -> None:
         self.base, self.bundle, self.count = base, base / "bundle", 0
         found = shutil.which("fastbox-oci")
         assert found, "not on the PATH: run the tests with `make test`"
-        self.program, self.uts = found, uts
+        self.program, self.ipc = found, ipc
         for name in ("bin", "tmp", "data", "dev", "proc", "sys/fs/cgroup"):
             (self.bundle / "rootfs" / name).mkdir(parents=True)
         (self.bundle / "data").mkdir()
@@ -99,7 +99,7 @@ class Creator:
         """What failed, the calls, the exit code of create or else of start, and the container's output or else the error."""
         self.count += 1
         name, root = f"box-{self.count}", self.base / f"root-{self.count}"
-        (self.bundle / "config.json").write_text(json.dumps(config(name, self.uts)))
+        (self.bundle / "config.json").write_text(json.dumps(config(name, self.ipc)))
         words = [self.program, "--root", str(root)]
         with (self.base / "out").open("wb") as out, (self.base / "err").open("wb") as err:
             asked = Asked(
@@ -146,7 +146,7 @@ class Creator:
 @pytest.fixture
 def creator(tmp_path: Path) -> Iterator[Creator]:
     holder = subprocess.Popen(
-        ["unshare", "--uts", "sh", "-c", "echo; exec cat"],
+        ["unshare", "--ipc", "sh", "-c", "echo; exec cat"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert holder.stdin
@@ -155,7 +155,7 @@ def creator(tmp_path: Path) -> Iterator[Creator]:
     for directory in (tmp_path, *tmp_path.parents):
         if directory.stat().st_uid == 0 and directory != Path("/"):
             directory.chmod(directory.stat().st_mode | 0o055)
-    yield Creator(tmp_path, f"/proc/{holder.pid}/ns/uts")
+    yield Creator(tmp_path, f"/proc/{holder.pid}/ns/ipc")
     holder.stdin.close()
     holder.stdout.close()
     holder.wait(10)

@@ -2,7 +2,6 @@
  * $TMPDIR). */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -169,36 +168,6 @@ static void test_mount(int base, const char *path)
 	CHECK(fb_remove_tree(base, "tree", &err) == 0 && fb_remove_tree(base, "host", &err) == 0);
 }
 
-static void *remove_too(void *base)
-{
-	struct fb_error mine = {0};
-
-	return (void *)(long)fb_remove_tree(*(int *)base, "both", &mine);
-}
-
-/* A daemon that ends and a client that sweeps may remove the same remains. */
-static void test_two_at_once(int base)
-{
-	for (int round = 0; round < 50; round++) {
-		pthread_t other;
-		void *result;
-		char path[64];
-
-		mkdirat(base, "both", 0755);
-		for (int i = 0; i < 40; i++) {
-			snprintf(path, sizeof(path), "both/%d", i);
-			mkdirat(base, path, 0755);
-			snprintf(path, sizeof(path), "both/%d/below", i);
-			mkdirat(base, path, 0755);
-		}
-		CHECK(pthread_create(&other, NULL, remove_too, &base) == 0);
-		CHECK(fb_remove_tree(base, "both", &err) == 0);
-		pthread_join(other, &result);
-		CHECK(result == NULL);
-		CHECK(missing(base, "both"));
-	}
-}
-
 int main(void)
 {
 	const char *parent = getenv("TMPDIR");
@@ -213,7 +182,6 @@ int main(void)
 	test_links_and_nodes(base);
 	test_deep(base);
 	test_wide(base);
-	test_two_at_once(base);
 	if (geteuid() == 0) {
 		test_modes(base);
 		test_mount(base, path);
