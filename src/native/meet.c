@@ -134,6 +134,8 @@ static int receive(int socket, int *console, struct fb_error *err)
 	do
 		n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == ECONNRESET) /* it died with an answer of ours unread */
+		return 0;
 	if (n < 0)
 		return FB_FAIL(err, FB_STAGE_CLONE, "recvmsg", "socketpair");
 	/* The kernel drops a descriptor that finds no room here, and says so by nothing else. */
