@@ -78,6 +78,18 @@ void fb_oci_warn_of(const struct fb_oci *oci, const struct fb_process_spec *proc
 		fb_oci_warn(oci, "no such capability here, left out: %s", process->unknown_capability);
 }
 
+/* A link may lead elsewhere by the time its target is mounted; runc refuses one too. */
+static int check_root(const char *path, struct fb_error *err)
+{
+	struct stat st;
+
+	if (!path)
+		return FB_FAIL_CODE(err, FB_STAGE_SPEC, EINVAL, "config", ".root", "must have a path");
+	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+		return FB_FAIL_CODE(err, FB_STAGE_SPEC, EINVAL, "config", ".root.path", "must not be a symbolic link");
+	return 0;
+}
+
 static int load_bundle(struct creation *new, struct fb_error *err)
 {
 	fb_auto_free char *bundle = realpath(new->options->bundle ? new->options->bundle : ".", NULL);
@@ -99,8 +111,8 @@ static int load_bundle(struct creation *new, struct fb_error *err)
 	fb_oci_warn_of(new->oci, &new->spec.process);
 	if (r == 0)
 		r = fb_oci_use_cache(new->oci, &new->spec, err);
-	if (r == 0 && !new->spec.root_path)
-		r = FB_FAIL_CODE(err, FB_STAGE_SPEC, EINVAL, "config", ".root", "must have a path");
+	if (r == 0)
+		r = check_root(new->spec.root_path, err);
 	if (r == 0)
 		r = fb_oci_state_new(new->oci, new->options->id, &new->state, err);
 	if (r < 0)

@@ -285,6 +285,11 @@ def _resources(**more: Any) -> Edit:
     return lambda b: b.linux["resources"].update(more)
 
 
+def _linked_root(b: Bundle) -> None:
+    (b.path / "link").symlink_to("rootfs")
+    b.config["root"]["path"] = "link"
+
+
 VALUES: dict[str, Edit] = {
     "no version": _without("ociVersion"),
     "a version of the future": _set("ociVersion", to="2.0.0"),
@@ -393,6 +398,7 @@ VALUES: dict[str, Edit] = {
         item={"destination": "/mnt", "type": "bind", "source": "/dev/null/x", "options": ["bind"]},
     ),
     "a root that is not there": _set("root", "path", to="nonesuch"),
+    "a root that is a link": _linked_root,
     "a root that is a file": _set("root", "path", to="config.json"),
     "a root that is a device": _set("root", "path", to="/dev/null"),
     "a root that is nothing": _set("root", "path", to=""),
