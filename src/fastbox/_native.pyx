@@ -9,7 +9,7 @@ cdef extern from "error.h":
         int32_t code
         uint16_t stage
         uint16_t line
-        char call[24]
+        char call[32]
         char path[160]
         char detail[96]
     const char *fb_stage_name(int stage) nogil

@@ -28,7 +28,8 @@ class Place:
     """Directories, a parent control group, and what is to be found in them."""
 
     def __init__(self) -> None:
-        self.base = Path(tempfile.mkdtemp(prefix="fastbox-engines-", dir="/var/tmp"))
+        # containerd's namespaces end with a letter or a digit, and this names one.
+        self.base = Path(tempfile.mkdtemp(prefix="fastbox-engines-", suffix="x", dir="/var/tmp"))
         self.base.chmod(0o755)
         self.parent = "/" + self.base.name  # of every container's control group
 
@@ -39,8 +40,9 @@ class Place:
 
     def mounts(self) -> list[str]:
         found = [mount for mount in host.mounts() if str(self.base) in mount]
-        # The storage library mounts its own directory onto itself, once.
-        return [mount for mount in found if not mount.endswith("/podman/root/overlay")]
+        # Once each: the storage library's directory onto itself, dockerd's handle of the host's network.
+        own = ("/podman/root/overlay", "/docker/exec/netns/default")
+        return [mount for mount in found if not mount.endswith(own)]
 
     def groups(self) -> list[str]:
         """Control groups of containers: everything below the parents but the engines' own `conmon`."""
