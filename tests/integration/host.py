@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -49,14 +50,11 @@ def _serves(cmdline: Path, run: str) -> bool:
 
 
 def namespaces() -> int:
-    """How many network, mount and pid namespaces have a process in them."""
-    seen = set()
+    """How many network, mount and pid namespaces have a living process in them; a zombie that init has yet to reap has but the last."""
+    seen: set[str] = set()
     for process in Path("/proc").glob("[0-9]*"):
-        for kind in ("net", "mnt", "pid"):
-            try:
-                seen.add(os.readlink(process / "ns" / kind))
-            except OSError:
-                continue
+        with contextlib.suppress(OSError):
+            seen.update([os.readlink(process / "ns" / kind) for kind in ("net", "mnt", "pid")])
     return len(seen)
 
 
