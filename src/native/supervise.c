@@ -149,7 +149,7 @@ static void lonely_ready(struct fb_supervisor *sup, struct fb_source *source, ui
 {
 	(void)events;
 	fb_source_close(sup, source);
-	if (!sup->launched && !sup->tied)
+	if (!sup->launched)
 		sup->closing = true;
 }
 
@@ -207,7 +207,8 @@ static int open_sources(struct fb_supervisor *sup, int listener, int owner, stru
 		r = add_source(sup, &sup->owner, owner, owner_ready, err);
 	sup->lonely = (struct fb_source){.fd = -1, .ready = lonely_ready};
 	sup->released = (struct fb_source){.fd = -1, .ready = released_ready};
-	if (r == 0 && fb_source_timer(sup, &sup->lonely, LONELY_SECONDS) < 0)
+	/* One that is tied lives as long as its owner, launches or not. */
+	if (r == 0 && !sup->tied && fb_source_timer(sup, &sup->lonely, LONELY_SECONDS) < 0)
 		r = FB_FAIL(err, FB_STAGE_REQUEST, "timerfd_create", NULL);
 	return r;
 }

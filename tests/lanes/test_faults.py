@@ -152,10 +152,11 @@ class Supervisor:
         process, store = Path(f"/proc/{self.pid}"), Path(self.box.root)
         children = (process / "task" / str(self.pid) / "children").read_text().split()
         maps = (process / "maps").read_text().splitlines()
+        status = (process / "status").read_text().splitlines()
         return {
             "descriptors": links(process / "fd"),
             "namespaces": links(process / "ns"),
-            "signals": [x for x in (process / "status").read_text().splitlines() if "Sig" in x],
+            "signals": [x for x in status if x.startswith(("SigBlk", "SigIgn", "SigCgt"))],
             "children": len(children) - 1,  # the releaser
             "mappings": len([x for x in maps if "[heap]" not in x]),
             "mounts": [x for x in host.mounts() if str(store) in x],
@@ -189,7 +190,8 @@ def links(directory: Path) -> list[str]:
     for link in directory.iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             found.append(os.readlink(link))
-    return sorted(link.split(":")[0] if directory.name == "fd" else link for link in found)
+    numbered = ("socket:", "pipe:")
+    return sorted(x.split(":")[0] if x.startswith(numbered) else x for x in found)
 
 
 def drain(fd: int) -> bytes:
@@ -240,7 +242,8 @@ def sweep(supervisor: Supervisor, code: int) -> list[Outcome]:
             problems.append(f"{outcome}: another container: {difference(usual, outcome)}")
         left = supervisor.left(before)
         if left:
-            problems.append(f"{outcome}: left: {left}")
+            was = {key: before[key] for key in left}
+            problems.append(f"{outcome}: left: {left}, before: {was}")
             before |= left
     assert len(outcomes) > len(usual.calls) * 0.9
     assert not problems, "\n".join(problems)
