@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -19,6 +20,8 @@ from .place import Place
 
 RUNC, FASTBOX = "runc", "fastbox"
 LIMITS = {"nofile": (1024, 4096), "nproc": (1024, 4096)}  # below any caller's own
+
+CONTROL = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
 Done = subprocess.CompletedProcess[str]
 
@@ -63,8 +66,8 @@ class Command:
                 if not piece:
                     break
                 shown += piece
-                # The prompt says that somebody listens; busybox asks where the cursor is after it.
-                if typed and shown.removesuffix(b"\x1b[6n").rstrip().endswith((b"#", b"$")):
+                # The prompt says that somebody listens; busybox asks where the cursor is after it, and clears the line on a new size.
+                if typed and CONTROL.sub(b"", shown).rstrip().endswith((b"#", b"$")):
                     os.write(master, typed)
                     typed = b""
         else:
