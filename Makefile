@@ -85,6 +85,13 @@ asan: build/.packages ## the C tests under AddressSanitizer and UndefinedBehavio
 	ninja --quiet -C build/asan
 	ctest --test-dir build/asan --output-on-failure
 
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz: asan $(BIN)/python ## the parsers of documents and archives, FUZZ_SECONDS each, under the sanitizers
+	$(BIN)/python -m tests.fuzz build/asan/fuzz
+	cd build/asan && ./fuzz_spec $(FUZZ_SECONDS) fuzz/*
+	cd build/asan && ./fuzz_tar $(FUZZ_SECONDS)
+
 .PHONY: test-asan
 test-asan: asan build/.installed build/.test-tools ## the integration tests with a supervisor under the sanitizers
 	rm -rf build/asan-venv /run/fastbox-sanitizer.*

@@ -1,30 +1,15 @@
-/* Fuzzing of the path from a layer's bytes to files: decompression, parser, extraction into a
- * tmpfs, removal.
- *
- * libFuzzer:    clang -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Isrc/native -Itests/native
- * tests/fuzz/fuzz_tar.c <library> ... stand-alone:  gcc -DFUZZ_STANDALONE ... ; ./fuzz_tar SECONDS
- * [SEED-FILE...]   mutates built-in seeds and those files.
+/* From a layer's bytes to files: decompression, parser, extraction into a tmpfs, removal.
  *
  * The directory is made below $TMPDIR, which should be a tmpfs. The first byte of the input picks
  * the mode. A canary beside the root is checked after each input: reaching it is a crash.
  */
-#include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 
-#include "cleanup.h"
+#include "fuzz.h"
 #include "tar_extract.h"
-#include "tar_make.h"
 
 static int base = -1;
 static struct timespec canary_changed;
-
-static void stop_unless(bool condition)
-{
-	if (!condition)
-		abort();
-}
 
 static struct timespec canary_now(void)
 {
@@ -49,8 +34,6 @@ static void begin(void)
 	close(fd);
 	canary_changed = canary_now();
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -86,20 +69,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #include <isa-l/igzip_lib.h>
 #include <zstd.h>
-
-#define SEEDS_MAX 64
-static struct make seeds[SEEDS_MAX];
-static int seed_count;
-
-static uint64_t random_state = 88172645463325252u;
-
-static uint64_t random_below(uint64_t n)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return n ? random_state % n : 0;
-}
 
 static struct make rich_archive(void)
 {
@@ -156,18 +125,6 @@ static struct make packed(const struct make *m, bool gzip)
 	return out;
 }
 
-static void load_seed(const char *path)
-{
-	fb_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct make *m = &seeds[seed_count];
-	uint8_t buffer[4096];
-	ssize_t n;
-
-	while (fd >= 0 && m->length < 1 << 18 && (n = read(fd, buffer, sizeof(buffer))) > 0)
-		mk_bytes(m, buffer, (size_t)n);
-	seed_count += m->length > 0;
-}
-
 /* Changes that keep the checksums of headers right reach far deeper than those that don't. */
 static void resum(struct make *m)
 {
@@ -178,7 +135,7 @@ static void resum(struct make *m)
 	}
 }
 
-static void mutate(struct make *m)
+void fuzz_mutate(struct make *m)
 {
 	static const char *const words[] = {"..",
 					    "/",
@@ -234,37 +191,26 @@ static void mutate(struct make *m)
 	}
 	if (random_below(8))
 		resum(m);
+	m->data[0] = (uint8_t)random_below(2);
 }
 
-int main(int argc, char **argv)
+void fuzz_begin(void)
 {
-	time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 10);
-	unsigned long runs = 0;
-
 	seeds[0] = rich_archive();
 	seeds[1] = packed(&seeds[0], true);
 	seeds[2] = packed(&seeds[0], false);
 	seed_count = 3;
-	for (int i = 2; i < argc && seed_count < SEEDS_MAX; i++)
-		load_seed(argv[i]);
-	random_state ^= (uint64_t)time(NULL) << 20;
-	for (; time(NULL) < end; runs++) {
-		/* Mostly the plain ones: a change in a packed archive is nearly always a bad
-		 * checksum. */
-		const struct make *seed =
-		    &seeds[random_below(4) ? 0 : random_below((uint64_t)seed_count)];
-		struct make m = {0};
+}
 
-		mk_bytes(&m, seed->data, seed->length);
-		if (runs)
-			mutate(&m);
-		m.data[0] = (uint8_t)random_below(2);
-		LLVMFuzzerTestOneInput(m.data, m.length);
-		mk_free(&m);
-	}
-	fprintf(stderr, "%lu inputs\n", runs);
+/* Mostly the plain one: a change in a packed archive is nearly always a bad checksum. */
+const struct make *fuzz_seed(void)
+{
+	return &seeds[random_below(4) ? 0 : random_below((uint64_t)seed_count)];
+}
+
+void fuzz_end(void)
+{
 	stop_unless(unlinkat(base, "canary", 0) == 0);
-	return 0;
 }
 
 #endif

@@ -1,0 +1,100 @@
+/* What fuzz targets share. A target is one file with LLVMFuzzerTestOneInput, for libFuzzer:
+ *
+ *   clang -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -iquote src/native -Itests/native FILE LIBRARY...
+ *
+ * With FUZZ_STANDALONE (what `make fuzz` builds, by any compiler) it also has the four functions below, and runs by itself:
+ * `./fuzz_NAME SECONDS [SEED-FILE...]` changes its own seeds and those files until the time is over. An input that crashes it
+ * is left in the file "crash-NAME" of the current directory.
+ */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "tar_make.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static inline void stop_unless(bool condition)
+{
+	if (!condition)
+		abort();
+}
+
+#ifdef FUZZ_STANDALONE
+
+#define SEEDS_MAX 64
+static struct make seeds[SEEDS_MAX];
+static int seed_count;
+static uint64_t random_state = 88172645463325252u;
+
+void fuzz_begin(void);			 /* fills `seeds` */
+const struct make *fuzz_seed(void);	 /* the one to change next */
+void fuzz_mutate(struct make *m);	 /* some changes */
+void fuzz_end(void);
+
+static uint64_t random_below(uint64_t n)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return n ? random_state % n : 0;
+}
+
+static void load_seed(const char *path)
+{
+	fb_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct make *m = &seeds[seed_count];
+	uint8_t buffer[4096];
+	ssize_t n;
+
+	stop_unless(fd >= 0);
+	while (m->length < 1 << 18 && (n = read(fd, buffer, sizeof(buffer))) > 0)
+		mk_bytes(m, buffer, (size_t)n);
+	seed_count += m->length > 0;
+}
+
+/* Written before it is tried: whatever ends the process, the input is there. */
+static void keep(int fd, const struct make *m)
+{
+	stop_unless(ftruncate(fd, 0) == 0 && pwrite(fd, m->data, m->length, 0) == (ssize_t)m->length);
+}
+
+int main(int argc, char **argv)
+{
+	time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 10);
+	const char *slash = strrchr(argv[0], '/');
+	fb_auto_close int fd = -1;
+	unsigned long runs = 0;
+	char path[256];
+
+	snprintf(path, sizeof(path), "crash-%s", slash ? slash + 1 : argv[0]);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	stop_unless(fd >= 0);
+	fuzz_begin();
+	for (int i = 2; i < argc && seed_count < SEEDS_MAX; i++)
+		load_seed(argv[i]);
+	random_state ^= (uint64_t)time(NULL) << 20;
+	for (; time(NULL) < end; runs++) {
+		const struct make *seed = fuzz_seed();
+		struct make m = {0};
+
+		mk_bytes(&m, seed->data, seed->length);
+		if (runs)
+			fuzz_mutate(&m);
+		keep(fd, &m);
+		LLVMFuzzerTestOneInput(m.data, m.length);
+		mk_free(&m);
+	}
+	fuzz_end();
+	fprintf(stderr, "%lu inputs\n", runs);
+	unlink(path);
+	return 0;
+}
+
+#endif
+
+#endif
