@@ -10,7 +10,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,54 +17,12 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "program.h"
 #include "sys.h"
 
 #define STACK_SIZE ((size_t)64 * 1024)
 #define NAME_BYTES 8
 #define FAIL(call, path) FB_FAIL(err, FB_STAGE_REQUEST, (call), (path))
-
-static int copy_sealed(const char *program, struct fb_error *err)
-{
-	fb_auto_close int from = open(program, O_RDONLY | O_CLOEXEC), to = -1;
-	struct stat st;
-
-	if (from < 0 || fstat(from, &st) < 0)
-		return FAIL("open", program);
-	/* MFD_EXEC (6.3) silences a warning and is unknown before. */
-	to = memfd_create("fastbox-supervisor", MFD_CLOEXEC | MFD_ALLOW_SEALING | 0x10u);
-	if (to < 0 && errno == EINVAL)
-		to = memfd_create("fastbox-supervisor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (to < 0)
-		return FAIL("memfd_create", program);
-	for (off_t left = st.st_size; left > 0;) {
-		ssize_t n = sendfile(to, from, NULL, (size_t)left);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return FAIL("sendfile", program);
-		left -= n;
-	}
-	if (fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-		return FAIL("fcntl", program);
-	return fb_steal_fd(&to);
-}
-
-/* A container that gets hold of /proc/<supervisor>/exe must not be able to write the program (CVE-2019-5736): what runs is a bind of
- * its own that is read-only, or a sealed copy. */
-int fb_control_program(const char *program, bool copy, struct fb_error *err)
-{
-	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
-	fb_auto_close int fd = -1;
-
-	if (!copy)
-		fd = (int)syscall(SYS_open_tree, AT_FDCWD, program, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (fd >= 0 && syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) == 0)
-		return fb_steal_fd(&fd);
-	if (!copy && errno == ENOENT)
-		return FAIL("open_tree", program);
-	return copy_sealed(program, err);
-}
 
 struct spawn {
 	const char *run, *name, *tied;
@@ -210,7 +167,7 @@ static void remove_directory(const char *run, const char *name, int directory)
 static int start(const char *program, int directory, struct spawn *spawn, struct fb_error *err)
 {
 	fb_auto_close int image = -1, listener = -1, owner = -1;
-	int r = image = fb_control_program(program, false, err);
+	int r = image = fb_program_open(program, false, err);
 
 	if (r >= 0)
 		r = listener = listen_in(directory, err);

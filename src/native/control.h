@@ -18,8 +18,6 @@
  * in a session of its own, stdio on /dev/null. `tied`: it ends its containers when this process is gone. Returns the pid. */
 int fb_control_spawn(const char *program, const char *run, bool tied, char *ret_name, size_t name_size,
 		     struct fb_error *err);
-/* What is executed: a descriptor of a read-only bind of `program`, or with `copy` of a sealed memfd. For fb_control_spawn and its test. */
-int fb_control_program(const char *program, bool copy, struct fb_error *err);
 /* Connect to supervisor `name`; the path may be longer than sun_path allows. Returns the descriptor; ENOENT or ECONNREFUSED
  * when it is gone. */
 int fb_control_connect(const char *run, const char *name, struct fb_error *err);

@@ -19,6 +19,7 @@
 
 #include "cleanup.h"
 #include "control.h"
+#include "program.h"
 #include "sys.h"
 
 static char program[PATH_MAX], base[] = "/tmp/fastbox-test-control-XXXXXX", run[PATH_MAX], name[64];
@@ -151,7 +152,7 @@ static void test_tied(void)
 static void test_copy(void)
 {
 	char *argv[] = {program, NULL}, *envp[] = {NULL};
-	int fd = fb_control_program(program, true, NULL), status;
+	int fd = fb_program_open(program, true, NULL), status;
 	pid_t pid;
 
 	assert(fd >= 0);
@@ -164,7 +165,7 @@ static void test_copy(void)
 	}
 	assert(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 126);
 	close(fd);
-	fd = fb_control_program(program, false, NULL);
+	fd = fb_program_open(program, false, NULL);
 	assert(fd >= 0);
 	pid = fork();
 	if (pid == 0) {
@@ -173,7 +174,7 @@ static void test_copy(void)
 	}
 	assert(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 126);
 	close(fd);
-	assert(fb_control_program("/nonexistent", false, NULL) == -ENOENT);
+	assert(fb_program_open("/nonexistent", false, NULL) == -ENOENT);
 }
 
 static void test_spawn_fails(void)

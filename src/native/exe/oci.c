@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "oci.h"
+#include "program.h"
 
 static const struct command {
 	const char *name;
@@ -223,9 +224,17 @@ static bool open_streams(void)
 	return true;
 }
 
-static int run(struct fb_oci *oci, int argc, char **argv)
+/* A process of this program is in a container then, until it executes the container's own. */
+static bool enters_container(const struct command *command)
+{
+	return command->run == fb_oci_create || command->run == fb_oci_run || command->run == fb_oci_exec;
+}
+
+/* `all` are the words as they were given, options too. */
+static int run(struct fb_oci *oci, int argc, char **argv, char **all)
 {
 	const struct command *command = find(argv[0]);
+	struct fb_error err = {0};
 	char root[PATH_MAX];
 	int code;
 
@@ -239,6 +248,8 @@ static int run(struct fb_oci *oci, int argc, char **argv)
 	}
 	if (!command->run)
 		return fb_oci_die(oci, 1, "%s is not supported: fastbox can't save a process's memory", argv[0]);
+	if (enters_container(command) && fb_program_protect(all, &err) < 0)
+		return fb_oci_fail(oci, 1, &err, NULL);
 	code = set_root(oci, root);
 	return code ? code : command->run(oci, argc, argv);
 }
@@ -276,5 +287,5 @@ int main(int argc, char **argv)
 		return fflush(stdout) == 0 ? 0 : 1;
 	}
 	code = check(&oci);
-	return code ? code : run(&oci, argc - words, argv + words);
+	return code ? code : run(&oci, argc - words, argv + words, argv);
 }
