@@ -7,9 +7,9 @@ the machine do: a mount, process or state directory is ours when its path or com
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -28,9 +28,9 @@ class Place:
     """Directories, a parent control group, and what is to be found in them."""
 
     def __init__(self) -> None:
-        # containerd's namespaces end with a letter or a digit, and this names one.
-        self.base = Path(tempfile.mkdtemp(prefix="fastbox-engines-", suffix="x", dir="/var/tmp"))
-        self.base.chmod(0o755)
+        # containerd's namespaces have letters and digits, single hyphens between them, and this names one.
+        self.base = Path("/var/tmp") / f"fastbox-engines-{secrets.token_hex(4)}"
+        self.base.mkdir(0o755)
         self.parent = "/" + self.base.name  # of every container's control group
 
     def directory(self, name: str) -> Path:
