@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cgroup_systemd.h"
 #include "cleanup.h"
 #include "io.h"
 #include "oci_internal.h"
@@ -184,6 +185,11 @@ static int update(const struct options *options, const struct fb_oci_state *stat
 		return fail(err, ESRCH, state->id, "container not running");
 	if (!state->cgroup.path_count)
 		return fail(err, EINVAL, state->id, "the container has no control group");
+	r = fb_cgroup_check(&state->cgroup, resources, err);
+	if (r == 0 && state->unit)
+		r = fb_systemd_update(state->unit, state->unit_of_user, &state->cgroup, resources, err);
+	if (r < 0)
+		return r;
 	r = fb_cgroup_update(&state->cgroup, resources, err);
 	if (r < 0 || (r = write_schema(state, options->l3, err)) < 0)
 		return r;
