@@ -232,6 +232,32 @@ int fb_cgroup_create(const char *path, const struct fb_resources *resources, uns
 	return r < 0 ? r : fb_cgroup_create_in(&mounts, path, resources, ret_group, err);
 }
 
+int fb_cgroup_foresee(const char *path, struct fb_cgroup *ret_group, struct fb_error *err)
+{
+	struct fb_cgroup group = {.into = -1};
+	struct fb_cgroup_mounts mounts;
+	int r = fb_cgroup_find_mounts(FB_CGROUP_EVERY, &mounts, err);
+
+	if (r < 0)
+		return r;
+	group.mode = mounts.mode;
+	/* The v2 one first, as they are made. */
+	for (int i = 0; i < FB_HIERARCHY_COUNT; i++) {
+		int hierarchy = i ? i - 1 : FB_UNIFIED;
+		char *full = group.paths[group.path_count];
+		bool known = !mounts.of[hierarchy].at[0];
+
+		if ((size_t)snprintf(full, sizeof(group.paths[0]), "%s%s", mounts.of[hierarchy].at, path) >= sizeof(group.paths[0]))
+			return fail(err, ENAMETOOLONG, "cgroup", path, "the cgroups path is too long");
+		for (int j = 0; j < group.path_count; j++)
+			known |= strcmp(group.paths[j], full) == 0;
+		if (!known)
+			group.controllers[group.path_count++] = fb_controller_name((enum fb_controller)hierarchy);
+	}
+	*ret_group = group;
+	return 0;
+}
+
 int fb_cgroup_open(struct fb_cgroup *group, struct fb_error *err)
 {
 	struct fb_cgroup open_group = *group;
@@ -261,23 +287,16 @@ int fb_cgroup_open(struct fb_cgroup *group, struct fb_error *err)
 	return 0;
 }
 
-int fb_cgroup_check(const struct fb_cgroup *group, const struct fb_resources *resources, struct fb_error *err)
-{
-	int r = check_resources(resources, true, err);
-
-	if (r == 0 && group->path_count == 0)
-		return fail(err, ENOENT, "cgroup", NULL, "the container has no group of its own");
-	return r < 0 || group->mode != FB_CGROUP_V2 ? r : fb_cgroup_v2_check(group->paths[0], resources, err);
-}
-
 int fb_cgroup_update(const struct fb_cgroup *group, const struct fb_resources *resources,
 		     struct fb_error *err)
 {
 	struct fb_cgroup_mounts mounts;
-	int r = fb_cgroup_check(group, resources, err);
+	int r = check_resources(resources, true, err);
 
 	if (r < 0)
 		return r;
+	if (group->path_count == 0)
+		return fail(err, ENOENT, "cgroup", NULL, "the container has no group of its own");
 	if (group->mode == FB_CGROUP_V2)
 		return fb_cgroup_v2_update(group->paths[0], resources, err);
 	r = fb_cgroup_find_mounts(FB_CGROUP_EVERY, &mounts, err);

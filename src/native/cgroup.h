@@ -47,10 +47,10 @@ const char *fb_cgroup_directory(const struct fb_cgroup *group, const char *file)
 int fb_cgroup_open(struct fb_cgroup *group, struct fb_error *err);
 /* The group that systemd has put a process into, as a path for fb_cgroup_create. */
 int fb_cgroup_of(pid_t pid, char *ret_path, size_t size, struct fb_error *err);
+/* The directories that a group of this absolute path has, made or not: what there may be to remove. */
+int fb_cgroup_foresee(const char *path, struct fb_cgroup *ret_group, struct fb_error *err);
 /* Add to a limit that is a number; another (none, or "max") stays. */
 void fb_cgroup_raise(const struct fb_cgroup *group, const char *file, int by);
-/* Whether an update would be refused whatever the kernel says to it. */
-int fb_cgroup_check(const struct fb_cgroup *group, const struct fb_resources *resources, struct fb_error *err);
 /* The v2 group that a process is in, for CLONE_INTO_CGROUP; -errno. */
 int fb_cgroup_open_of(int pidfd);
 /* Close the descriptors; the groups stay. */

@@ -71,7 +71,6 @@ int fb_cgroup_v2_create(const struct fb_cgroup_mounts *mounts, const char *path,
 			struct fb_cgroup *group, struct fb_error *err);
 int fb_cgroup_v1_update(const struct fb_cgroup_mounts *mounts, const struct fb_cgroup *group,
 			const struct fb_resources *resources, struct fb_error *err);
-int fb_cgroup_v2_check(const char *directory, const struct fb_resources *resources, struct fb_error *err);
 int fb_cgroup_v2_update(const char *directory, const struct fb_resources *resources, struct fb_error *err);
 
 /* The device rules of v1; `live`: processes are in the group, and what stays allowed is allowed at every moment. */

@@ -10,7 +10,7 @@
 #include "spec.h"
 
 struct fb_systemd_scope {
-	const char *unit, *slice, *description;
+	const char *unit, *slice, *owner; /* owner: the path of the container's state, which the description names */
 	pid_t pid; /* the process to begin with */
 	bool user; /* of the user's own systemd */
 	enum fb_cgroup_mode mode;
@@ -21,11 +21,10 @@ struct fb_systemd_scope {
 /* Make the scope with the process in it, delegated, with those of the limits that systemd knows. A unit of this name that has failed is forgotten
  * first; one that lives is -EEXIST. */
 int fb_systemd_start(const struct fb_systemd_scope *scope, struct fb_error *err);
-/* Change the unit's limits, until it ends, as fb_cgroup_update does with the group's; systemd writes all that it knows of a controller, so the files
- * come after it. */
+/* Tell systemd of limits that the group has got. */
 int fb_systemd_update(const char *unit, bool user, const struct fb_cgroup *group, const struct fb_resources *resources, struct fb_error *err);
-/* Stop the unit, wait until it has, and forget how it ended. Fine when there is none. */
-int fb_systemd_stop(const char *unit, bool user, struct fb_error *err);
+/* Stop the unit, wait until it has, and forget how it ended. Fine when there is none, or only one of this name that is another's. */
+int fb_systemd_stop(const char *unit, const char *owner, bool user, struct fb_error *err);
 
 /* --- within cgroup_systemd*.c --- */
 

@@ -17,6 +17,9 @@ static const struct {
 	{"byte", "y"}, {"int16", "n"}, {"uint16", "q"}, {"int32", "i"}, {"uint32", "u"}, {"int64", "x"}, {"uint64", "t"}, {"", "i"},
 };
 
+/* By these the scope is known and found again. */
+static const char *const own[] = {"Description", "Slice", "Delegate", "PIDs"};
+
 static int fail(struct fb_error *err, const char *key, const char *detail)
 {
 	return FB_FAIL_CODE(err, FB_STAGE_SPEC, EINVAL, "annotations", key, detail);
@@ -133,6 +136,9 @@ int fb_systemd_annotations(struct fb_dbus_body *body, const struct fb_strv *anno
 		length = strlen(name);
 		if (length < 3 || length > NAME_MAX_LENGTH || strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != length)
 			return fail(err, key, "a property's name is letters");
+		for (size_t j = 0; j < sizeof(own) / sizeof(*own); j++)
+			if (strcmp(name, own[j]) == 0)
+				return fail(err, key, "is said by the runtime itself");
 		strcpy(property, name);
 		seconds = length > 3 && strcmp(name + length - 3, "Sec") == 0 && islower((unsigned char)name[length - 4]);
 		if (seconds)

@@ -300,7 +300,7 @@ static int set_limits(const char *directory, const struct fb_resources *r, struc
 }
 
 /* v1's kernel refuses a limit below what is used, v2's enforces it by the out-of-memory killer. */
-int fb_cgroup_v2_check(const char *directory, const struct fb_resources *r, struct fb_error *err)
+static int check_usage(const char *directory, const struct fb_resources *r, struct fb_error *err)
 {
 	char text[32];
 	int64_t usage;
@@ -317,8 +317,10 @@ int fb_cgroup_v2_check(const char *directory, const struct fb_resources *r, stru
 int fb_cgroup_v2_update(const char *directory, const struct fb_resources *resources, struct fb_error *err)
 {
 	fb_auto_close int fd = -1;
-	int r = set_limits(directory, resources, err);
+	int r = check_usage(directory, resources, err);
 
+	if (r == 0)
+		r = set_limits(directory, resources, err);
 	if (r < 0 || !resources->device_count)
 		return r;
 	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

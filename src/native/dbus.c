@@ -134,6 +134,7 @@ static void put_field(struct fb_dbus_body *head, uint8_t code, const char *type,
 
 struct call {
 	const char *destination, *path, *interface, *member, *signature; /* NULL: none */
+	bool variant; /* the answer is a text in a variant */
 };
 
 /* Not write(2): the other side's end must not be ours. */
@@ -277,7 +278,7 @@ static int call(struct fb_dbus *bus, const struct call *what, const struct fb_db
 	time_t end = now() + PATIENCE;
 	struct message message = {0};
 	const char *text;
-	size_t at = 0;
+	size_t at = what->variant ? 3 : 0; /* behind "s" */
 	int r = send_call(bus, what, body, err);
 
 	if (r < 0)
@@ -287,6 +288,7 @@ static int call(struct fb_dbus *bus, const struct call *what, const struct fb_db
 		if (r < 0)
 			return fail(err, -r, name, "no answer from systemd");
 	} while (message.reply_to != bus->serial || (message.type != RETURN && message.type != ERROR));
+	at = message.type == ERROR ? 0 : at;
 	text = text_at(message.body, message.length, &at);
 	if (message.type == ERROR)
 		return fail(err, known && message.error && strcmp(message.error, known) == 0 ? EEXIST : EREMOTEIO, name,
@@ -299,7 +301,26 @@ static int call(struct fb_dbus *bus, const struct call *what, const struct fb_db
 int fb_dbus_call(struct fb_dbus *bus, const char *member, const char *signature, const struct fb_dbus_body *body, const char *known,
 		 const char *name, const char **ret_text, struct fb_error *err)
 {
-	return call(bus, &(struct call){MANAGER, MANAGER_PATH, MANAGER_INTERFACE, member, signature}, body, known, name, ret_text, err);
+	return call(bus, &(struct call){MANAGER, MANAGER_PATH, MANAGER_INTERFACE, member, signature, false}, body, known, name, ret_text, err);
+}
+
+int fb_dbus_property(struct fb_dbus *bus, const char *path, const char *interface, const char *property, const char **ret_text,
+		     struct fb_error *err)
+{
+	const struct call what = {MANAGER, path, "org.freedesktop.DBus.Properties", "Get", "ss", true};
+	struct fb_dbus_body body = {0};
+	const char *text = NULL;
+	int r;
+
+	fb_dbus_text(&body, interface);
+	fb_dbus_text(&body, property);
+	r = call(bus, &what, &body, NULL, property, &text, err);
+	fb_dbus_body_free(&body);
+	if (r == 0 && !text)
+		return fail(err, EBADMSG, property, NULL);
+	if (r == 0)
+		*ret_text = text;
+	return r;
 }
 
 int fb_dbus_await_job(struct fb_dbus *bus, const char *path, const char *name, struct fb_error *err)
@@ -358,23 +379,31 @@ static int read_line(struct fb_dbus *bus, char line[160])
 	return 0;
 }
 
-/* Without a number of ours: the socket says who we are, in the other side's own numbers. */
-static int authenticate(struct fb_dbus *bus)
+/* Who we are is said by the socket. Our number has to be said too, but in the numbers of the other side: from a user namespace it is left out, which
+ * older ones than of 2020 refuse. BEGIN goes with it and is not kept for the answer: systemd does not see a message that it reads together with that. */
+static int authenticate(struct fb_dbus *bus, bool user)
 {
-	static const char hello[] = "\0AUTH EXTERNAL\r\n";
-	char line[160];
-	int r = send_whole(bus->fd, hello, sizeof(hello) - 1);
+	char hello[96] = {0}, line[160], id[16];
+	size_t length = 1; /* a NUL goes first */
+	int r;
 
-	if (r == 0)
-		r = read_line(bus, line);
-	if (r == 0 && strncmp(line, "DATA", 4) == 0 && (r = send_whole(bus->fd, "DATA\r\n", 6)) == 0)
-		r = read_line(bus, line);
-	if (r == 0 && strncmp(line, "OK ", 3) != 0)
-		r = -EACCES;
-	return r < 0 ? r : send_whole(bus->fd, "BEGIN\r\n", 7);
+	length += (size_t)sprintf(hello + length, "AUTH EXTERNAL");
+	if (user)
+		length += (size_t)sprintf(hello + length, "\r\nDATA");
+	else
+		hello[length++] = ' ';
+	snprintf(id, sizeof(id), "%u", geteuid());
+	for (const char *digit = id; !user && *digit; digit++)
+		length += (size_t)sprintf(hello + length, "%02x", (unsigned char)*digit);
+	length += (size_t)sprintf(hello + length, "\r\nBEGIN\r\n");
+	r = send_whole(bus->fd, hello, length);
+	do
+		r = r < 0 ? r : read_line(bus, line);
+	while (r == 0 && strncmp(line, "DATA", 4) == 0);
+	return r == 0 && strncmp(line, "OK ", 3) != 0 ? -EACCES : r;
 }
 
-static int open_socket(const char *path, struct fb_dbus *bus)
+static int open_socket(const char *path, bool user, struct fb_dbus *bus)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct timeval patience = {.tv_sec = PATIENCE};
@@ -390,7 +419,8 @@ static int open_socket(const char *path, struct fb_dbus *bus)
 	    connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
 	*bus = (struct fb_dbus){.fd = fd};
-	if ((r = authenticate(bus)) == 0)
+	r = authenticate(bus, user);
+	if (r == 0)
 		fd = -1;
 	else
 		bus->fd = -1;
@@ -401,11 +431,11 @@ static int open_socket(const char *path, struct fb_dbus *bus)
 static int greet(struct fb_dbus *bus, struct fb_error *err)
 {
 	struct fb_dbus_body rule = {0};
-	int r = call(bus, &(struct call){BUS, "/org/freedesktop/DBus", BUS, "Hello", NULL}, NULL, NULL, "Hello", NULL, err);
+	int r = call(bus, &(struct call){BUS, "/org/freedesktop/DBus", BUS, "Hello", NULL, false}, NULL, NULL, "Hello", NULL, err);
 
 	fb_dbus_text(&rule, "type='signal',sender='" MANAGER "',interface='" MANAGER_INTERFACE "',member='JobRemoved'");
 	if (r == 0)
-		r = call(bus, &(struct call){BUS, "/org/freedesktop/DBus", BUS, "AddMatch", "s"}, &rule, NULL, "AddMatch", NULL, err);
+		r = call(bus, &(struct call){BUS, "/org/freedesktop/DBus", BUS, "AddMatch", "s", false}, &rule, NULL, "AddMatch", NULL, err);
 	if (r == 0)
 		r = fb_dbus_call(bus, "Subscribe", NULL, NULL, NULL, "Subscribe", NULL, err);
 	fb_dbus_body_free(&rule);
@@ -422,10 +452,10 @@ int fb_dbus_connect(bool user, struct fb_dbus *ret_bus, struct fb_error *err)
 	if (!run || *run != '/' || strlen(run) > 80)
 		return fail(err, ENOENT, "XDG_RUNTIME_DIR", "is not set: a user's systemd is found by it");
 	snprintf(path, sizeof(path), "%s/systemd/private", run);
-	r = open_socket(path, &bus);
+	r = open_socket(path, user, &bus);
 	if (r < 0) {
 		snprintf(path, sizeof(path), user ? "%s/bus" : "%s/dbus/system_bus_socket", run);
-		if ((r = open_socket(path, &bus)) < 0)
+		if ((r = open_socket(path, user, &bus)) < 0)
 			return fail(err, -r, path, "systemd can't be reached");
 		r = greet(&bus, err);
 	}

@@ -51,6 +51,9 @@ void fb_dbus_disconnect(struct fb_dbus *bus);
  * What systemd refuses is -EREMOTEIO with its words in err, for an error that is called `known` -EEXIST. */
 int fb_dbus_call(struct fb_dbus *bus, const char *member, const char *signature, const struct fb_dbus_body *body, const char *known,
 		 const char *name, const char **ret_text, struct fb_error *err);
+/* A property of an object of its that is a text; valid until the next call. */
+int fb_dbus_property(struct fb_dbus *bus, const char *path, const char *interface, const char *property, const char **ret_text,
+		     struct fb_error *err);
 /* Until the job `path` is over: 0 when its result is "done". */
 int fb_dbus_await_job(struct fb_dbus *bus, const char *path, const char *name, struct fb_error *err);
 

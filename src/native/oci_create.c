@@ -158,14 +158,12 @@ static int allow_devices(struct fb_spec *spec, struct fb_error *err)
 
 static int make_scope(struct creation *new, struct fb_error *err)
 {
-	int r = fb_oci_scope_make(&new->spec, new->options->id, &new->scope, &new->cgroup, err);
+	int r = fb_oci_scope_make(&new->spec, &new->state, &new->scope, &new->cgroup, err);
 
 	if (r < 0)
 		return r;
 	new->state.cgroup = new->cgroup;
-	new->state.unit_of_user = new->scope.user;
-	new->state.unit = strdup(new->scope.unit);
-	return new->state.unit ? fb_cgroup_delegate(&new->cgroup, &new->spec, err) : fail(err, ENOMEM, NULL, NULL);
+	return fb_cgroup_delegate(&new->cgroup, &new->spec, err);
 }
 
 /* Without rights to any group, a container that asks for none runs in the caller's. */

@@ -6,17 +6,17 @@
 
 /* The scope of a container that is being made (oci_scope.c). */
 struct fb_oci_scope {
-	char *unit; /* NULL: none */
-	bool user;  /* of the user's own systemd */
 	pid_t holder; /* keeps it alive until the container's process is in it; 0: no more */
 	bool raised; /* the limit of processes, for the holder */
 };
 
-/* Have systemd make the container's group, as `cgroups_path` wants it or by its id, and set the limits there. On failure nothing is left. */
-int fb_oci_scope_make(const struct fb_spec *spec, const char *id, struct fb_oci_scope *scope, struct fb_cgroup *ret_group,
+/* Have systemd make the container's group, as `cgroups_path` wants it or by its id, and set the limits there. The state names what there may be
+ * before it is: after a failure fb_oci_destroy removes it. */
+int fb_oci_scope_make(const struct fb_spec *spec, struct fb_oci_state *state, struct fb_oci_scope *scope, struct fb_cgroup *ret_group,
 		      struct fb_error *err);
 /* The container's process is in it. May be called again. */
 void fb_oci_scope_enter(struct fb_oci_scope *scope, const struct fb_cgroup *group);
+/* There will be none. */
 void fb_oci_scope_free(struct fb_oci_scope *scope);
 
 /* Run hooks of one kind in the host's namespaces with the container's state in `status` on their stdin. */

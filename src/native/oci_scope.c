@@ -85,53 +85,66 @@ void fb_oci_scope_enter(struct fb_oci_scope *scope, const struct fb_cgroup *grou
 
 /* --- the whole --- */
 
-static int make(const struct fb_spec *spec, struct fb_oci_scope *scope, const char *slice, struct fb_cgroup *ret_group, struct fb_error *err)
+static int start(const struct fb_spec *spec, const struct fb_oci_state *state, pid_t holder, const char *slice, struct fb_error *err)
 {
-	char description[160], path[256];
-	struct fb_systemd_scope what = {.unit = scope->unit, .slice = slice, .description = description, .pid = scope->holder,
-					.user = scope->user, .mode = fb_cgroup_detect(), .resources = &spec->resources,
+	struct fb_systemd_scope what = {.unit = state->unit, .slice = slice, .owner = state->path, .pid = holder,
+					.user = state->unit_of_user, .mode = fb_cgroup_detect(), .resources = &spec->resources,
 					.annotations = &spec->annotations};
-	int r;
 
-	snprintf(description, sizeof(description), "fastbox container %s", scope->unit);
-	r = fb_systemd_start(&what, err);
-	if (r < 0)
-		return r;
-	r = fb_cgroup_of(scope->holder, path, sizeof(path), err);
+	return fb_systemd_start(&what, err);
+}
+
+/* systemd escapes a name that could be a file's of the kernel by a first '_'. */
+static bool is_of(const char *path, const char *unit)
+{
+	const char *name = strrchr(path, '/');
+
+	return name && strcmp(name + 1 + (name[1] == '_' && *unit != '_'), unit) == 0;
+}
+
+static int make_groups(const struct fb_spec *spec, struct fb_oci_state *state, struct fb_oci_scope *scope, struct fb_cgroup *ret_group,
+		       struct fb_error *err)
+{
+	char path[256];
+	int r = fb_cgroup_of(scope->holder, path, sizeof(path), err);
+
+	/* Whoever ends it at the wrong moment leaves it in the caller's group, which is not ours to limit and to remove. */
+	if (r == 0 && !is_of(path, state->unit))
+		r = fail(err, ESRCH, state->unit, "the process that was to hold it has been killed");
+	if (r == 0)
+		r = fb_cgroup_foresee(path, &state->cgroup, err);
+	/* On v2 the group ends with the unit; on v1 there are some that systemd knows nothing of. */
+	if (r == 0 && state->cgroup.mode != FB_CGROUP_V2)
+		r = fb_oci_state_write(state, err);
 	if (r == 0)
 		r = fb_cgroup_create(path, &spec->resources, FB_CGROUP_EVERY | FB_CGROUP_HELD, ret_group, err);
 	if (r == 0)
 		change_limit(scope, ret_group, 1);
-	if (r < 0) {
-		let_go(scope);
-		(void)fb_systemd_stop(scope->unit, scope->user, NULL);
-	}
 	return r;
 }
 
-int fb_oci_scope_make(const struct fb_spec *spec, const char *id, struct fb_oci_scope *scope, struct fb_cgroup *ret_group,
+int fb_oci_scope_make(const struct fb_spec *spec, struct fb_oci_state *state, struct fb_oci_scope *scope, struct fb_cgroup *ret_group,
 		      struct fb_error *err)
 {
 	fb_auto_free char *slice = NULL;
 	int r;
 
-	if (!fb_dbus_has_systemd(&scope->user))
+	if (!fb_dbus_has_systemd(&state->unit_of_user))
 		return fail(err, ENOTSUP, spec->cgroups_path, "this host is not run by systemd: leave out --systemd-cgroup, and write a path");
-	r = name_unit(spec->cgroups_path, id, scope->user, &slice, &scope->unit, err);
+	r = name_unit(spec->cgroups_path, state->id, state->unit_of_user, &slice, &state->unit, err);
+	/* From here on `delete` asks systemd for it. */
+	if (r == 0)
+		r = fb_oci_state_write(state, err);
 	if (r < 0)
 		return r;
 	scope->holder = hold();
 	if (scope->holder < 0)
-		return FB_FAIL(err, FB_STAGE_CGROUP, "clone", scope->unit);
-	r = make(spec, scope, slice, ret_group, err);
-	if (r < 0)
-		fb_oci_scope_free(scope);
-	return r;
+		return FB_FAIL(err, FB_STAGE_CGROUP, "clone", state->unit);
+	r = start(spec, state, scope->holder, slice, err);
+	return r < 0 ? r : make_groups(spec, state, scope, ret_group, err);
 }
 
 void fb_oci_scope_free(struct fb_oci_scope *scope)
 {
 	let_go(scope);
-	free(scope->unit);
-	scope->unit = NULL;
 }

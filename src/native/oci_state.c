@@ -317,7 +317,7 @@ int fb_oci_state_remove(struct fb_oci_state *state, struct fb_error *err)
 	for (int i = 0; i < state->cgroup.path_count; i++)
 		paths[i] = state->cgroup.paths[i];
 	/* What systemd has made, and first: else it might do so itself meanwhile, late. */
-	r = state->unit ? fb_systemd_stop(state->unit, state->unit_of_user, err) : 0;
+	r = state->unit ? fb_systemd_stop(state->unit, state->path, state->unit_of_user, err) : 0;
 	if (r < 0)
 		return r;
 	r = fb_cgroup_remove(paths, state->cgroup.path_count, err);
