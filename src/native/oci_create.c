@@ -263,10 +263,17 @@ static int record(struct creation *new, const struct fb_launched *launched, stru
 static int created(void *context, const struct fb_launched *launched, struct fb_error *err)
 {
 	struct creation *new = context;
+	int r;
 
 	fb_oci_scope_enter(&new->scope, &new->cgroup);
 	/* Of a run: it is recorded when it has begun. */
-	return new->listener < 0 ? 0 : record(new, launched, err);
+	if (new->listener < 0)
+		return 0;
+	r = record(new, launched, err);
+	/* The process has the locked directory, too, until it executes: when we are killed from here on, nobody else would unlock it. */
+	if (r == 0)
+		flock(new->state.directory, LOCK_UN);
+	return r;
 }
 
 static int launch(struct creation *new, bool wait, struct fb_launched *launched, struct fb_error *err)
@@ -310,6 +317,7 @@ static void undo(struct creation *new)
 	fb_oci_scope_free(&new->scope);
 	if (new->state.directory < 0)
 		return;
+	flock(new->state.directory, LOCK_EX);
 	fb_cgroup_close(&new->cgroup);
 	fb_oci_destroy(new->oci, &new->state, new->tried ? &new->spec : NULL, NULL);
 }

@@ -110,7 +110,7 @@ static int make_groups(const struct fb_spec *spec, struct fb_oci_state *state, s
 
 	/* Whoever ends it at the wrong moment leaves it in the caller's group, which is not ours to limit and to remove. */
 	if (r == 0 && !is_of(path, state->unit))
-		r = fail(err, ESRCH, state->unit, "the process that was to hold it has been killed");
+		r = fail(err, ESRCH, path, "the process that was to hold it has been killed");
 	if (r == 0)
 		r = fb_cgroup_foresee(path, &state->cgroup, err);
 	/* On v2 the group ends with the unit; on v1 there are some that systemd knows nothing of. */

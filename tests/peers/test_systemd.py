@@ -148,9 +148,13 @@ def test_the_same_unit_as_others_make(machine: Systemd, fastbox: Runtime, peer: 
     seen = []
     for runtime in (Runtime(machine, peer), fastbox):
         runtime.write("test-b.slice:fb:same")
-        runtime.create("same")
+        done = runtime.create("same", check=False)
+        if peer == "crun" and re.search("hybrid mode not supported|RLIM_MEMLOCK", done.stderr):
+            pytest.skip(f"crun can't here: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stderr
         runtime("start", "same")
         unit, groups = show(machine, "fb-same.scope"), runtime.groups()
+        groups.pop("devices", None)  # of runc 1.1's systemd takes it out again, into the slice
         runtime("kill", "same", "KILL")
         runtime("delete", "--force", "same")
         seen.append((unit, groups, left(machine)))
@@ -318,11 +322,11 @@ def test_the_device_rule_is_systemds_too(machine: Systemd, fastbox: Runtime) -> 
 
 def test_a_limit_that_the_kernel_refuses(machine: Systemd, fastbox: Runtime) -> None:
     def wrong(config: dict[str, Any]) -> None:
-        config["linux"]["resources"]["hugepageLimits"] = [{"pageSize": "3MB", "limit": 1}]
+        config["linux"]["resources"]["cpu"] = {"realtimeRuntime": 1}
 
     fastbox.write("test.slice:fb:one", wrong)
     began = time.monotonic()
-    assert "pages" in fastbox.refused()
+    assert "realtime" in fastbox.refused()
     assert time.monotonic() - began < 5 * host.SLOW
     assert left(machine) == ([], [])
 
