@@ -78,8 +78,14 @@ class Systemd:
         self.base, self.version = base, version
         pure = (host.CGROUPS / "cgroup.controllers").exists()
         self.unified = host.CGROUPS if pure else host.CGROUPS / "unified"
-        self.hierarchies = [] if pure else sorted(
-            path.name for path in host.CGROUPS.iterdir() if path.name != "unified" and path.is_dir()
+        self.hierarchies = (
+            []
+            if pure
+            else sorted(
+                path.name
+                for path in host.CGROUPS.iterdir()
+                if path.name != "unified" and path.is_dir()
+            )
         )
         tops = [self.unified] if version == 2 else [host.CGROUPS / x for x in self.hierarchies]
         self.tops = [top / f"{base.name}-systemd" for top in tops]
@@ -143,9 +149,7 @@ class Systemd:
         clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *words]
         return [*self._in_group("driver"), *enter, *clean]
 
-    def __call__(
-        self, *words: str, check: bool = True, timeout: float = 60
-    ) -> Done:
+    def __call__(self, *words: str, check: bool = True, timeout: float = 60) -> Done:
         # Files, not pipes: a container keeps them, and is not waited for.
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
             ended = subprocess.run(
@@ -157,9 +161,7 @@ class Systemd:
             )
             out.seek(0)
             errors.seek(0)
-            done = Done(
-                words, ended.returncode, out.read(), errors.read()
-            )
+            done = Done(words, ended.returncode, out.read(), errors.read())
         if check:
             assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

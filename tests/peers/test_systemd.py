@@ -70,7 +70,9 @@ class Runtime:
         """The container's first process's group in each hierarchy that the machine shows."""
         text = self.machine("sh", "-c", f'cat "/proc/$(cat {self.bundle}/pid)/cgroup"').stdout
         lines = [line.split(":", 2) for line in text.splitlines()]
-        return {name: path for _, name, path in lines if (name == "") == (self.machine.version == 2)}
+        return {
+            name: path for _, name, path in lines if (name == "") == (self.machine.version == 2)
+        }
 
 
 @pytest.fixture(scope="module", params=[2, 1], ids=["v2", "v1"])
@@ -224,7 +226,12 @@ def test_more_properties_by_annotations(machine: Systemd, fastbox: Runtime) -> N
     assert machine.property("fb-one.scope", "RuntimeMaxUSec") == "1min 40s"
     assert machine.property("fb-one.scope", "SendSIGHUP") == "yes"
     fastbox("delete", "--force", "one")
-    for name, value in (("Nice", "'unknown'"), ("Slice", "what"), ("A2b", "1"), ("TimeoutStopSec", "'a'")):
+    for name, value in (
+        ("Nice", "'unknown'"),
+        ("Slice", "what"),
+        ("A2b", "1"),
+        ("TimeoutStopSec", "'a'"),
+    ):
         wrong = {prefix + name: value}
         fastbox.write("test.slice:fb:one", lambda c, wrong=wrong: c.update(annotations=wrong))
         assert name in fastbox.refused() or name == "Nice"
@@ -280,7 +287,7 @@ def kept(machine: Systemd, unit: str) -> dict[str, str]:
 
 
 def test_limits_are_systemds_too(machine: Systemd, fastbox: Runtime) -> None:
-    controllers = (machine.tops[0] / "cgroup.controllers")
+    controllers = machine.tops[0] / "cgroup.controllers"
     if machine.version == 2 and "memory" not in controllers.read_text():
         pytest.skip("this machine's cgroup v2 has no controllers")
     fastbox.write("test.slice:fb:one", lambda c: c["linux"]["resources"].update(LIMITS))
@@ -311,7 +318,11 @@ def test_the_device_rule_is_systemds_too(machine: Systemd, fastbox: Runtime) -> 
         pytest.skip("on v2 the rule is a program that systemd does not touch")
     fastbox.write("test.slice:fb:one")
     fastbox.create("one")
-    file = next(p / "devices.list" for p in machine.groups(r"fb-one\.scope") if (p / "devices.list").exists())
+    file = next(
+        p / "devices.list"
+        for p in machine.groups(r"fb-one\.scope")
+        if (p / "devices.list").exists()
+    )
     before = sorted(file.read_text().splitlines())
     assert "c 1:3 rwm" in before
     assert "a *:* rwm" not in before
