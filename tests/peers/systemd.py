@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from ..integration import host
+from ..integration.conftest import CACHE
 
 Done = subprocess.CompletedProcess[str]
 
@@ -56,19 +57,20 @@ exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 """
 
 
-def make_root() -> Path:
+def make_root(path: Path) -> None:
     """Debian's minbase with systemd, kept between runs since it takes a minute."""
-    kept = Path("/var/cache/fastbox-tests/systemd")
-    if not (kept / "usr/lib/systemd/systemd").exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        work = kept.with_name(f"systemd.{os.getpid()}")
-        try:
-            words = ("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm")
-            subprocess.run([*words, str(work)], check=True, capture_output=True, timeout=600)
-            work.rename(kept)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    return kept
+    tar = CACHE / "debian-systemd.tar"
+    if not tar.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as work:
+            words = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm"]
+            subprocess.run([*words, f"{work}/root"], check=True, capture_output=True, timeout=900)
+            shutil.rmtree(f"{work}/root/var/cache/apt")
+            shutil.rmtree(f"{work}/root/var/lib/apt/lists")
+            subprocess.run(["tar", "-C", f"{work}/root", "-cf", f"{tar}.part", "."], check=True)
+        os.rename(f"{tar}.part", tar)
+    path.mkdir()
+    subprocess.run(["tar", "-C", str(path), "-xf", str(tar)], check=True)
 
 
 class Systemd:
@@ -107,8 +109,10 @@ class Systemd:
                 for name in ("cpuset.cpus", "cpuset.mems"):
                     if self.version == 1 and (path / name).exists():
                         (path / name).write_text((path.parent / name).read_text())
+        root = self.base / "root"
+        make_root(root)
         words = ["unshare", "--cgroup", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork"]
-        words += ["--kill-child", "sh", "-c", _INSIDE, "sh", str(make_root()), str(self.base)]
+        words += ["--kill-child", "sh", "-c", _INSIDE, "sh", str(root), str(self.base)]
         with (self.base / "systemd.log").open("wb") as log:
             self.boot = subprocess.Popen(
                 [*self._in_group(""), *words, str(self.version), *self.hierarchies],
