@@ -91,7 +91,7 @@ static int check_path(const char *path, struct fb_error *err)
 
 	if (path[0] != '/' && colon && strchr(colon + 1, ':') && !strchr(path, '/'))
 		return fail(err, EINVAL, "cgroup", path,
-			    "slice:prefix:name needs systemd, write a path");
+			    "slice:prefix:name is for --systemd-cgroup, write a path");
 	for (const char *at = path; at; at = strchr(at, '/')) {
 		at += *at == '/';
 		if (strncmp(at, "..", 2) == 0 && (at[2] == '/' || at[2] == '\0'))
@@ -118,14 +118,14 @@ static int take_over(const char *directory, struct fb_error *err)
 	return 0;
 }
 
-static int make_directory(const char *directory, bool leaf, bool keep, struct fb_error *err)
+static int make_directory(const char *directory, bool leaf, unsigned flags, struct fb_error *err)
 {
 	if (mkdir(directory, 0755) == 0 || (!leaf && errno == EEXIST))
 		return 0;
 	if (errno != EEXIST)
 		return FB_FAIL(err, FB_STAGE_CGROUP, "mkdir", directory);
-	if (keep)
-		return take_over(directory, err);
+	if (flags & FB_CGROUP_EVERY)
+		return flags & FB_CGROUP_HELD ? 0 : take_over(directory, err);
 	/* An old one without processes is replaced, so that none of its limits stay. */
 	if (rmdir(directory) < 0 && errno != ENOENT)
 		return fail(err, errno, "rmdir", directory, "the group exists and is in use");
@@ -137,7 +137,6 @@ static int make_directory(const char *directory, bool leaf, bool keep, struct fb
 int fb_cgroup_make(const struct fb_cgroup_mounts *mounts, enum fb_controller hierarchy, const char *path,
 		   fb_cgroup_visit visit, const void *context, struct fb_cgroup *group, struct fb_error *err)
 {
-	bool keep = mounts->flags & FB_CGROUP_EVERY;
 	char *full = group->paths[group->path_count], own[256] = "";
 	size_t size = sizeof(group->paths[0]), at;
 	int r = path[0] == '/' ? 0 : fb_cgroup_own(mounts, hierarchy, own, sizeof(own), err);
@@ -158,7 +157,7 @@ int fb_cgroup_make(const struct fb_cgroup_mounts *mounts, enum fb_controller hie
 
 		full[at] = '\0';
 		if (at > strlen(mounts->of[hierarchy].at))
-			r = make_directory(full, leaf, keep, err);
+			r = make_directory(full, leaf, mounts->flags, err);
 		if (r == 0 && leaf)
 			group->path_count++; /* from here on a failure removes it */
 		if (r == 0 && visit)
@@ -215,6 +214,8 @@ int fb_cgroup_create_in(const struct fb_cgroup_mounts *mounts, const char *path,
 		for (int i = 0; i < group.path_count; i++)
 			made[i] = group.paths[i];
 		fb_cgroup_close(&group);
+		if (mounts->flags & FB_CGROUP_HELD)
+			fb_cgroup_kill(made, group.path_count, NULL);
 		fb_cgroup_remove(made, group.path_count, NULL);
 		return r;
 	}
@@ -229,6 +230,32 @@ int fb_cgroup_create(const char *path, const struct fb_resources *resources, uns
 	int r = fb_cgroup_find_mounts(flags, &mounts, err);
 
 	return r < 0 ? r : fb_cgroup_create_in(&mounts, path, resources, ret_group, err);
+}
+
+int fb_cgroup_foresee(const char *path, struct fb_cgroup *ret_group, struct fb_error *err)
+{
+	struct fb_cgroup group = {.into = -1};
+	struct fb_cgroup_mounts mounts;
+	int r = fb_cgroup_find_mounts(FB_CGROUP_EVERY, &mounts, err);
+
+	if (r < 0)
+		return r;
+	group.mode = mounts.mode;
+	/* The v2 one first, as they are made. */
+	for (int i = 0; i < FB_HIERARCHY_COUNT; i++) {
+		int hierarchy = i ? i - 1 : FB_UNIFIED;
+		char *full = group.paths[group.path_count];
+		bool known = !mounts.of[hierarchy].at[0];
+
+		if ((size_t)snprintf(full, sizeof(group.paths[0]), "%s%s", mounts.of[hierarchy].at, path) >= sizeof(group.paths[0]))
+			return fail(err, ENAMETOOLONG, "cgroup", path, "the cgroups path is too long");
+		for (int j = 0; j < group.path_count; j++)
+			known |= strcmp(group.paths[j], full) == 0;
+		if (!known)
+			group.controllers[group.path_count++] = fb_controller_name((enum fb_controller)hierarchy);
+	}
+	*ret_group = group;
+	return 0;
 }
 
 int fb_cgroup_open(struct fb_cgroup *group, struct fb_error *err)

@@ -14,6 +14,8 @@
 /* v1 and hybrid: a group in every hierarchy that there is, and not only where a limit needs one. Those who call an OCI runtime find a
  * container's groups by asking for its process's, and freeze, count and limit there later. */
 #define FB_CGROUP_EVERY 1u
+/* The group is there, and in it the one process that keeps it for us (a scope of systemd's). When something fails it is ended with the group. */
+#define FB_CGROUP_HELD 2u
 
 enum fb_cgroup_mode { FB_CGROUP_NONE, FB_CGROUP_V1, FB_CGROUP_HYBRID, FB_CGROUP_V2 };
 
@@ -43,6 +45,12 @@ int fb_cgroup_delegate(const struct fb_cgroup *group, const struct fb_spec *spec
 const char *fb_cgroup_directory(const struct fb_cgroup *group, const char *file);
 /* Open an existing group, of which only mode, paths and controllers are known, for another process to join. */
 int fb_cgroup_open(struct fb_cgroup *group, struct fb_error *err);
+/* The group that systemd has put a process into, as a path for fb_cgroup_create. */
+int fb_cgroup_of(pid_t pid, char *ret_path, size_t size, struct fb_error *err);
+/* The directories that a group of this absolute path has, made or not: what there may be to remove. */
+int fb_cgroup_foresee(const char *path, struct fb_cgroup *ret_group, struct fb_error *err);
+/* Add to a limit that is a number; another (none, or "max") stays. */
+void fb_cgroup_raise(const struct fb_cgroup *group, const char *file, int by);
 /* The v2 group that a process is in, for CLONE_INTO_CGROUP; -errno. */
 int fb_cgroup_open_of(int pidfd);
 /* Close the descriptors; the groups stay. */

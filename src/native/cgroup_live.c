@@ -119,6 +119,15 @@ const char *fb_cgroup_directory(const struct fb_cgroup *group, const char *file)
 	return NULL;
 }
 
+void fb_cgroup_raise(const struct fb_cgroup *group, const char *file, int by)
+{
+	const char *directory = fb_cgroup_directory(group, file);
+	char text[32] = "";
+
+	if (directory && fb_cgroup_read(directory, file, text, sizeof(text)) > 0 && *text >= '0' && *text <= '9')
+		fb_cgroup_write_number(directory, file, strtoll(text, NULL, 10) + by, NULL);
+}
+
 /* v1's freezer misses processes that are forked meanwhile and says so: FREEZING is for the caller to repeat. A short time of running lets it
  * come to an end where a repetition alone does not. */
 static int freeze_v1(const char *directory, struct fb_error *err)

@@ -182,6 +182,18 @@ int fb_cgroup_own(const struct fb_cgroup_mounts *mounts, enum fb_controller hier
 	return group_of("/proc/self", mounts, hierarchy, ret_path, size, err);
 }
 
+/* On v1 systemd keeps its units in a hierarchy of its own, and those of its controllers have the same paths. */
+int fb_cgroup_of(pid_t pid, char *ret_path, size_t size, struct fb_error *err)
+{
+	struct fb_cgroup_mounts mounts;
+	char process[32];
+	int r = fb_cgroup_find_mounts(FB_CGROUP_EVERY, &mounts, err);
+
+	snprintf(process, sizeof(process), "/proc/%d", pid);
+	return r < 0 ? r : group_of(process, &mounts, mounts.of[FB_CONTROLLER_SYSTEMD].at[0] ? FB_CONTROLLER_SYSTEMD : FB_UNIFIED,
+				    ret_path, size, err);
+}
+
 int fb_cgroup_open_of(int pidfd)
 {
 	struct fb_cgroup_mounts mounts;

@@ -67,6 +67,8 @@ struct fb_oci_state {
 	pid_t pid;	/* 0: not yet */
 	uint64_t start_time; /* of pid, so that a number used again is not taken for it */
 	struct fb_cgroup cgroup; /* mode, paths and controllers; no descriptors */
+	char *unit;	/* systemd's name of the group; NULL: none of its */
+	bool unit_of_user; /* the user's own systemd's */
 	char *rdt;	/* a resctrl group to remove; NULL: none */
 	bool own_pids;	/* has a pid namespace of its own: its first process ends all */
 };

@@ -29,6 +29,7 @@ struct creation { /* what create and run make on their way */
 	struct fb_oci_state state;
 	struct fb_spec spec;
 	struct fb_cgroup cgroup;
+	struct fb_oci_scope scope;
 	int listener;
 	uint64_t began, loaded, recorded; /* clocks: the bundle is read; the groups are there and the state is written */
 	bool tried; /* a process was begun: the poststop hooks are due, whatever came of it */
@@ -155,6 +156,16 @@ static int allow_devices(struct fb_spec *spec, struct fb_error *err)
 	return 0;
 }
 
+static int make_scope(struct creation *new, struct fb_error *err)
+{
+	int r = fb_oci_scope_make(&new->spec, &new->state, &new->scope, &new->cgroup, err);
+
+	if (r < 0)
+		return r;
+	new->state.cgroup = new->cgroup;
+	return fb_cgroup_delegate(&new->cgroup, &new->spec, err);
+}
+
 /* Without rights to any group, a container that asks for none runs in the caller's. */
 static int make_groups(struct creation *new, struct fb_error *err)
 {
@@ -165,6 +176,8 @@ static int make_groups(struct creation *new, struct fb_error *err)
 	if (manager && strcmp(manager, "disabled") == 0)
 		return 0;
 	r = allow_devices(&new->spec, err);
+	if (r == 0 && new->oci->systemd_cgroup)
+		return make_scope(new, err);
 	if (r == 0)
 		r = fb_cgroup_create(path, &new->spec.resources, FB_CGROUP_EVERY, &new->cgroup, err);
 	if ((r == -EACCES || r == -EROFS || r == -EPERM || r == -ENOENT) && geteuid() != 0 && !new->spec.cgroups_path) {
@@ -250,9 +263,17 @@ static int record(struct creation *new, const struct fb_launched *launched, stru
 static int created(void *context, const struct fb_launched *launched, struct fb_error *err)
 {
 	struct creation *new = context;
+	int r;
 
+	fb_oci_scope_enter(&new->scope, &new->cgroup);
 	/* Of a run: it is recorded when it has begun. */
-	return new->listener < 0 ? 0 : record(new, launched, err);
+	if (new->listener < 0)
+		return 0;
+	r = record(new, launched, err);
+	/* The process has the locked directory, too, until it executes: when we are killed from here on, nobody else would unlock it. */
+	if (r == 0)
+		flock(new->state.directory, LOCK_UN);
+	return r;
 }
 
 static int launch(struct creation *new, bool wait, struct fb_launched *launched, struct fb_error *err)
@@ -269,7 +290,10 @@ static int launch(struct creation *new, bool wait, struct fb_launched *launched,
 	if (r < 0)
 		return r;
 	new->tried = true;
-	return fb_launch(&what, launched, err);
+	r = fb_launch(&what, launched, err);
+	if (r == 0)
+		fb_oci_scope_enter(&new->scope, &new->cgroup);
+	return r;
 }
 
 static void begin(struct creation *new, const struct fb_oci *oci, const struct options *options)
@@ -282,6 +306,7 @@ static void end(struct creation *new)
 {
 	fb_cleanup_fd(&new->listener);
 	fb_cgroup_close(&new->cgroup);
+	fb_oci_scope_free(&new->scope);
 	fb_oci_state_close(&new->state);
 	fb_spec_free(&new->spec);
 }
@@ -289,8 +314,10 @@ static void end(struct creation *new)
 /* Everything that was made, backwards. */
 static void undo(struct creation *new)
 {
+	fb_oci_scope_free(&new->scope);
 	if (new->state.directory < 0)
 		return;
+	flock(new->state.directory, LOCK_EX);
 	fb_cgroup_close(&new->cgroup);
 	fb_oci_destroy(new->oci, &new->state, new->tried ? &new->spec : NULL, NULL);
 }

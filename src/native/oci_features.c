@@ -74,8 +74,8 @@ static void put_cgroup(struct fb_json_out *json)
 	fb_out_open(json, "cgroup", '{');
 	fb_out_bool(json, "v1", true);
 	fb_out_bool(json, "v2", true);
-	fb_out_bool(json, "systemd", false);
-	fb_out_bool(json, "systemdUser", false);
+	fb_out_bool(json, "systemd", true);
+	fb_out_bool(json, "systemdUser", true);
 	fb_out_bool(json, "rdma", true);
 	fb_out_close(json, '}');
 }

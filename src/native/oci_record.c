@@ -56,6 +56,9 @@ char *fb_oci_state_format(const struct fb_oci_state *state, struct fb_error *err
 	put(json, "bundle", state->bundle);
 	put(json, "rootfs", state->rootfs);
 	put(json, "created", state->created);
+	put(json, "unit", state->unit);
+	if (state->unit)
+		json_object_object_add(json, "unit_of_user", json_object_new_boolean(state->unit_of_user));
 	put(json, "rdt", state->rdt);
 	json_object_object_add(json, "own_pids", json_object_new_boolean(state->own_pids));
 	json_object_object_add(json, "cgroup", format_cgroup(&state->cgroup));
@@ -152,6 +155,8 @@ static int read_state(const struct fb_node *top, struct fb_oci_state *state)
 	    (r = read_text(top, "bundle", true, &state->bundle)) < 0 ||
 	    (r = read_text(top, "rootfs", true, &state->rootfs)) < 0 ||
 	    (r = read_text(top, "created", true, &state->created)) < 0 ||
+	    (r = read_text(top, "unit", false, &state->unit)) < 0 ||
+	    (r = fb_json_bool(top, "unit_of_user", &state->unit_of_user)) < 0 ||
 	    (r = read_text(top, "rdt", false, &state->rdt)) < 0 || (r = read_cgroup(top, &state->cgroup)) < 0)
 		return r;
 	state->pid = (pid_t)pid;

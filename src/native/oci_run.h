@@ -4,6 +4,20 @@
 
 #include "oci.h"
 
+/* The scope of a container that is being made (oci_scope.c). */
+struct fb_oci_scope {
+	pid_t holder; /* keeps it alive until the container's process is in it; 0: no more */
+	bool raised; /* the limit of processes, for the holder */
+};
+
+/* Have systemd make the container's group, as `cgroups_path` wants it or by its id, and set the limits there. The state names what there may be
+ * before it is: after a failure fb_oci_destroy removes it. */
+int fb_oci_scope_make(const struct fb_spec *spec, struct fb_oci_state *state, struct fb_oci_scope *scope, struct fb_cgroup *ret_group,
+		      struct fb_error *err);
+/* The container's process is in it. May be called again. */
+void fb_oci_scope_enter(struct fb_oci_scope *scope, const struct fb_cgroup *group);
+/* There will be none. */
+void fb_oci_scope_free(struct fb_oci_scope *scope);
 
 /* Run hooks of one kind in the host's namespaces with the container's state in `status` on their stdin. */
 int fb_oci_hooks(const struct fb_oci_state *state, const struct fb_spec *spec, enum fb_hook_kind kind, const char *status,

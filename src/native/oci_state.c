@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "cgroup_systemd.h"
 #include "cleanup.h"
 #include "io.h"
 #include "oci.h"
@@ -315,6 +316,10 @@ int fb_oci_state_remove(struct fb_oci_state *state, struct fb_error *err)
 
 	for (int i = 0; i < state->cgroup.path_count; i++)
 		paths[i] = state->cgroup.paths[i];
+	/* What systemd has made, and first: else it might do so itself meanwhile, late. */
+	r = state->unit ? fb_systemd_stop(state->unit, state->path, state->unit_of_user, err) : 0;
+	if (r < 0)
+		return r;
 	r = fb_cgroup_remove(paths, state->cgroup.path_count, err);
 	if (r < 0)
 		return r;
@@ -335,6 +340,7 @@ void fb_oci_state_close(struct fb_oci_state *state)
 	free(state->bundle);
 	free(state->rootfs);
 	free(state->created);
+	free(state->unit);
 	free(state->rdt);
 	state_clear(state, "");
 }

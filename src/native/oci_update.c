@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cgroup_systemd.h"
 #include "cleanup.h"
 #include "io.h"
 #include "oci_internal.h"
@@ -174,6 +175,16 @@ static int write_schema(const struct fb_oci_state *state, const char *schema, st
 	return r < 0 ? FB_FAIL_CODE(err, FB_STAGE_CGROUP, -r, "write", path, NULL) : 0;
 }
 
+/* After the kernel has taken the limits. systemd then writes what it knows of the same controllers, its quota rounded: the files once more. */
+static int update_unit(const struct fb_oci_state *state, const struct fb_resources *resources, struct fb_error *err)
+{
+	struct fb_resources again = *resources;
+	int r = fb_systemd_update(state->unit, state->unit_of_user, &state->cgroup, resources, err);
+
+	again.check_before_update = false;
+	return r < 0 ? r : fb_cgroup_update(&state->cgroup, &again, err);
+}
+
 static int update(const struct options *options, const struct fb_oci_state *state, const struct fb_resources *resources,
 		  struct fb_error *err)
 {
@@ -185,6 +196,8 @@ static int update(const struct options *options, const struct fb_oci_state *stat
 	if (!state->cgroup.path_count)
 		return fail(err, EINVAL, state->id, "the container has no control group");
 	r = fb_cgroup_update(&state->cgroup, resources, err);
+	if (r == 0 && state->unit)
+		r = update_unit(state, resources, err);
 	if (r < 0 || (r = write_schema(state, options->l3, err)) < 0)
 		return r;
 	return write_schema(state, options->bandwidth, err);

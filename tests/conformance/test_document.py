@@ -24,7 +24,7 @@ def test_every_field_of_the_specification_has_one_row() -> None:
 def test_every_test_that_is_named_is_there() -> None:
     defined = {
         name
-        for file in HERE.glob("*.py")
+        for file in [*HERE.glob("*.py"), HERE.parent / "peers/test_systemd.py"]
         for name in re.findall(r"^def (\w+)", file.read_text(), re.M)
     }
     defined |= {file.name for file in (HERE.parent / "native").glob("*.c")}
