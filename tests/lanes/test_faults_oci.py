@@ -19,7 +19,7 @@ import pytest
 from ..integration import host
 from .notify import Asked
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # a start for each call of a start
 LOOK = r"""
 grep -E '^(Cap|NoNewPrivs|Sig[BI]|Uid|Gid|Groups|Seccomp)' /proc/self/status
 awk '{o = ""; for (i = 7; $i != "-"; i++) o = o $i; print $5, $6, o, $(i + 1)}' /proc/self/mountinfo
