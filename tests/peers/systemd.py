@@ -121,12 +121,6 @@ class Systemd:
                 start_new_session=True,
             )
         end = time.monotonic() + 60 * host.SLOW
-        while not self.pid:
-            assert self.boot.poll() is None, (self.base / "systemd.log").read_text()
-            time.sleep(0.01)
-        # What waits for systemd is not in its tree: on v2 a group with a process gives its children no controllers.
-        for top in self.tops:
-            (top.parent / "cgroup.procs").write_text(str(self.boot.pid))
         while self("systemctl", "is-system-running", check=False).stdout.strip() not in (
             "running",
             "degraded",
@@ -134,6 +128,9 @@ class Systemd:
             assert self.boot.poll() is None, (self.base / "systemd.log").read_text()
             assert time.monotonic() < end, "systemd does not come up"
             time.sleep(0.1)
+        # What waits for systemd is not in its tree: on v2 a group with a process gives its children no controllers.
+        for top in self.tops:
+            (top.parent / "cgroup.procs").write_text(str(self.boot.pid))
 
     @property
     def pid(self) -> int:
