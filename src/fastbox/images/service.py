@@ -32,19 +32,16 @@ if TYPE_CHECKING:
     from fastbox.types import ImageInfo
 
 _HEX = "0123456789abcdef"
-_CONFIGS_MAX = 32
 _Lines = list[str]  # within the class, `list` is the method
 
 
 class Images:
     """The images of one store."""
 
-    __slots__ = ("_configs", "_content", "_layers", "_refs", "_root")
+    __slots__ = ("_content", "_layers", "_refs", "_root")
 
     def __init__(self, root: Root) -> None:
         self._root = root
-        # By digest, so none is ever out of date: a session starts few images, many times.
-        self._configs: dict[str, Config] = {}
         self._content, self._layers, self._refs = Content(root), Layers(root), Refs(root)
 
     def load(
@@ -110,7 +107,8 @@ class Images:
             IntegrityError: A part of it is missing or damaged.
         """
         ref = self._find(reference)
-        run = self._known_config(ref).run
+        config = self._config(ref)
+        run = config.run
         return ImageConfig(
             id=ref.config.digest,
             env=documents.strings(run, "Env"),
@@ -277,15 +275,6 @@ class Images:
 
     def _same(self, ref: Ref) -> _Refs:
         return [r for r in self._refs.all()[0] if r.config.digest == ref.config.digest]
-
-    def _known_config(self, ref: Ref) -> Config:
-        config = self._configs.get(ref.config.digest)
-        if config is None:
-            config = self._config(ref)
-            if len(self._configs) >= _CONFIGS_MAX:
-                self._configs.clear()
-            self._configs[ref.config.digest] = config
-        return config
 
     def _config(self, ref: Ref) -> Config:
         return documents.parse_config(self._content.read(ref.config, documents.MAX_CONFIG))
