@@ -399,7 +399,7 @@ def test_a_sealed_copy_where_the_kernel_has_no_detached_mounts(box: Box) -> None
         words, env=box.environ, capture_output=True, text=True, check=True, timeout=20
     ).stdout.strip()
     (pid,) = host.supervisors(box.run_root)
-    assert os.readlink(f"/proc/{pid}/exe").startswith("/memfd:fastbox-supervisor")
+    assert os.readlink(f"/proc/{pid}/exe").startswith("/memfd:fastbox ")
     held = os.open(f"/proc/{pid}/exe", os.O_PATH)
     assert box("exec", name, "echo", "works").stdout == "works\n"
     box("stop", "-t", "0", name)
