@@ -208,10 +208,12 @@ class Docker(Engine):
         return (verb, "--runtime", runtime, "--network", network, *words)
 
     def close(self) -> None:
-        self.clear()
-        self.daemon.terminate()
-        self.daemon.wait(30 * host.SLOW)
-        self.log.close()
+        try:
+            self.clear()
+        finally:
+            self.daemon.terminate()
+            self.daemon.wait(30 * host.SLOW)
+            self.log.close()
 
 
 def await_ready(command: Command, daemon: subprocess.Popen[bytes], log: Path, *words: str) -> None:

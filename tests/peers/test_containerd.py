@@ -107,8 +107,10 @@ class Ctr(Command):
             self("container", "delete", name, check=False)
 
     def close(self) -> None:
-        self.clear()
-        self.stop()
+        try:
+            self.clear()
+        finally:
+            self.stop()
         default = Path("/run/containerd/runc") / self.environ["CONTAINERD_NAMESPACE"]
         if default.exists():  # of the document's commands, which name no directory
             default.rmdir()
