@@ -92,6 +92,15 @@ class ImageInfo(Record):
     size: int  # bytes of its extracted layers
 
 
+class Progress(Record):
+    """How far one part of a longer work is; the same part is told of again and again."""
+
+    id: str  # of the part: a layer's short diff id
+    status: str  # waiting, extracting, complete, exists
+    current: int  # bytes
+    total: int  # bytes
+
+
 class ImageConfig(Record):
     """What an image says about how to run it. Data of an image's author: never a control of the
     engine.

@@ -189,6 +189,14 @@ def parse_config(data: bytes) -> Config:
     )
 
 
+def packing_of(start: bytes) -> str:
+    """The suffix of a layer's media type, told by its first four bytes."""
+    if start[:2] == b"\x1f\x8b":
+        return "+gzip"
+    skippable = len(start) == 4 and start[0] & 0xF0 == 0x50 and start[1:] == b"\x2a\x4d\x18"
+    return "+zstd" if skippable or start == b"\x28\xb5\x2f\xfd" else ""
+
+
 def check_layer_count(count: int) -> None:
     """Refuse more layers than a mount can stack.
 

@@ -10,7 +10,7 @@ from fastbox.errors import FastboxError, InvalidArgument, os_error
 from fastbox.images import documents
 from fastbox.images.archive import open_source
 from fastbox.images.changes import apply_changes
-from fastbox.images.load import packing_of, publish, stage_manifest
+from fastbox.images.load import publish, stage_manifest
 from fastbox.images.reference import familiar, parse_tagged
 from fastbox.images.sweep import sweep
 from fastbox.store.content import Content, Descriptor, staged_path
@@ -61,7 +61,7 @@ def _stage_layer(root: Root, work: Work, source: str | int | BinaryIO) -> tuple[
         finally:
             os.close(fd)
     with open(kept, "rb", buffering=0) as file:
-        media_type = documents.OCI_LAYER + packing_of(file.read(4))
+        media_type = documents.OCI_LAYER + documents.packing_of(file.read(4))
         file.seek(0)
         packed = Descriptor(media_type=media_type, digest="sha256:" + digest, size=size)
         layer = NewLayers(root, work).stage_new(file.fileno(), packed)

@@ -21,6 +21,7 @@ from fastbox.images import documents
 from fastbox.images.archive import Archive, blob_name, no_archive
 from fastbox.images.documents import Platform
 from fastbox.images.reference import familiar, parse, parse_tagged
+from fastbox.images.staging import Source, Staging
 from fastbox.images.sweep import sweep
 from fastbox.store.content import Content, Descriptor, is_hex64
 from fastbox.store.extract import NewLayers
@@ -28,29 +29,22 @@ from fastbox.store.layers import chain_ids
 from fastbox.store.lease import Work, heal, hold
 from fastbox.store.refs import Ref, Refs
 from fastbox.support import clock, json
-from fastbox.support.ids import short
 from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any, BinaryIO
 
     from fastbox.images.documents import Config, IndexEntry
     from fastbox.store.layers import Layer
     from fastbox.store.root import Root
+    from fastbox.types import Progress
 
 MAX_IMAGES = 256
 MAX_DEPTH = 8
 _NAME = "io.containerd.image.name"
 _REF_NAME = "org.opencontainers.image.ref.name"
-
-
-class Source(Record):
-    """One layer of a plan: its member, and what the manifest says of it (if there is one)."""
-
-    member: str
-    packed: Descriptor | None
 
 
 class Plan(Record):
@@ -65,14 +59,14 @@ class Plan(Record):
 
 
 def load(
-    root: Root, source: str | int | BinaryIO, progress: Callable[[str], None] | None
+    root: Root, source: str | int | BinaryIO, progress: Callable[[Progress], None] | None
 ) -> list[str]:
     """Load every image of an archive; see `Images.load`."""
     try:
         heal(root)
         with hold(root), Work(root) as work:
             with Archive(work, source) as archive:
-                loader = Loader(root, work, archive, progress or _silent)
+                loader = Loader(root, work, archive, progress)
                 plans = loader.plan()
                 refs = [loader.stage(plan) for plan in plans]
             publish(root, work)
@@ -96,10 +90,14 @@ class Loader:
     """One archive on its way into the store."""
 
     def __init__(
-        self, root: Root, work: Work, archive: Archive, progress: Callable[[str], None]
+        self,
+        root: Root,
+        work: Work,
+        archive: Archive,
+        progress: Callable[[Progress], None] | None,
     ) -> None:
-        self._work, self._archive, self._progress = work, archive, progress
-        self._content, self._layers = Content(root), NewLayers(root, work)
+        self._work, self._archive, self._content = work, archive, Content(root)
+        self._staging = Staging(NewLayers(root, work), archive, progress)
         self._seen: set[str] = set()
         self._descriptors = 0
 
@@ -125,13 +123,11 @@ class Loader:
     def stage(self, plan: Plan) -> list[Ref]:
         """Verify and extract one image's layers; what its names will be."""
         chains = chain_ids(plan.diff_ids)
-        staged = []
-        for number, (source, chain, diff_id) in enumerate(
-            zip(plan.layers, chains, plan.diff_ids, strict=True), 1
-        ):
-            self._progress(f"{short(plan.config.digest)}: layer {number} of {len(chains)}")
-            below = chains[number - 2 :: -1] if number > 1 else ()
-            staged.append(self._stage_layer(source, chain, diff_id, below))
+        found = self._staging.run(plan.layers, chains, plan.diff_ids)
+        staged = [
+            (layer, self._keep(source, layer, packing, path))
+            for source, (layer, packing, path) in zip(plan.layers, found, strict=True)
+        ]
         manifest = plan.manifest
         if manifest is None:
             packed = [layer for _, layer in staged]
@@ -149,21 +145,14 @@ class Loader:
             for name in plan.names or (plan.config.digest,)
         ]
 
-    def _stage_layer(
-        self, source: Source, chain: str, diff_id: str, below: Sequence[str]
-    ) -> tuple[Layer, Descriptor]:
-        path = self._archive.stage(source.member)
-        with open(path, "rb", buffering=0) as file:
-            layer = self._layers.stage(chain, diff_id, file.fileno(), source.packed, below)
-            file.seek(0)
-            packing = packing_of(file.read(4))
+    def _keep(self, source: Source, layer: Layer, packing: str, path: str) -> Descriptor:
+        """The packed bytes wait to become a blob."""
         if (_named_blob(source.member) or layer.digest) != layer.digest:
             raise DigestMismatch("the layer is not what its name says", where=source.member)
         self._archive.keep(path, layer.digest)
-        packed = Descriptor(
+        return Descriptor(
             media_type=documents.OCI_LAYER + packing, digest=layer.digest, size=layer.packed_size
         )
-        return layer, packed
 
     # docker's format: manifest.json names a configuration and layers by member.
 
@@ -297,13 +286,6 @@ def stage_manifest(
     return content.stage(work, json.dumps_bytes(document), documents.OCI_MANIFEST)
 
 
-def packing_of(start: bytes) -> str:
-    """The suffix of a layer's media type, told by the first bytes."""
-    if start[:2] == b"\x1f\x8b":
-        return "+gzip"
-    return "+zstd" if start == b"\x28\xb5\x2f\xfd" else ""
-
-
 def _checked_config(data: bytes, layers: int) -> Config:
     config = documents.parse_config(data)
     if len(config.diff_ids) != layers:
@@ -358,6 +340,3 @@ def _line(ref: Ref) -> str:
         else f"Loaded image ID: {ref.reference}"
     )
 
-
-def _silent(_line: str) -> None:
-    return

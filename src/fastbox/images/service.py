@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fastbox.images.documents import Config
     from fastbox.store.refs import Ref
     from fastbox.store.root import Root
-    from fastbox.types import ImageInfo
+    from fastbox.types import ImageInfo, Progress
 
 _HEX = "0123456789abcdef"
 _Lines = list[str]  # within the class, `list` is the method
@@ -48,13 +48,13 @@ class Images:
         self,
         source: str | int | BinaryIO,
         *,
-        progress: Callable[[str], None] | None = None,
+        progress: Callable[[Progress], None] | None = None,
     ) -> _Lines:
         """Bring in the images of an archive: docker's, or an OCI layout; plain, gzip or zstd.
 
         Args:
             source: A path (of a directory too), a descriptor (a pipe will do) or a stream.
-            progress: Is given a line for each step.
+            progress: Is told how far each layer is, some ten times a second.
 
         Returns:
             One line per name, as docker prints them.
