@@ -33,7 +33,8 @@ int fb_extract(int archive_fd, int root_fd, enum fb_extract_mode mode, const str
 	       struct fb_extract_result *ret_result, struct fb_error *err);
 
 /* The same over the trees of the layers below, topmost first: a directory that the archive needs but does not list gets mode, owner
- * and times of theirs (without them 0755, root), so that stacking this layer on top changes nothing about it. */
+ * extended attributes and times of theirs (without them 0755, root), so that stacking this layer on top changes nothing about it; the
+ * target of a hard link that only they have is copied up from them, and counts as data of this layer. They must be complete. */
 int fb_extract_over(int archive_fd, int root_fd, const int *lower, size_t lower_count, enum fb_extract_mode mode,
 		    const struct fb_extract_limits *limits, struct fb_extract_result *ret_result, struct fb_error *err);
 

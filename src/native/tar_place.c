@@ -32,6 +32,8 @@ int fb_place_open(struct fb_place *ret_place, int root_fd, bool layer, const int
 	ret_place->layer = layer;
 	ret_place->lower = lower;
 	ret_place->lower_count = lower_count;
+	ret_place->copied = 0;
+	ret_place->copy_max = UINT64_MAX;
 	ret_place->parent = -1;
 	ret_place->parent_stale = false;
 	ret_place->times = NULL;
@@ -93,26 +95,11 @@ static bool is_whiteout(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
 }
 
-/* Mode, owner and times of the directory `path` in the layers below, so that a parent that the
- * archive does not list looks as before. */
-static bool find_lower(const struct fb_place *place, const char *path, struct stat *ret_st)
-{
-	for (size_t i = 0; i < place->lower_count; i++) {
-		fb_auto_close int fd =
-		    fb_inroot_stay(place->lower[i], path, O_PATH | O_NOFOLLOW);
-
-		if (fd >= 0)
-			return fstat(fd, ret_st) == 0 && S_ISDIR(ret_st->st_mode);
-		if (fd != -ENOENT)
-			return false;
-	}
-	return false;
-}
-
 /* A parent that no entry has made (yet). `prefix` is its path, `name` the last part of it. */
 static int make_parent(struct fb_place *place, int above, const char *prefix, const char *name,
 		       bool opaque)
 {
+	fb_auto_close int below = opaque ? -ENOENT : fb_lower_find(place, prefix);
 	fb_auto_close int fd = -1;
 	struct stat st;
 	int r = 0;
@@ -122,12 +109,13 @@ static int make_parent(struct fb_place *place, int above, const char *prefix, co
 	fd = fb_inroot_step(above, name, OPEN_DIRECTORY);
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat2", -fd, NULL);
-	if (!opaque && find_lower(place, prefix, &st)) {
+	/* It looks as before, although the archive does not say how. */
+	if (below >= 0 && fstat(below, &st) == 0 && S_ISDIR(st.st_mode)) {
 		const struct timespec times[2] = {st.st_atim, st.st_mtim};
 
-		if (fchown(fd, st.st_uid, st.st_gid) < 0 || fchmod(fd, st.st_mode & 07777) < 0)
-			return PLACE_FAIL(place, "fchown", errno, NULL);
-		r = fb_meta_defer(place, fd, "", prefix, times);
+		r = fb_lower_meta(place, below, &st, above, name);
+		if (r == 0)
+			r = fb_meta_defer(place, fd, "", prefix, times);
 	} else if (fchmod(fd, 0755) < 0) { /* whatever the umask */
 		return PLACE_FAIL(place, "fchmod", errno, NULL);
 	}
@@ -297,7 +285,36 @@ int fb_place_file(struct fb_place *place, const struct fb_spot *spot, int *ret_f
 	return 0;
 }
 
-/* The file that a hard link names: it must be of this root, and no directory. */
+/* Where the target of a hard link lies, a copy of a lower layer's if need be. `ret_opened` is the
+ * caller's to close, what is returned is not. */
+static int open_target(struct fb_place *place, const struct fb_spot *target, int *ret_opened)
+{
+	char path[PATH_MAX + NAME_MAX + 2];
+	fb_auto_close int found = -1;
+	struct stat st;
+	int r;
+
+	*ret_opened = fb_inroot_stay(place->root, target->parent, O_PATH | O_DIRECTORY);
+	if (*ret_opened >= 0 && fstatat(*ret_opened, target->leaf, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return *ret_opened;
+	fb_cleanup_fd(ret_opened);
+	snprintf(path, sizeof(path), "%s%s%s", target->parent, *target->parent ? "/" : "",
+		 target->leaf);
+	found = fb_lower_find(place, path);
+	if (found < 0)
+		return PLACE_FAIL(place, "linkat", -found,
+				  "the target of the hard link is in no layer");
+	r = open_parent(place, target->parent);
+	if (r < 0)
+		return r;
+	*ret_opened = fcntl(r, F_DUPFD_CLOEXEC, 3); /* the held parent is about to be another */
+	if (*ret_opened < 0)
+		return PLACE_FAIL(place, "fcntl", errno, NULL);
+	r = fb_lower_copy(place, found, *ret_opened, target->leaf);
+	return r < 0 ? r : *ret_opened;
+}
+
+/* What a hard link names must be a file, and another name than its own. */
 static int check_target(struct fb_place *place, int from, const struct fb_spot *target, int parent,
 			const char *leaf)
 {
@@ -305,7 +322,7 @@ static int check_target(struct fb_place *place, int from, const struct fb_spot *
 
 	if (fstatat(from, target->leaf, &st, AT_SYMLINK_NOFOLLOW) < 0 || is_whiteout(&st))
 		return PLACE_FAIL(place, "linkat", ENOENT,
-				  "the target of the hard link is not in this layer");
+				  "the target of the hard link is in no layer");
 	if (S_ISDIR(st.st_mode))
 		return PLACE_FAIL(place, "linkat", EISDIR,
 				  "the target of the hard link is a directory");
@@ -327,17 +344,12 @@ int fb_place_link(struct fb_place *place, const struct fb_spot *spot, const char
 	if (fb_spot_is_root(&target))
 		return PLACE_FAIL(place, "linkat", EISDIR,
 				  "the target of the hard link is a directory");
+	from = open_target(place, &target, &opened);
+	if (from < 0)
+		return from;
 	parent = open_parent(place, spot->parent);
 	if (parent < 0)
 		return parent;
-	if (strcmp(target.parent, spot->parent) == 0) {
-		from = parent;
-	} else {
-		from = opened = fb_inroot_stay(place->root, target.parent, O_PATH | O_DIRECTORY);
-		if (from < 0)
-			return PLACE_FAIL(place, "openat2", -from,
-					  "the target of the hard link is not in this layer");
-	}
 	r = check_target(place, from, &target, parent, spot->leaf);
 	if (r < 0)
 		return r;

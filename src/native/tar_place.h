@@ -7,7 +7,7 @@
  * symlinkat, linkat and mknodat make something new, or fail with EEXIST and then what is in the way
  * is removed first. So nothing that exists is ever opened for writing, and nodes are never opened.
  * The target of a hard link is a parent resolved as above and a last component that is not
- * followed.
+ * followed; one that only a lower layer has is found there name by name, through no link at all.
  */
 #ifndef FB_TAR_PLACE_H
 #define FB_TAR_PLACE_H
@@ -28,8 +28,9 @@ struct fb_spot { /* where an entry belongs: "", "" is the root itself */
 struct fb_place {
 	int root;
 	bool layer; /* what replaces something of this layer also hides what lies below it */
-	const int *lower;
+	const int *lower; /* the trees of the layers below, complete, topmost first */
 	size_t lower_count;
+	uint64_t copied, copy_max; /* bytes of file data copied up from them, and how many may be */
 	/* Archives list one directory after the other, so the last parent saves nearly every
 	 * lookup. */
 	int parent;
@@ -58,6 +59,8 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 		       const struct fb_tar_entry *entry);
 /* A new empty file, open for writing; fb_meta_fd is due when it is written. */
 int fb_place_file(struct fb_place *place, const struct fb_spot *spot, int *ret_fd);
+/* A target that only a lower layer has is copied up to its own name first, as link(2) on an overlay
+ * does it. */
 int fb_place_link(struct fb_place *place, const struct fb_spot *spot, const char *target);
 int fb_place_symlink(struct fb_place *place, const struct fb_spot *spot,
 		     const struct fb_tar_entry *entry);
@@ -78,6 +81,16 @@ int fb_meta_opaque(struct fb_place *place, int fd);
 int fb_meta_defer(struct fb_place *place, int fd, const char *parent, const char *leaf,
 		  const struct timespec times[2]);
 int fb_meta_apply_deferred(struct fb_place *place);
+
+/* What this layer and those below have at `path`, which goes through no link: an O_PATH descriptor,
+ * or -errno; the topmost that has it counts, and a whiteout or an opaque directory hides the rest.
+ */
+int fb_lower_find(const struct fb_place *place, const char *path);
+/* Owner, mode, extended attributes and times of what was found (`st` is its own). */
+int fb_lower_meta(struct fb_place *place, int found, const struct stat *st, int parent,
+		  const char *leaf);
+/* All of what was found, which must be no directory, to a name that is free. */
+int fb_lower_copy(struct fb_place *place, int found, int parent, const char *leaf);
 
 int fb_place_fail(struct fb_place *place, int line, const char *call, int code, const char *detail);
 #define PLACE_FAIL(place, call, code, detail)                                                      \
