@@ -91,7 +91,7 @@ static int copy_xattr(const char *from, const char *to, const char *name)
 }
 
 /* Both are what they name, no links: `from` of a descriptor's, `to` a name in a held directory. */
-static int copy_xattrs(const char *from, const char *to)
+static int copy_xattrs(struct fb_place *place, const char *from, const char *to)
 {
 	ssize_t size = listxattr(from, NULL, 0);
 	fb_auto_free char *names = size > 0 ? malloc((size_t)size) : NULL;
@@ -110,6 +110,8 @@ static int copy_xattrs(const char *from, const char *to)
 		r = copy_xattr(from, to, name);
 		if (r < 0)
 			return r;
+		if (strcmp(name, FB_DEFAULT_ACL) == 0)
+			place->default_acls = true;
 	}
 	return size < 0 ? -errno : 0;
 }
@@ -121,15 +123,18 @@ int fb_lower_meta(struct fb_place *place, int from, const struct stat *st, int p
 	char source[PROC_PATH], target[PROC_PATH + NAME_MAX + 2];
 	int r;
 
+	snprintf(target, sizeof(target), "/proc/self/fd/%d/%s", parent, leaf);
+	r = S_ISLNK(st->st_mode) ? 0 : fb_meta_shed_acls(place, -1, target);
+	if (r < 0)
+		return r;
 	/* In this order for the reasons of fb_meta_fd. */
 	if (fchownat(parent, leaf, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return PLACE_FAIL(place, "fchownat", errno, NULL);
 	if (!S_ISLNK(st->st_mode) &&
 	    fchmodat(parent, leaf, st->st_mode & 07777, AT_SYMLINK_NOFOLLOW) < 0)
 		return PLACE_FAIL(place, "fchmodat", errno, NULL);
-	snprintf(target, sizeof(target), "/proc/self/fd/%d/%s", parent, leaf);
 	/* A link's own attributes are not reached through a descriptor of it. */
-	r = S_ISLNK(st->st_mode) ? 0 : copy_xattrs(proc_path(from, source), target);
+	r = S_ISLNK(st->st_mode) ? 0 : copy_xattrs(place, proc_path(from, source), target);
 	if (r < 0)
 		return PLACE_FAIL(place, "setxattr", -r, NULL);
 	return utimensat(parent, leaf, times, AT_SYMLINK_NOFOLLOW) < 0

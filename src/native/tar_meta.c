@@ -45,6 +45,21 @@ static int set_xattrs(struct fb_place *place, int fd, const char *path,
 			 : fsetxattr(fd, xattr->name, xattr->value, xattr->length, 0);
 		if (r < 0 && !xattr_may_fail(xattr->name, errno))
 			return PLACE_FAIL(place, "setxattr", errno, NULL);
+		if (strcmp(xattr->name, FB_DEFAULT_ACL) == 0)
+			place->default_acls = true;
+	}
+	return 0;
+}
+
+int fb_meta_shed_acls(struct fb_place *place, int fd, const char *path)
+{
+	static const char *const names[] = {"system.posix_acl_access", FB_DEFAULT_ACL};
+
+	for (size_t i = 0; place->default_acls && i < sizeof(names) / sizeof(names[0]); i++) {
+		int r = path ? lremovexattr(path, names[i]) : fremovexattr(fd, names[i]);
+
+		if (r < 0 && errno != ENODATA && errno != ENOTSUP)
+			return PLACE_FAIL(place, "removexattr", errno, NULL);
 	}
 	return 0;
 }
@@ -53,8 +68,10 @@ int fb_meta_fd(struct fb_place *place, int fd, const struct fb_tar_entry *entry)
 {
 	const struct timespec times[2] = {entry->atime, entry->mtime};
 	struct stat st;
-	int r;
+	int r = fb_meta_shed_acls(place, fd, NULL);
 
+	if (r < 0)
+		return r;
 	if (fstat(fd, &st) < 0)
 		return PLACE_FAIL(place, "fstat", errno, NULL);
 	/* What is right already costs a journal entry to set again. */
@@ -76,6 +93,11 @@ int fb_meta_at(struct fb_place *place, int parent, const char *leaf,
 	char path[NAME_MAX + 40];
 	int r = 0;
 
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent, leaf);
+	if (entry->type != FB_TAR_SYMLINK)
+		r = fb_meta_shed_acls(place, -1, path);
+	if (r < 0)
+		return r;
 	if (fchownat(parent, leaf, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return PLACE_FAIL(place, "fchownat", errno, NULL);
 	/* A link has no mode. For a node libc opens it O_PATH, which does not open the device, and
@@ -83,10 +105,7 @@ int fb_meta_at(struct fb_place *place, int parent, const char *leaf,
 	if (entry->type != FB_TAR_SYMLINK &&
 	    fchmodat(parent, leaf, entry->mode, AT_SYMLINK_NOFOLLOW) < 0)
 		return PLACE_FAIL(place, "fchmodat", errno, NULL);
-	if (entry->xattr_count) {
-		snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent, leaf);
-		r = set_xattrs(place, -1, path, entry);
-	}
+	r = set_xattrs(place, -1, path, entry);
 	if (r == 0 && utimensat(parent, leaf, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return PLACE_FAIL(place, "utimensat", errno, NULL);
 	return r;

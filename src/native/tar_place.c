@@ -32,6 +32,7 @@ int fb_place_open(struct fb_place *ret_place, int root_fd, bool layer, const int
 	ret_place->layer = layer;
 	ret_place->lower = lower;
 	ret_place->lower_count = lower_count;
+	ret_place->root_listed = ret_place->default_acls = false;
 	ret_place->copied = 0;
 	ret_place->copy_max = UINT64_MAX;
 	ret_place->parent = -1;
@@ -42,9 +43,26 @@ int fb_place_open(struct fb_place *ret_place, int root_fd, bool layer, const int
 	return 0;
 }
 
+/* Of all the roots of an image, overlayfs shows the topmost one. */
+static int inherit_root(struct fb_place *place)
+{
+	struct timespec times[2];
+	struct stat st;
+	int r;
+
+	if (fstat(place->lower[0], &st) < 0)
+		return PLACE_FAIL(place, "fstat", errno, NULL);
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
+	r = fb_lower_meta(place, place->lower[0], &st, place->root, ".");
+	return r < 0 ? r : fb_meta_defer(place, place->root, "", "", times);
+}
+
 int fb_place_finish(struct fb_place *place)
 {
-	return fb_meta_apply_deferred(place);
+	int r = place->root_listed || !place->lower_count ? 0 : inherit_root(place);
+
+	return r < 0 ? r : fb_meta_apply_deferred(place);
 }
 
 void fb_place_close(struct fb_place *place)
@@ -116,8 +134,10 @@ static int make_parent(struct fb_place *place, int above, const char *prefix, co
 		r = fb_lower_meta(place, below, &st, above, name);
 		if (r == 0)
 			r = fb_meta_defer(place, fd, "", prefix, times);
-	} else if (fchmod(fd, 0755) < 0) { /* whatever the umask */
-		return PLACE_FAIL(place, "fchmod", errno, NULL);
+	} else {
+		r = fb_meta_shed_acls(place, fd, NULL);
+		if (r == 0 && fchmod(fd, 0755) < 0) /* whatever the umask */
+			return PLACE_FAIL(place, "fchmod", errno, NULL);
 	}
 	if (r == 0 && opaque)
 		r = fb_meta_opaque(place, fd);
@@ -244,6 +264,7 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 	int parent, r;
 
 	if (fb_spot_is_root(spot)) {
+		place->root_listed = true;
 		r = fb_meta_fd(place, place->root, entry);
 		return r < 0 ? r : fb_meta_defer(place, place->root, "", "", times);
 	}

@@ -20,6 +20,8 @@
 #include "error.h"
 #include "tar_read.h"
 
+#define FB_DEFAULT_ACL "system.posix_acl_default"
+
 struct fb_spot { /* where an entry belongs: "", "" is the root itself */
 	char parent[PATH_MAX];
 	char leaf[NAME_MAX + 1];
@@ -34,6 +36,8 @@ struct fb_place {
 	/* Archives list one directory after the other, so the last parent saves nearly every
 	 * lookup. */
 	int parent;
+	bool root_listed;
+	bool default_acls; /* a directory has one: what is made in it begins with rights of that */
 	bool parent_stale; /* something was removed: the name may mean another directory now */
 	char parent_name[PATH_MAX];
 	FILE *times;	   /* of directories, set when nothing is written into them any more */
@@ -43,7 +47,7 @@ struct fb_place {
 
 int fb_place_open(struct fb_place *ret_place, int root_fd, bool layer, const int *lower,
 		  size_t lower_count, struct fb_error *err);
-/* Set the times of the directories. */
+/* Set the times of the directories; a root that the archive does not list is as the one below. */
 int fb_place_finish(struct fb_place *place);
 void fb_place_close(struct fb_place *place);
 
@@ -77,6 +81,9 @@ int fb_place_opaque(struct fb_place *place, const struct fb_spot *spot);
 int fb_meta_fd(struct fb_place *place, int fd, const struct fb_tar_entry *entry);
 int fb_meta_at(struct fb_place *place, int parent, const char *leaf,
 	       const struct fb_tar_entry *entry);
+/* Take away what a new file has from its directory's default ACL: an archive says all of its rights.
+ * `path` NULL: of the descriptor. */
+int fb_meta_shed_acls(struct fb_place *place, int fd, const char *path);
 int fb_meta_opaque(struct fb_place *place, int fd);
 int fb_meta_defer(struct fb_place *place, int fd, const char *parent, const char *leaf,
 		  const struct timespec times[2]);

@@ -122,6 +122,25 @@ static void test_implicit_parents(void)
 	      (at("o/inner").st_mode & 07777) == 0755);
 }
 
+static void test_an_unlisted_root(void)
+{
+	const struct timespec times[2] = {{.tv_sec = 5}, {.tv_sec = 6, .tv_nsec = 7}};
+	struct make m = {0};
+
+	fresh_layers();
+	CHECK(fchownat(lower[0], ".", 12, 13, 0) == 0 && fchmodat(lower[0], ".", 01711, 0) == 0);
+	CHECK(utimensat(lower[0], ".", times, 0) == 0);
+	mk_file(&m, "file", "f");
+	CHECK(RUN_OVER(&m) == 0);
+	CHECK((at(".").st_mode & 07777) == 01711 && at(".").st_gid == 13 &&
+	      at(".").st_mtim.tv_nsec == 7);
+	mk_dir(&m, "./", 0750);
+	mk_file(&m, "file", "f");
+	CHECK(RUN_OVER(&m) == 0);
+	CHECK((at(".").st_mode & 07777) == 0750 && at(".").st_gid == 0 &&
+	      at(".").st_mtim.tv_nsec == 0);
+}
+
 static void test_links_to_lower_files(void)
 {
 	const struct timespec times[2] = {{.tv_sec = 5}, {.tv_sec = 6, .tv_nsec = 7}};
@@ -229,6 +248,7 @@ int main(void)
 	if (r)
 		return r;
 	test_implicit_parents();
+	test_an_unlisted_root();
 	test_links_to_lower_files();
 	test_links_to_hidden_files();
 	test_copies_count();
