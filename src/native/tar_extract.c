@@ -97,13 +97,25 @@ static int extract_file(struct extract *x, const struct fb_spot *spot,
 	x->result.data_size += entry->size;
 	r = fb_place_file(&x->place, spot, entry->mode & 0777, &fd);
 	if (r == 0)
-		r = fb_file_begin(x->files, fd, entry, &file, x->err);
+		r = fb_file_begin(x->files, fd, entry, x->place.default_acls, &file, x->err);
 	if (r < 0)
 		return r;
 	r = write_data(x, file, entry);
 	if (r == 0)
 		return fb_file_end(file, x->err);
 	fb_file_end(file, &ignored);
+	return r;
+}
+
+static int extract_link(struct extract *x, const struct fb_spot *spot,
+			const struct fb_tar_entry *entry)
+{
+	int r;
+
+	x->place.copied = 0;
+	x->place.copy_max = x->options.limits.max_bytes - x->result.data_size;
+	r = fb_place_link(&x->place, spot, entry->link);
+	x->result.data_size += x->place.copied;
 	return r;
 }
 
@@ -118,7 +130,7 @@ static int extract_plain(struct extract *x, const struct fb_spot *spot,
 	case FB_TAR_FILE:
 		return extract_file(x, spot, entry);
 	case FB_TAR_LINK:
-		return fb_place_link(&x->place, spot, entry->link);
+		return extract_link(x, spot, entry);
 	case FB_TAR_SYMLINK:
 		return fb_place_symlink(&x->place, spot, entry);
 	default:
