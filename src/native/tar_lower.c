@@ -3,6 +3,7 @@
  * of a hard link that an earlier layer brought. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/sysmacros.h>
@@ -67,7 +68,23 @@ static int find_in(int tree, const char *path)
 	return at < 0 ? at : -EIO;
 }
 
-int fb_lower_find(const struct fb_place *place, const char *path)
+/* The layers below may still be on their way: this is where bytes depend on theirs. */
+int fb_lower_wait(struct fb_place *place)
+{
+	struct pollfd gate = {.fd = place->gate, .events = POLLIN};
+
+	if (place->gate < 0 || !place->lower_count)
+		return 0;
+	while (poll(&gate, 1, -1) < 0)
+		if (errno != EINTR)
+			return PLACE_FAIL(place, "poll", errno, NULL);
+	if (!(gate.revents & POLLIN))
+		return PLACE_FAIL(place, "poll", ECANCELED, "a layer below failed");
+	place->gate = -1;
+	return 0;
+}
+
+int fb_lower_find(struct fb_place *place, const char *path)
 {
 	int fd = find_in(place->root, path);
 
@@ -123,8 +140,7 @@ int fb_lower_meta(struct fb_place *place, int from, const struct stat *st, int p
 	char source[PROC_PATH], target[PROC_PATH + NAME_MAX + 2];
 	int r;
 
-	snprintf(target, sizeof(target), "/proc/self/fd/%d/%s", parent, leaf);
-	r = S_ISLNK(st->st_mode) ? 0 : fb_meta_shed_acls(place, -1, target);
+	r = S_ISLNK(st->st_mode) ? 0 : fb_meta_shed_acls(place, parent, leaf);
 	if (r < 0)
 		return r;
 	/* In this order for the reasons of fb_meta_fd. */
@@ -133,6 +149,7 @@ int fb_lower_meta(struct fb_place *place, int from, const struct stat *st, int p
 	if (!S_ISLNK(st->st_mode) &&
 	    fchmodat(parent, leaf, st->st_mode & 07777, AT_SYMLINK_NOFOLLOW) < 0)
 		return PLACE_FAIL(place, "fchmodat", errno, NULL);
+	snprintf(target, sizeof(target), "/proc/self/fd/%d/%s", parent, leaf);
 	/* A link's own attributes are not reached through a descriptor of it. */
 	r = S_ISLNK(st->st_mode) ? 0 : copy_xattrs(place, proc_path(from, source), target);
 	if (r < 0)

@@ -11,16 +11,17 @@
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY)
 
-int fb_place_fail(struct fb_place *place, int line, const char *call, int code, const char *detail)
+int fb_blame_fail(const struct fb_blame *blame, int line, const char *call, int code,
+		  const char *detail)
 {
 	char safe[FB_TAR_SAFE_SIZE];
 
-	return fb_fail_code(place->err, FB_STAGE_TAR, line, code ? code : EIO, call,
-			    fb_tar_safe_name(place->entry, safe), detail);
+	return fb_fail_code(blame->err, FB_STAGE_TAR, line, code ? code : EIO, call,
+			    fb_tar_safe_name(blame->entry, safe), detail);
 }
 
-int fb_place_open(struct fb_place *ret_place, int root_fd, bool layer, const int *lower,
-		  size_t lower_count, struct fb_error *err)
+int fb_place_open(struct fb_place *ret_place, int root_fd, const struct fb_extract_options *options,
+		  struct fb_error *err)
 {
 	/* A descriptor of our own: the caller's may be O_PATH, with which nothing can be changed.
 	 */
@@ -29,17 +30,17 @@ int fb_place_open(struct fb_place *ret_place, int root_fd, bool layer, const int
 	if (root < 0)
 		return FB_FAIL(err, FB_STAGE_TAR, "openat", ".");
 	ret_place->root = root;
-	ret_place->layer = layer;
-	ret_place->lower = lower;
-	ret_place->lower_count = lower_count;
+	ret_place->layer = options->mode == FB_EXTRACT_LAYER;
+	ret_place->lower = options->lower;
+	ret_place->lower_count = options->lower_count;
+	ret_place->gate = options->gate;
 	ret_place->root_listed = ret_place->default_acls = false;
 	ret_place->copied = 0;
 	ret_place->copy_max = UINT64_MAX;
 	ret_place->parent = -1;
 	ret_place->parent_stale = false;
 	ret_place->times = NULL;
-	ret_place->entry = NULL;
-	ret_place->err = err;
+	ret_place->blame = (struct fb_blame){.err = err};
 	return 0;
 }
 
@@ -48,8 +49,10 @@ static int inherit_root(struct fb_place *place)
 {
 	struct timespec times[2];
 	struct stat st;
-	int r;
+	int r = fb_lower_wait(place);
 
+	if (r < 0)
+		return r;
 	if (fstat(place->lower[0], &st) < 0)
 		return PLACE_FAIL(place, "fstat", errno, NULL);
 	times[0] = st.st_atim;
@@ -117,11 +120,14 @@ static bool is_whiteout(const struct stat *st)
 static int make_parent(struct fb_place *place, int above, const char *prefix, const char *name,
 		       bool opaque)
 {
-	fb_auto_close int below = opaque ? -ENOENT : fb_lower_find(place, prefix);
-	fb_auto_close int fd = -1;
+	fb_auto_close int below = -1, fd = -1;
 	struct stat st;
-	int r = 0;
+	int r = opaque ? 0 : fb_lower_wait(place);
 
+	if (r < 0)
+		return r;
+	if (!opaque)
+		below = fb_lower_find(place, prefix);
 	if (mkdirat(above, name, 0755) < 0)
 		return PLACE_FAIL(place, "mkdirat", errno, NULL);
 	fd = fb_inroot_step(above, name, OPEN_DIRECTORY);
@@ -135,12 +141,12 @@ static int make_parent(struct fb_place *place, int above, const char *prefix, co
 		if (r == 0)
 			r = fb_meta_defer(place, fd, "", prefix, times);
 	} else {
-		r = fb_meta_shed_acls(place, fd, NULL);
+		r = fb_meta_shed_acls(place, above, name);
 		if (r == 0 && fchmod(fd, 0755) < 0) /* whatever the umask */
 			return PLACE_FAIL(place, "fchmod", errno, NULL);
 	}
 	if (r == 0 && opaque)
-		r = fb_meta_opaque(place, fd);
+		r = fb_meta_opaque(&place->blame, fd);
 	return r < 0 ? r : fb_steal_fd(&fd);
 }
 
@@ -229,7 +235,7 @@ static int clear(struct fb_place *place, int parent, const char *leaf)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return PLACE_FAIL(place, "unlinkat", errno, NULL);
-	return fb_remove_tree(parent, leaf, place->err);
+	return fb_remove_tree(parent, leaf, place->blame.err);
 }
 
 /* A directory that takes the place of something else of the same layer hides what lies below, as
@@ -255,6 +261,13 @@ static int make_directory(struct fb_place *place, int parent, const char *leaf, 
 	return r;
 }
 
+static void note_default_acl(struct fb_place *place, const struct fb_tar_entry *entry)
+{
+	for (size_t i = 0; i < entry->xattr_count; i++)
+		if (strcmp(entry->xattrs[i].name, FB_DEFAULT_ACL) == 0)
+			place->default_acls = true;
+}
+
 int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 		       const struct fb_tar_entry *entry)
 {
@@ -265,7 +278,8 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 
 	if (fb_spot_is_root(spot)) {
 		place->root_listed = true;
-		r = fb_meta_fd(place, place->root, entry);
+		note_default_acl(place, entry);
+		r = fb_meta_fd(&place->blame, place->root, entry);
 		return r < 0 ? r : fb_meta_defer(place, place->root, "", "", times);
 	}
 	parent = open_parent(place, spot->parent);
@@ -277,33 +291,39 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 	fd = fb_inroot_step(parent, spot->leaf, OPEN_DIRECTORY);
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat2", -fd, NULL);
-	r = fb_meta_fd(place, fd, entry);
+	r = fb_meta_shed_acls(place, parent, spot->leaf);
+	if (r == 0)
+		r = fb_meta_fd(&place->blame, fd, entry);
+	note_default_acl(place, entry);
 	if (r == 0 && opaque)
-		r = fb_meta_opaque(place, fd);
+		r = fb_meta_opaque(&place->blame, fd);
 	if (r == 0)
 		r = fb_meta_defer(place, fd, spot->parent, spot->leaf, times);
 	return r;
 }
 
-int fb_place_file(struct fb_place *place, const struct fb_spot *spot, int *ret_fd)
+int fb_place_file(struct fb_place *place, const struct fb_spot *spot, mode_t mode, int *ret_fd)
 {
-	/* Nobody else reaches the store (0700), so the mode may come last. */
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 	int parent = open_parent(place, spot->parent), fd, r;
 
 	if (parent < 0)
 		return parent;
-	fd = openat(parent, spot->leaf, flags, 0644);
+	fd = openat(parent, spot->leaf, flags, mode);
 	if (fd < 0 && errno == EEXIST) {
 		r = clear(place, parent, spot->leaf);
 		if (r < 0)
 			return r;
-		fd = openat(parent, spot->leaf, flags, 0644);
+		fd = openat(parent, spot->leaf, flags, mode);
 	}
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat", errno, NULL);
-	*ret_fd = fd;
-	return 0;
+	r = fb_meta_shed_acls(place, parent, spot->leaf);
+	if (r < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return r;
 }
 
 /* Where the target of a hard link lies, a copy of a lower layer's if need be. `ret_opened` is the
@@ -319,6 +339,9 @@ static int open_target(struct fb_place *place, const struct fb_spot *target, int
 	if (*ret_opened >= 0 && fstatat(*ret_opened, target->leaf, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return *ret_opened;
 	fb_cleanup_fd(ret_opened);
+	r = fb_lower_wait(place);
+	if (r < 0)
+		return r;
 	snprintf(path, sizeof(path), "%s%s%s", target->parent, *target->parent ? "/" : "",
 		 target->leaf);
 	found = fb_lower_find(place, path);
@@ -400,7 +423,7 @@ int fb_place_symlink(struct fb_place *place, const struct fb_spot *spot,
 	}
 	if (r < 0)
 		return PLACE_FAIL(place, "symlinkat", errno, NULL);
-	return fb_meta_at(place, parent, spot->leaf, entry);
+	return fb_meta_at(&place->blame, parent, spot->leaf, entry);
 }
 
 static int make_node(struct fb_place *place, int parent, const char *leaf, mode_t mode,
@@ -414,7 +437,8 @@ static int make_node(struct fb_place *place, int parent, const char *leaf, mode_
 			return r;
 		r = mknodat(parent, leaf, mode, device);
 	}
-	return r < 0 ? PLACE_FAIL(place, "mknodat", errno, NULL) : 0;
+	return r < 0 ? PLACE_FAIL(place, "mknodat", errno, NULL)
+		     : fb_meta_shed_acls(place, parent, leaf);
 }
 
 int fb_place_node(struct fb_place *place, const struct fb_spot *spot,
@@ -433,14 +457,14 @@ int fb_place_node(struct fb_place *place, const struct fb_spot *spot,
 	if (parent < 0)
 		return parent;
 	r = make_node(place, parent, spot->leaf, type | 0600, device);
-	return r < 0 ? r : fb_meta_at(place, parent, spot->leaf, entry);
+	return r < 0 ? r : fb_meta_at(&place->blame, parent, spot->leaf, entry);
 }
 
 static int make_opaque(struct fb_place *place, int parent, const char *leaf)
 {
 	fb_auto_close int fd = fb_inroot_step(parent, leaf, OPEN_DIRECTORY);
 
-	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL) : fb_meta_opaque(place, fd);
+	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL) : fb_meta_opaque(&place->blame, fd);
 }
 
 int fb_place_whiteout(struct fb_place *place, const struct fb_spot *spot)
@@ -467,7 +491,7 @@ int fb_place_opaque(struct fb_place *place, const struct fb_spot *spot)
 	int fd;
 
 	if (fb_spot_is_root(spot))
-		return fb_meta_opaque(place, place->root);
+		return fb_meta_opaque(&place->blame, place->root);
 	snprintf(path, sizeof(path), "%s%s%s", spot->parent, *spot->parent ? "/" : "", spot->leaf);
 	fd = open_parent(place, path);
 	return fd < 0 ? fd : make_opaque(place, fd, ".");

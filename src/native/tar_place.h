@@ -18,13 +18,17 @@
 #include <sys/stat.h>
 
 #include "error.h"
+#include "tar_extract.h"
 #include "tar_read.h"
-
-#define FB_DEFAULT_ACL "system.posix_acl_default"
 
 struct fb_spot { /* where an entry belongs: "", "" is the root itself */
 	char parent[PATH_MAX];
 	char leaf[NAME_MAX + 1];
+};
+
+struct fb_blame { /* what an error is about */
+	const char *entry; /* the name in the archive */
+	struct fb_error *err;
 };
 
 struct fb_place {
@@ -33,6 +37,7 @@ struct fb_place {
 	const int *lower; /* the trees of the layers below, complete, topmost first */
 	size_t lower_count;
 	uint64_t copied, copy_max; /* bytes of file data copied up from them, and how many may be */
+	int gate; /* until it is known that they are complete */
 	/* Archives list one directory after the other, so the last parent saves nearly every
 	 * lookup. */
 	int parent;
@@ -41,12 +46,11 @@ struct fb_place {
 	bool parent_stale; /* something was removed: the name may mean another directory now */
 	char parent_name[PATH_MAX];
 	FILE *times;	   /* of directories, set when nothing is written into them any more */
-	const char *entry; /* the name in the archive, for errors */
-	struct fb_error *err;
+	struct fb_blame blame;
 };
 
-int fb_place_open(struct fb_place *ret_place, int root_fd, bool layer, const int *lower,
-		  size_t lower_count, struct fb_error *err);
+int fb_place_open(struct fb_place *ret_place, int root_fd, const struct fb_extract_options *options,
+		  struct fb_error *err);
 /* Set the times of the directories; a root that the archive does not list is as the one below. */
 int fb_place_finish(struct fb_place *place);
 void fb_place_close(struct fb_place *place);
@@ -62,7 +66,7 @@ static inline bool fb_spot_is_root(const struct fb_spot *spot)
 int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 		       const struct fb_tar_entry *entry);
 /* A new empty file, open for writing; fb_meta_fd is due when it is written. */
-int fb_place_file(struct fb_place *place, const struct fb_spot *spot, int *ret_fd);
+int fb_place_file(struct fb_place *place, const struct fb_spot *spot, mode_t mode, int *ret_fd);
 /* A target that only a lower layer has is copied up to its own name first, as link(2) on an overlay
  * does it. */
 int fb_place_link(struct fb_place *place, const struct fb_spot *spot, const char *target);
@@ -78,29 +82,35 @@ int fb_place_opaque(struct fb_place *place, const struct fb_spot *spot);
 
 /* Owner, mode, extended attributes and, for what is no directory, times; in this order: chown
  * clears setuid bits and capabilities, and everything changes the times. */
-int fb_meta_fd(struct fb_place *place, int fd, const struct fb_tar_entry *entry);
-int fb_meta_at(struct fb_place *place, int parent, const char *leaf,
+int fb_meta_fd(const struct fb_blame *blame, int fd, const struct fb_tar_entry *entry);
+int fb_meta_at(const struct fb_blame *blame, int parent, const char *leaf,
 	       const struct fb_tar_entry *entry);
-/* Take away what a new file has from its directory's default ACL: an archive says all of its rights.
- * `path` NULL: of the descriptor. */
-int fb_meta_shed_acls(struct fb_place *place, int fd, const char *path);
-int fb_meta_opaque(struct fb_place *place, int fd);
+int fb_meta_opaque(const struct fb_blame *blame, int fd);
 int fb_meta_defer(struct fb_place *place, int fd, const char *parent, const char *leaf,
 		  const struct timespec times[2]);
 int fb_meta_apply_deferred(struct fb_place *place);
 
+#define FB_DEFAULT_ACL "system.posix_acl_default"
+/* Take away what something new has from its directory's default ACL: an archive says all of its
+ * rights. */
+int fb_meta_shed_acls(struct fb_place *place, int parent, const char *leaf);
+
+/* Until the layers below are complete. */
+int fb_lower_wait(struct fb_place *place);
 /* What this layer and those below have at `path`, which goes through no link: an O_PATH descriptor,
  * or -errno; the topmost that has it counts, and a whiteout or an opaque directory hides the rest.
  */
-int fb_lower_find(const struct fb_place *place, const char *path);
+int fb_lower_find(struct fb_place *place, const char *path);
 /* Owner, mode, extended attributes and times of what was found (`st` is its own). */
 int fb_lower_meta(struct fb_place *place, int found, const struct stat *st, int parent,
 		  const char *leaf);
 /* All of what was found, which must be no directory, to a name that is free. */
 int fb_lower_copy(struct fb_place *place, int found, int parent, const char *leaf);
 
-int fb_place_fail(struct fb_place *place, int line, const char *call, int code, const char *detail);
-#define PLACE_FAIL(place, call, code, detail)                                                      \
-	fb_place_fail((place), __LINE__, (call), (code), (detail))
+int fb_blame_fail(const struct fb_blame *blame, int line, const char *call, int code,
+		  const char *detail);
+#define BLAME_FAIL(blame, call, code, detail)                                                      \
+	fb_blame_fail((blame), __LINE__, (call), (code), (detail))
+#define PLACE_FAIL(place, call, code, detail) BLAME_FAIL(&(place)->blame, call, code, detail)
 
 #endif

@@ -37,8 +37,9 @@ static void begin(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct fb_extract_limits limits = {
-	    .max_bytes = 16 << 20, .max_entries = 1000, .max_packed = 1 << 20};
+	struct fb_extract_options options = {
+	    .limits = {.max_bytes = 16 << 20, .max_entries = 1000, .max_packed = 1 << 20},
+	    .gate = -1};
 	struct fb_extract_result result;
 	struct fb_error err = {0};
 	struct timespec now;
@@ -52,8 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	root = openat(base, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	stop_unless(symlinkat("../canary", root, "out") == 0 && symlinkat("..", root, "up") == 0);
 	archive = mk_fd(data + 1, size - 1);
-	r = fb_extract(archive, root, data[0] & 1 ? FB_EXTRACT_PLAIN : FB_EXTRACT_LAYER, &limits,
-		       &result, &err);
+	options.mode = data[0] & 1 ? FB_EXTRACT_PLAIN : FB_EXTRACT_LAYER;
+	r = fb_extract(archive, root, &options, &result, &err);
 	stop_unless(r == 0 || (r < 0 && err.code == -r));
 	for (const char *c = err.path; *c; c++)
 		stop_unless(*c >= ' ' && *c < 0x7f);
