@@ -35,7 +35,7 @@ static bool is_opaque(int fd)
 
 /* `path` in one tree: an O_PATH descriptor, -ENOENT: not there, nor may it be looked for further
  * below; -EAGAIN: this layer says nothing about it. */
-static int find_in(int tree, const char *path)
+static int walk_in(int tree, const char *path)
 {
 	fb_auto_close int at = fb_inroot_step(tree, ".", O_PATH | O_DIRECTORY);
 	bool opaque = false;
@@ -68,6 +68,19 @@ static int find_in(int tree, const char *path)
 	return at < 0 ? at : -EIO;
 }
 
+/* What is there is found by one call; only what is missing has to be walked to, for the reason why. */
+static int find_in(int tree, const char *path)
+{
+	fb_auto_close int fd = fb_inroot_step(tree, path, O_PATH | O_NOFOLLOW);
+	struct stat st;
+
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP ? walk_in(tree, path) : fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISCHR(st.st_mode) && st.st_rdev == 0 ? -ENOENT : fb_steal_fd(&fd);
+}
+
 /* The layers below may still be on their way: this is where bytes depend on theirs. */
 int fb_lower_wait(struct fb_place *place)
 {
@@ -84,9 +97,10 @@ int fb_lower_wait(struct fb_place *place)
 	return 0;
 }
 
-int fb_lower_find(struct fb_place *place, const char *path)
+int fb_lower_find(struct fb_place *place, const char *path, bool made)
 {
-	int fd = find_in(place->root, path);
+	bool own = place->lower_count && (place->hides || !made);
+	int fd = own ? walk_in(place->root, path) : -EAGAIN;
 
 	for (size_t i = 0; i < place->lower_count && fd == -EAGAIN; i++)
 		fd = find_in(place->lower[i], path);

@@ -34,7 +34,7 @@ int fb_place_open(struct fb_place *ret_place, int root_fd, const struct fb_extra
 	ret_place->lower = options->lower;
 	ret_place->lower_count = options->lower_count;
 	ret_place->gate = options->gate;
-	ret_place->root_listed = ret_place->default_acls = false;
+	ret_place->root_listed = ret_place->hides = ret_place->default_acls = false;
 	ret_place->copied = 0;
 	ret_place->copy_max = UINT64_MAX;
 	ret_place->parent = -1;
@@ -116,6 +116,13 @@ static bool is_whiteout(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
 }
 
+/* Nothing of the layers below shows through the directory. */
+static int hide(struct fb_place *place, int fd)
+{
+	place->hides = true;
+	return fb_meta_opaque(&place->blame, fd);
+}
+
 /* A parent that no entry has made (yet). `prefix` is its path, `name` the last part of it. */
 static int make_parent(struct fb_place *place, int above, const char *prefix, const char *name,
 		       bool opaque)
@@ -127,7 +134,7 @@ static int make_parent(struct fb_place *place, int above, const char *prefix, co
 	if (r < 0)
 		return r;
 	if (!opaque)
-		below = fb_lower_find(place, prefix);
+		below = fb_lower_find(place, prefix, true);
 	if (mkdirat(above, name, 0755) < 0)
 		return PLACE_FAIL(place, "mkdirat", errno, NULL);
 	fd = fb_inroot_step(above, name, OPEN_DIRECTORY);
@@ -146,7 +153,7 @@ static int make_parent(struct fb_place *place, int above, const char *prefix, co
 			return PLACE_FAIL(place, "fchmod", errno, NULL);
 	}
 	if (r == 0 && opaque)
-		r = fb_meta_opaque(&place->blame, fd);
+		r = hide(place, fd);
 	return r < 0 ? r : fb_steal_fd(&fd);
 }
 
@@ -296,7 +303,7 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 		r = fb_meta_fd(&place->blame, fd, entry);
 	note_default_acl(place, entry);
 	if (r == 0 && opaque)
-		r = fb_meta_opaque(&place->blame, fd);
+		r = hide(place, fd);
 	if (r == 0)
 		r = fb_meta_defer(place, fd, spot->parent, spot->leaf, times);
 	return r;
@@ -344,7 +351,7 @@ static int open_target(struct fb_place *place, const struct fb_spot *target, int
 		return r;
 	snprintf(path, sizeof(path), "%s%s%s", target->parent, *target->parent ? "/" : "",
 		 target->leaf);
-	found = fb_lower_find(place, path);
+	found = fb_lower_find(place, path, false);
 	if (found < 0)
 		return PLACE_FAIL(place, "linkat", -found,
 				  "the target of the hard link is in no layer");
@@ -464,7 +471,7 @@ static int make_opaque(struct fb_place *place, int parent, const char *leaf)
 {
 	fb_auto_close int fd = fb_inroot_step(parent, leaf, OPEN_DIRECTORY);
 
-	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL) : fb_meta_opaque(&place->blame, fd);
+	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL) : hide(place, fd);
 }
 
 int fb_place_whiteout(struct fb_place *place, const struct fb_spot *spot)
@@ -474,6 +481,7 @@ int fb_place_whiteout(struct fb_place *place, const struct fb_spot *spot)
 
 	if (parent < 0)
 		return parent;
+	place->hides = true;
 	if (mknodat(parent, spot->leaf, S_IFCHR, 0) == 0)
 		return 0;
 	if (errno != EEXIST)
@@ -491,7 +499,7 @@ int fb_place_opaque(struct fb_place *place, const struct fb_spot *spot)
 	int fd;
 
 	if (fb_spot_is_root(spot))
-		return fb_meta_opaque(&place->blame, place->root);
+		return hide(place, place->root);
 	snprintf(path, sizeof(path), "%s%s%s", spot->parent, *spot->parent ? "/" : "", spot->leaf);
 	fd = open_parent(place, path);
 	return fd < 0 ? fd : make_opaque(place, fd, ".");

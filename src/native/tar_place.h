@@ -42,6 +42,7 @@ struct fb_place {
 	 * lookup. */
 	int parent;
 	bool root_listed;
+	bool hides; /* it has a whiteout or an opaque directory */
 	bool default_acls; /* a directory has one: what is made in it begins with rights of that */
 	bool parent_stale; /* something was removed: the name may mean another directory now */
 	char parent_name[PATH_MAX];
@@ -99,8 +100,8 @@ int fb_meta_shed_acls(struct fb_place *place, int parent, const char *leaf);
 int fb_lower_wait(struct fb_place *place);
 /* What this layer and those below have at `path`, which goes through no link: an O_PATH descriptor,
  * or -errno; the topmost that has it counts, and a whiteout or an opaque directory hides the rest.
- */
-int fb_lower_find(struct fb_place *place, const char *path);
+ * `made`: what leads to it in this layer are directories, so that only these two may hide it. */
+int fb_lower_find(struct fb_place *place, const char *path, bool made);
 /* Owner, mode, extended attributes and times of what was found (`st` is its own). */
 int fb_lower_meta(struct fb_place *place, int found, const struct stat *st, int parent,
 		  const char *leaf);
