@@ -97,7 +97,7 @@ static int extract_file(struct extract *x, const struct fb_spot *spot,
 	x->result.data_size += entry->size;
 	r = fb_place_file(&x->place, spot, entry->mode & 0777, &fd);
 	if (r == 0)
-		r = fb_file_begin(x->files, fd, entry, x->place.default_acls, &file, x->err);
+		r = fb_file_begin(x->files, fd, entry, &file, x->err);
 	if (r < 0)
 		return r;
 	r = write_data(x, file, entry);

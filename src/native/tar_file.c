@@ -30,7 +30,6 @@ struct fb_file {
 	struct fb_files *files;
 	struct fb_tar_entry entry; /* without what is the parser's */
 	int fd;
-	bool shed; /* its directory may have given it ACLs */
 	/* With the lock held: */
 	struct chunk *first, **last;
 	unsigned waiting;
@@ -123,7 +122,7 @@ static int finish(const struct fb_file *file, const struct fb_blame *blame)
 {
 	if (file->entry.sparse && ftruncate(file->fd, (off_t)file->entry.real_size) < 0)
 		return BLAME_FAIL(blame, "ftruncate", errno, NULL);
-	return fb_meta_fd(blame, file->fd, &file->entry, file->shed);
+	return fb_meta_fd(blame, file->fd, &file->entry);
 }
 
 /* With the lock held. */
@@ -173,7 +172,7 @@ static void run_file(struct fb_job *job)
 	}
 }
 
-int fb_file_begin(struct fb_files *files, int fd, const struct fb_tar_entry *entry, bool shed,
+int fb_file_begin(struct fb_files *files, int fd, const struct fb_tar_entry *entry,
 		  struct fb_file **ret_file, struct fb_error *err)
 {
 	size_t length = strlen(entry->name) + 1;
@@ -190,7 +189,6 @@ int fb_file_begin(struct fb_files *files, int fd, const struct fb_tar_entry *ent
 	file->entry.segments = NULL;
 	file->entry.segment_count = 0;
 	file->fd = fd;
-	file->shed = shed;
 	file->last = &file->first;
 	memcpy(file->name, entry->name, length);
 	*ret_file = file;

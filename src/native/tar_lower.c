@@ -35,7 +35,7 @@ static bool is_opaque(int fd)
 
 /* `path` in one tree: an O_PATH descriptor, -ENOENT: not there, nor may it be looked for further
  * below; -EAGAIN: this layer says nothing about it. */
-static int find_in(int tree, const char *path)
+static int walk_in(int tree, const char *path)
 {
 	fb_auto_close int at = fb_inroot_step(tree, ".", O_PATH | O_DIRECTORY);
 	bool opaque = false;
@@ -68,23 +68,40 @@ static int find_in(int tree, const char *path)
 	return at < 0 ? at : -EIO;
 }
 
-void fb_lower_wait(struct fb_place *place)
+/* What is there is found by one call; only what is missing has to be walked to, for the reason why. */
+static int find_in(int tree, const char *path)
+{
+	fb_auto_close int fd = fb_inroot_step(tree, path, O_PATH | O_NOFOLLOW);
+	struct stat st;
+
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP ? walk_in(tree, path) : fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISCHR(st.st_mode) && st.st_rdev == 0 ? -ENOENT : fb_steal_fd(&fd);
+}
+
+/* The layers below may still be on their way: this is where bytes depend on theirs. */
+int fb_lower_wait(struct fb_place *place)
 {
 	struct pollfd gate = {.fd = place->gate, .events = POLLIN};
 
 	if (place->gate < 0 || !place->lower_count)
-		return;
-	while (poll(&gate, 1, -1) < 0 && errno == EINTR)
-		;
+		return 0;
+	while (poll(&gate, 1, -1) < 0)
+		if (errno != EINTR)
+			return PLACE_FAIL(place, "poll", errno, NULL);
+	if (!(gate.revents & POLLIN))
+		return PLACE_FAIL(place, "poll", ECANCELED, "a layer below failed");
 	place->gate = -1;
+	return 0;
 }
 
-int fb_lower_find(struct fb_place *place, const char *path)
+int fb_lower_find(struct fb_place *place, const char *path, bool made)
 {
-	int fd = find_in(place->root, path);
+	bool own = place->lower_count && (place->hides || !made);
+	int fd = own ? walk_in(place->root, path) : -EAGAIN;
 
-	if (fd == -EAGAIN)
-		fb_lower_wait(place);
 	for (size_t i = 0; i < place->lower_count && fd == -EAGAIN; i++)
 		fd = find_in(place->lower[i], path);
 	return fd == -EAGAIN ? -ENOENT : fd;
@@ -137,10 +154,7 @@ int fb_lower_meta(struct fb_place *place, int from, const struct stat *st, int p
 	char source[PROC_PATH], target[PROC_PATH + NAME_MAX + 2];
 	int r;
 
-	snprintf(target, sizeof(target), "/proc/self/fd/%d/%s", parent, leaf);
-	r = place->default_acls && !S_ISLNK(st->st_mode)
-		? fb_meta_shed_acls(&place->blame, -1, target)
-		: 0;
+	r = S_ISLNK(st->st_mode) ? 0 : fb_meta_shed_acls(place, parent, leaf);
 	if (r < 0)
 		return r;
 	/* In this order for the reasons of fb_meta_fd. */
@@ -149,6 +163,7 @@ int fb_lower_meta(struct fb_place *place, int from, const struct stat *st, int p
 	if (!S_ISLNK(st->st_mode) &&
 	    fchmodat(parent, leaf, st->st_mode & 07777, AT_SYMLINK_NOFOLLOW) < 0)
 		return PLACE_FAIL(place, "fchmodat", errno, NULL);
+	snprintf(target, sizeof(target), "/proc/self/fd/%d/%s", parent, leaf);
 	/* A link's own attributes are not reached through a descriptor of it. */
 	r = S_ISLNK(st->st_mode) ? 0 : copy_xattrs(place, proc_path(from, source), target);
 	if (r < 0)

@@ -49,27 +49,12 @@ static int set_xattrs(const struct fb_blame *blame, int fd, const char *path,
 	return 0;
 }
 
-int fb_meta_shed_acls(const struct fb_blame *blame, int fd, const char *path)
-{
-	static const char *const names[] = {"system.posix_acl_access", FB_DEFAULT_ACL};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		int r = path ? lremovexattr(path, names[i]) : fremovexattr(fd, names[i]);
-
-		if (r < 0 && errno != ENODATA && errno != ENOTSUP)
-			return BLAME_FAIL(blame, "removexattr", errno, NULL);
-	}
-	return 0;
-}
-
-int fb_meta_fd(const struct fb_blame *blame, int fd, const struct fb_tar_entry *entry, bool shed)
+int fb_meta_fd(const struct fb_blame *blame, int fd, const struct fb_tar_entry *entry)
 {
 	const struct timespec times[2] = {entry->atime, entry->mtime};
 	struct stat st;
-	int r = shed ? fb_meta_shed_acls(blame, fd, NULL) : 0;
+	int r;
 
-	if (r < 0)
-		return r;
 	if (fstat(fd, &st) < 0)
 		return BLAME_FAIL(blame, "fstat", errno, NULL);
 	/* What is right already costs a journal entry to set again. */
@@ -85,17 +70,12 @@ int fb_meta_fd(const struct fb_blame *blame, int fd, const struct fb_tar_entry *
 }
 
 int fb_meta_at(const struct fb_blame *blame, int parent, const char *leaf,
-	       const struct fb_tar_entry *entry, bool shed)
+	       const struct fb_tar_entry *entry)
 {
 	const struct timespec times[2] = {entry->atime, entry->mtime};
 	char path[NAME_MAX + 40];
 	int r = 0;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent, leaf);
-	if (shed && entry->type != FB_TAR_SYMLINK)
-		r = fb_meta_shed_acls(blame, -1, path);
-	if (r < 0)
-		return r;
 	if (fchownat(parent, leaf, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return BLAME_FAIL(blame, "fchownat", errno, NULL);
 	/* A link has no mode. For a node libc opens it O_PATH, which does not open the device, and
@@ -103,10 +83,25 @@ int fb_meta_at(const struct fb_blame *blame, int parent, const char *leaf,
 	if (entry->type != FB_TAR_SYMLINK &&
 	    fchmodat(parent, leaf, entry->mode, AT_SYMLINK_NOFOLLOW) < 0)
 		return BLAME_FAIL(blame, "fchmodat", errno, NULL);
-	r = set_xattrs(blame, -1, path, entry);
+	if (entry->xattr_count) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent, leaf);
+		r = set_xattrs(blame, -1, path, entry);
+	}
 	if (r == 0 && utimensat(parent, leaf, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return BLAME_FAIL(blame, "utimensat", errno, NULL);
 	return r;
+}
+
+int fb_meta_shed_acls(struct fb_place *place, int parent, const char *leaf)
+{
+	static const char *const names[] = {"system.posix_acl_access", FB_DEFAULT_ACL};
+	char path[NAME_MAX + 40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent, leaf);
+	for (size_t i = 0; place->default_acls && i < sizeof(names) / sizeof(names[0]); i++)
+		if (lremovexattr(path, names[i]) < 0 && errno != ENODATA && errno != ENOTSUP)
+			return PLACE_FAIL(place, "removexattr", errno, NULL);
+	return 0;
 }
 
 int fb_meta_opaque(const struct fb_blame *blame, int fd)

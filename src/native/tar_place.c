@@ -34,7 +34,7 @@ int fb_place_open(struct fb_place *ret_place, int root_fd, const struct fb_extra
 	ret_place->lower = options->lower;
 	ret_place->lower_count = options->lower_count;
 	ret_place->gate = options->gate;
-	ret_place->root_listed = ret_place->default_acls = false;
+	ret_place->root_listed = ret_place->hides = ret_place->default_acls = false;
 	ret_place->copied = 0;
 	ret_place->copy_max = UINT64_MAX;
 	ret_place->parent = -1;
@@ -49,9 +49,10 @@ static int inherit_root(struct fb_place *place)
 {
 	struct timespec times[2];
 	struct stat st;
-	int r;
+	int r = fb_lower_wait(place);
 
-	fb_lower_wait(place);
+	if (r < 0)
+		return r;
 	if (fstat(place->lower[0], &st) < 0)
 		return PLACE_FAIL(place, "fstat", errno, NULL);
 	times[0] = st.st_atim;
@@ -115,15 +116,25 @@ static bool is_whiteout(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
 }
 
+/* Nothing of the layers below shows through the directory. */
+static int hide(struct fb_place *place, int fd)
+{
+	place->hides = true;
+	return fb_meta_opaque(&place->blame, fd);
+}
+
 /* A parent that no entry has made (yet). `prefix` is its path, `name` the last part of it. */
 static int make_parent(struct fb_place *place, int above, const char *prefix, const char *name,
 		       bool opaque)
 {
-	fb_auto_close int below = opaque ? -ENOENT : fb_lower_find(place, prefix);
-	fb_auto_close int fd = -1;
+	fb_auto_close int below = -1, fd = -1;
 	struct stat st;
-	int r = 0;
+	int r = opaque ? 0 : fb_lower_wait(place);
 
+	if (r < 0)
+		return r;
+	if (!opaque)
+		below = fb_lower_find(place, prefix, true);
 	if (mkdirat(above, name, 0755) < 0)
 		return PLACE_FAIL(place, "mkdirat", errno, NULL);
 	fd = fb_inroot_step(above, name, OPEN_DIRECTORY);
@@ -137,12 +148,12 @@ static int make_parent(struct fb_place *place, int above, const char *prefix, co
 		if (r == 0)
 			r = fb_meta_defer(place, fd, "", prefix, times);
 	} else {
-		r = place->default_acls ? fb_meta_shed_acls(&place->blame, fd, NULL) : 0;
+		r = fb_meta_shed_acls(place, above, name);
 		if (r == 0 && fchmod(fd, 0755) < 0) /* whatever the umask */
 			return PLACE_FAIL(place, "fchmod", errno, NULL);
 	}
 	if (r == 0 && opaque)
-		r = fb_meta_opaque(&place->blame, fd);
+		r = hide(place, fd);
 	return r < 0 ? r : fb_steal_fd(&fd);
 }
 
@@ -257,28 +268,26 @@ static int make_directory(struct fb_place *place, int parent, const char *leaf, 
 	return r;
 }
 
-/* All that the entry says of it, but for the times: they come last. */
-static int set_directory(struct fb_place *place, int fd, const struct fb_tar_entry *entry,
-			 const struct fb_spot *spot)
+static void note_default_acl(struct fb_place *place, const struct fb_tar_entry *entry)
 {
-	const struct timespec times[2] = {entry->atime, entry->mtime};
-	int r = fb_meta_fd(&place->blame, fd, entry, place->default_acls);
-
 	for (size_t i = 0; i < entry->xattr_count; i++)
-		place->default_acls |= strcmp(entry->xattrs[i].name, FB_DEFAULT_ACL) == 0;
-	return r < 0 ? r : fb_meta_defer(place, fd, spot->parent, spot->leaf, times);
+		if (strcmp(entry->xattrs[i].name, FB_DEFAULT_ACL) == 0)
+			place->default_acls = true;
 }
 
 int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 		       const struct fb_tar_entry *entry)
 {
+	const struct timespec times[2] = {entry->atime, entry->mtime};
 	fb_auto_close int fd = -1;
 	bool opaque = false;
 	int parent, r;
 
 	if (fb_spot_is_root(spot)) {
 		place->root_listed = true;
-		return set_directory(place, place->root, entry, spot);
+		note_default_acl(place, entry);
+		r = fb_meta_fd(&place->blame, place->root, entry);
+		return r < 0 ? r : fb_meta_defer(place, place->root, "", "", times);
 	}
 	parent = open_parent(place, spot->parent);
 	if (parent < 0)
@@ -289,9 +298,14 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 	fd = fb_inroot_step(parent, spot->leaf, OPEN_DIRECTORY);
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat2", -fd, NULL);
-	r = set_directory(place, fd, entry, spot);
+	r = fb_meta_shed_acls(place, parent, spot->leaf);
+	if (r == 0)
+		r = fb_meta_fd(&place->blame, fd, entry);
+	note_default_acl(place, entry);
 	if (r == 0 && opaque)
-		r = fb_meta_opaque(&place->blame, fd);
+		r = hide(place, fd);
+	if (r == 0)
+		r = fb_meta_defer(place, fd, spot->parent, spot->leaf, times);
 	return r;
 }
 
@@ -311,8 +325,12 @@ int fb_place_file(struct fb_place *place, const struct fb_spot *spot, mode_t mod
 	}
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat", errno, NULL);
-	*ret_fd = fd;
-	return 0;
+	r = fb_meta_shed_acls(place, parent, spot->leaf);
+	if (r < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return r;
 }
 
 /* Where the target of a hard link lies, a copy of a lower layer's if need be. `ret_opened` is the
@@ -328,9 +346,12 @@ static int open_target(struct fb_place *place, const struct fb_spot *target, int
 	if (*ret_opened >= 0 && fstatat(*ret_opened, target->leaf, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return *ret_opened;
 	fb_cleanup_fd(ret_opened);
+	r = fb_lower_wait(place);
+	if (r < 0)
+		return r;
 	snprintf(path, sizeof(path), "%s%s%s", target->parent, *target->parent ? "/" : "",
 		 target->leaf);
-	found = fb_lower_find(place, path);
+	found = fb_lower_find(place, path, false);
 	if (found < 0)
 		return PLACE_FAIL(place, "linkat", -found,
 				  "the target of the hard link is in no layer");
@@ -409,7 +430,7 @@ int fb_place_symlink(struct fb_place *place, const struct fb_spot *spot,
 	}
 	if (r < 0)
 		return PLACE_FAIL(place, "symlinkat", errno, NULL);
-	return fb_meta_at(&place->blame, parent, spot->leaf, entry, place->default_acls);
+	return fb_meta_at(&place->blame, parent, spot->leaf, entry);
 }
 
 static int make_node(struct fb_place *place, int parent, const char *leaf, mode_t mode,
@@ -423,7 +444,8 @@ static int make_node(struct fb_place *place, int parent, const char *leaf, mode_
 			return r;
 		r = mknodat(parent, leaf, mode, device);
 	}
-	return r < 0 ? PLACE_FAIL(place, "mknodat", errno, NULL) : 0;
+	return r < 0 ? PLACE_FAIL(place, "mknodat", errno, NULL)
+		     : fb_meta_shed_acls(place, parent, leaf);
 }
 
 int fb_place_node(struct fb_place *place, const struct fb_spot *spot,
@@ -442,14 +464,14 @@ int fb_place_node(struct fb_place *place, const struct fb_spot *spot,
 	if (parent < 0)
 		return parent;
 	r = make_node(place, parent, spot->leaf, type | 0600, device);
-	return r < 0 ? r : fb_meta_at(&place->blame, parent, spot->leaf, entry, place->default_acls);
+	return r < 0 ? r : fb_meta_at(&place->blame, parent, spot->leaf, entry);
 }
 
 static int make_opaque(struct fb_place *place, int parent, const char *leaf)
 {
 	fb_auto_close int fd = fb_inroot_step(parent, leaf, OPEN_DIRECTORY);
 
-	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL) : fb_meta_opaque(&place->blame, fd);
+	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL) : hide(place, fd);
 }
 
 int fb_place_whiteout(struct fb_place *place, const struct fb_spot *spot)
@@ -459,6 +481,7 @@ int fb_place_whiteout(struct fb_place *place, const struct fb_spot *spot)
 
 	if (parent < 0)
 		return parent;
+	place->hides = true;
 	if (mknodat(parent, spot->leaf, S_IFCHR, 0) == 0)
 		return 0;
 	if (errno != EEXIST)
@@ -476,7 +499,7 @@ int fb_place_opaque(struct fb_place *place, const struct fb_spot *spot)
 	int fd;
 
 	if (fb_spot_is_root(spot))
-		return fb_meta_opaque(&place->blame, place->root);
+		return hide(place, place->root);
 	snprintf(path, sizeof(path), "%s%s%s", spot->parent, *spot->parent ? "/" : "", spot->leaf);
 	fd = open_parent(place, path);
 	return fd < 0 ? fd : make_opaque(place, fd, ".");

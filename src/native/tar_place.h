@@ -21,8 +21,6 @@
 #include "tar_extract.h"
 #include "tar_read.h"
 
-#define FB_DEFAULT_ACL "system.posix_acl_default"
-
 struct fb_spot { /* where an entry belongs: "", "" is the root itself */
 	char parent[PATH_MAX];
 	char leaf[NAME_MAX + 1];
@@ -38,12 +36,13 @@ struct fb_place {
 	bool layer; /* what replaces something of this layer also hides what lies below it */
 	const int *lower; /* the trees of the layers below, complete, topmost first */
 	size_t lower_count;
-	int gate; /* until it is known that they are complete */
 	uint64_t copied, copy_max; /* bytes of file data copied up from them, and how many may be */
+	int gate; /* until it is known that they are complete */
 	/* Archives list one directory after the other, so the last parent saves nearly every
 	 * lookup. */
 	int parent;
 	bool root_listed;
+	bool hides; /* it has a whiteout or an opaque directory */
 	bool default_acls; /* a directory has one: what is made in it begins with rights of that */
 	bool parent_stale; /* something was removed: the name may mean another directory now */
 	char parent_name[PATH_MAX];
@@ -83,25 +82,26 @@ int fb_place_whiteout(struct fb_place *place, const struct fb_spot *spot);
 int fb_place_opaque(struct fb_place *place, const struct fb_spot *spot);
 
 /* Owner, mode, extended attributes and, for what is no directory, times; in this order: chown
- * clears setuid bits and capabilities, and everything changes the times. `shed`: its directory may
- * have given it ACLs. */
-int fb_meta_fd(const struct fb_blame *blame, int fd, const struct fb_tar_entry *entry, bool shed);
+ * clears setuid bits and capabilities, and everything changes the times. */
+int fb_meta_fd(const struct fb_blame *blame, int fd, const struct fb_tar_entry *entry);
 int fb_meta_at(const struct fb_blame *blame, int parent, const char *leaf,
-	       const struct fb_tar_entry *entry, bool shed);
-/* Take away what a new file has from its directory's default ACL: an archive says all of its rights.
- * `path` NULL: of the descriptor. */
-int fb_meta_shed_acls(const struct fb_blame *blame, int fd, const char *path);
+	       const struct fb_tar_entry *entry);
 int fb_meta_opaque(const struct fb_blame *blame, int fd);
 int fb_meta_defer(struct fb_place *place, int fd, const char *parent, const char *leaf,
 		  const struct timespec times[2]);
 int fb_meta_apply_deferred(struct fb_place *place);
 
-/* The layers below may still be on their way: this is where bytes depend on theirs. */
-void fb_lower_wait(struct fb_place *place);
+#define FB_DEFAULT_ACL "system.posix_acl_default"
+/* Take away what something new has from its directory's default ACL: an archive says all of its
+ * rights. */
+int fb_meta_shed_acls(struct fb_place *place, int parent, const char *leaf);
+
+/* Until the layers below are complete. */
+int fb_lower_wait(struct fb_place *place);
 /* What this layer and those below have at `path`, which goes through no link: an O_PATH descriptor,
  * or -errno; the topmost that has it counts, and a whiteout or an opaque directory hides the rest.
- */
-int fb_lower_find(struct fb_place *place, const char *path);
+ * `made`: what leads to it in this layer are directories, so that only these two may hide it. */
+int fb_lower_find(struct fb_place *place, const char *path, bool made);
 /* Owner, mode, extended attributes and times of what was found (`st` is its own). */
 int fb_lower_meta(struct fb_place *place, int found, const struct stat *st, int parent,
 		  const char *leaf);

@@ -61,18 +61,18 @@ static void fresh_layers(void)
 
 static int run_over(int line, struct make *m)
 {
-	const struct fb_extract_options options = {.mode = FB_EXTRACT_LAYER,
-						   .limits = limits,
-						   .lower = lower,
-						   .lower_count = LAYERS,
-						   .gate = -1};
+	const struct fb_extract_options over = {.mode = FB_EXTRACT_LAYER,
+						.limits = limits,
+						.lower = lower,
+						.lower_count = LAYERS,
+						.gate = -1};
 	fb_auto_close int archive = -1;
 	int r;
 
 	mk_end(m);
 	fresh();
 	archive = mk_fd(m->data, m->length);
-	r = fb_extract(archive, root, &options, &result, &err);
+	r = fb_extract(archive, root, &over, &result, &err);
 	check_canaries(line, false);
 	mk_free(m);
 	return r;
