@@ -1,7 +1,22 @@
 from collections.abc import Sequence
 
+class Watch:
+    @property
+    def packed(self) -> int: ...
+    @property
+    def unpacked(self) -> int: ...
+    def stop(self) -> None: ...
+
 def extract(
-    archive_fd: int, root_fd: int, layer: bool, lower: Sequence[int] = (), max_entries: int = 0
+    archive_fd: int,
+    root_fd: int,
+    layer: bool,
+    *,
+    lower: Sequence[int] = (),
+    gate: int = -1,
+    watch: Watch | None = None,
+    digests: bool = True,
+    max_entries: int = 0,
 ) -> tuple[str, str, int, int, int, int]: ...
 def digest_fd(fd: int) -> tuple[str, int]: ...
 def copy_digest(infd: int, outfd: int, limit: int) -> tuple[str, int]: ...

@@ -22,6 +22,19 @@ cdef extern from "error.h":
 cdef extern from "unistd.h":
     int c_syncfs "syncfs"(int fd) nogil
 
+cdef extern from *:
+    """
+    #include "stream.h"
+    static uint64_t watch_packed(struct fb_watch *watch) { return watch->packed; }
+    static uint64_t watch_unpacked(struct fb_watch *watch) { return watch->unpacked; }
+    static void watch_stop(struct fb_watch *watch) { watch->stop = 1; }
+    """
+    struct fb_watch:
+        pass
+    uint64_t watch_packed(fb_watch *watch)
+    uint64_t watch_unpacked(fb_watch *watch)
+    void watch_stop(fb_watch *watch)
+
 cdef extern from "tar_extract.h":
     enum: FB_LOWER_MAX "512"
     struct fb_extract_limits:
@@ -38,7 +51,15 @@ cdef extern from "tar_extract.h":
     enum fb_extract_mode:
         FB_EXTRACT_LAYER
         FB_EXTRACT_PLAIN
-    int fb_extract_over(int archive_fd, int root_fd, const int *lower, size_t lower_count, fb_extract_mode mode, const fb_extract_limits *limits, fb_extract_result *ret_result, fb_error *err) nogil
+    struct fb_extract_options:
+        fb_extract_mode mode
+        fb_extract_limits limits
+        bint no_digests
+        const int *lower
+        size_t lower_count
+        int gate
+        fb_watch *watch
+    int fb_extract(int archive_fd, int root_fd, const fb_extract_options *options, fb_extract_result *ret_result, fb_error *err) nogil
     int fb_digest_fd(int fd, uint8_t *ret_digest, uint64_t *ret_size, fb_error *err) nogil
     int fb_copy_digest(int infd, int outfd, uint64_t max, uint8_t *ret_digest, uint64_t *ret_size, fb_error *err) nogil
 
@@ -48,24 +69,47 @@ cdef object _error(fb_error *err):
                        err.path.decode("utf-8", "surrogateescape"), err.detail.decode("utf-8", "replace"))
 
 
-def extract(int archive_fd, int root_fd, bint layer, lower=(), uint64_t max_entries=0):
-    """Extract one archive below a root, over the trees in `lower` (descriptors, topmost first): returns (packed hex, diff hex,
-    packed size, tar size, data size, entries).
+cdef class Watch:
+    """What another thread may see of an extraction, and say to it."""
+
+    cdef fb_watch watch
+
+    @property
+    def packed(self):
+        """Bytes of the archive that were read."""
+        return watch_packed(&self.watch)
+
+    @property
+    def unpacked(self):
+        """Bytes that came out of them."""
+        return watch_unpacked(&self.watch)
+
+    def stop(self):
+        """End it as soon as possible, by ECANCELED."""
+        watch_stop(&self.watch)
+
+
+def extract(int archive_fd, int root_fd, bint layer, *, lower=(), int gate=-1, Watch watch=None, bint digests=True,
+            uint64_t max_entries=0):
+    """Extract one archive below a root, over the trees in `lower` (descriptors, topmost first), which are complete when `gate`
+    is readable: returns (packed hex, diff hex, packed size, tar size, data size, entries).
     """
     cdef int lowers[FB_LOWER_MAX]
-    cdef size_t count = len(lower)
-    cdef fb_extract_limits limits
+    cdef fb_extract_options options
     cdef fb_extract_result result
     cdef fb_error err
-    cdef fb_extract_mode mode = FB_EXTRACT_LAYER if layer else FB_EXTRACT_PLAIN
     cdef int r
-    limits.max_bytes, limits.max_entries, limits.max_packed = 0, max_entries, 0
-    if count > FB_LOWER_MAX:
+    if len(lower) > FB_LOWER_MAX:
         raise ValueError("too many layers")
     for i, number in enumerate(lower):
         lowers[i] = number
+    options.mode = FB_EXTRACT_LAYER if layer else FB_EXTRACT_PLAIN
+    options.limits.max_bytes, options.limits.max_entries, options.limits.max_packed = 0, max_entries, 0
+    options.no_digests = not digests
+    options.lower, options.lower_count, options.gate = lowers, len(lower), gate
+    options.watch = NULL if watch is None else &watch.watch
     with nogil:
-        r = fb_extract_over(archive_fd, root_fd, lowers, count, mode, &limits, &result, &err)
+        r = fb_extract(archive_fd, root_fd, &options, &result, &err)
     if r < 0:
         raise _error(&err)
     return ((<bytes>result.packed_digest[:32]).hex(), (<bytes>result.diff_digest[:32]).hex(),

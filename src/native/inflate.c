@@ -8,10 +8,7 @@
 
 #include "cleanup.h"
 
-/* Both fit the second-level cache together, so that unpacked bytes are hashed and written while
- * still warm. */
 #define IN_SIZE ((size_t)256 << 10)
-#define OUT_SIZE ((size_t)256 << 10)
 #define ZSTD_WINDOW_LOG 27
 
 enum format { PLAIN, GZIP, ZSTD };
@@ -28,12 +25,18 @@ struct fb_inflate {
 	struct isal_gzip_header header;
 	struct inflate_state gzip;
 	ZSTD_DCtx *zstd;
-	uint8_t in[IN_SIZE], out[OUT_SIZE];
+	uint8_t in[IN_SIZE];
 };
 
 static int damaged(struct fb_error *err, int line, const char *call, const char *detail)
 {
 	return fb_fail_code(err, FB_STAGE_INFLATE, line, EBADMSG, call, NULL, detail);
+}
+
+static int too_large(struct fb_error *err)
+{
+	return FB_FAIL_CODE(err, FB_STAGE_INFLATE, EFBIG, "read", NULL,
+			    "the packed stream is larger than the limit");
 }
 
 /* Called with the buffer used up. `least` bytes or the end of the input. */
@@ -50,12 +53,11 @@ static int fill(struct fb_inflate *f, size_t least, struct fb_error *err)
 		if (got == 0)
 			f->in_end = true;
 		if ((uint64_t)got > f->max_packed - f->packed)
-			return FB_FAIL_CODE(err, FB_STAGE_INFLATE, EFBIG, "read", NULL,
-					    "the packed stream is larger than the limit");
+			return too_large(err);
 		f->packed += (uint64_t)got;
 		f->in_length += (size_t)got;
 	}
-	return fb_digest_add(&f->digest, f->in, f->in_length, err);
+	return f->format == PLAIN ? 0 : fb_digest_add(&f->digest, f->in, f->in_length, err);
 }
 
 static enum format sniff(const uint8_t *in, size_t length)
@@ -76,10 +78,13 @@ static int start(struct fb_inflate *f, struct fb_error *err)
 	if (r < 0)
 		return r;
 	f->format = sniff(f->in, f->in_length);
+	if (f->format == PLAIN)
+		return 0;
+	r = fb_digest_add(&f->digest, f->in, f->in_length, err);
 	if (f->format == GZIP)
 		isal_inflate_init(&f->gzip);
-	if (f->format != ZSTD)
-		return 0;
+	if (r < 0 || f->format == GZIP)
+		return r;
 	f->zstd = ZSTD_createDCtx();
 	if (!f->zstd ||
 	    ZSTD_isError(ZSTD_DCtx_setParameter(f->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG)))
@@ -149,7 +154,7 @@ static int next_member(struct fb_inflate *f, struct fb_error *err)
 	return 1;
 }
 
-static ssize_t next_gzip(struct fb_inflate *f, struct fb_error *err)
+static ssize_t read_gzip(struct fb_inflate *f, uint8_t *to, size_t room, struct fb_error *err)
 {
 	struct inflate_state *state = &f->gzip;
 
@@ -161,8 +166,8 @@ static ssize_t next_gzip(struct fb_inflate *f, struct fb_error *err)
 			return r;
 		state->next_in = f->in + f->in_used;
 		state->avail_in = (uint32_t)(f->in_length - f->in_used);
-		state->next_out = f->out;
-		state->avail_out = OUT_SIZE;
+		state->next_out = to;
+		state->avail_out = (uint32_t)room;
 		/* isal_inflate would read the header as well, but where the input ends within it
 		 * forgets which fields are to come. */
 		r = f->in_header ? isal_read_gzip_header(state, &f->header) : isal_inflate(state);
@@ -170,7 +175,7 @@ static ssize_t next_gzip(struct fb_inflate *f, struct fb_error *err)
 			return damaged(err, __LINE__, "isal_inflate", gzip_problem(r));
 		f->in_header = f->in_header && r == ISAL_END_INPUT;
 		f->in_used = f->in_length - state->avail_in;
-		got = OUT_SIZE - state->avail_out;
+		got = room - state->avail_out;
 		f->open_member = state->block_state != ISAL_BLOCK_FINISH;
 		if (got)
 			return (ssize_t)got;
@@ -185,11 +190,11 @@ static ssize_t next_gzip(struct fb_inflate *f, struct fb_error *err)
 	}
 }
 
-static ssize_t next_zstd(struct fb_inflate *f, struct fb_error *err)
+static ssize_t read_zstd(struct fb_inflate *f, uint8_t *to, size_t room, struct fb_error *err)
 {
 	for (;;) {
 		ZSTD_inBuffer in = {f->in, f->in_length, f->in_used};
-		ZSTD_outBuffer out = {f->out, OUT_SIZE, 0};
+		ZSTD_outBuffer out = {to, room, 0};
 		size_t left;
 		int r;
 
@@ -216,25 +221,40 @@ static ssize_t next_zstd(struct fb_inflate *f, struct fb_error *err)
 	}
 }
 
-ssize_t fb_inflate_next(struct fb_inflate *f, const uint8_t **ret_data, struct fb_error *err)
+/* What told the format is there already; the rest goes straight to the caller. */
+static ssize_t read_plain(struct fb_inflate *f, uint8_t *to, size_t room, struct fb_error *err)
 {
+	size_t left = f->in_length - f->in_used;
 	ssize_t got;
-	int r;
 
-	if (f->format != PLAIN) {
-		got = f->format == GZIP ? next_gzip(f, err) : next_zstd(f, err);
-		*ret_data = f->out;
-		return got;
+	if (left) {
+		size_t n = left < room ? left : room;
+
+		memcpy(to, f->in + f->in_used, n);
+		f->in_used += n;
+		return (ssize_t)n;
 	}
-	if (f->in_used == f->in_length && !f->in_end) {
-		r = fill(f, 1, err);
-		if (r < 0)
-			return r;
-	}
-	got = (ssize_t)(f->in_length - f->in_used);
-	*ret_data = f->in + f->in_used;
-	f->in_used = f->in_length;
+	do
+		got = read(f->fd, to, room);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return FB_FAIL(err, FB_STAGE_INFLATE, "read", NULL);
+	if ((uint64_t)got > f->max_packed - f->packed)
+		return too_large(err);
+	f->packed += (uint64_t)got;
 	return got;
+}
+
+ssize_t fb_inflate_read(struct fb_inflate *f, uint8_t *to, size_t room, struct fb_error *err)
+{
+	switch (f->format) {
+	case GZIP:
+		return read_gzip(f, to, room, err);
+	case ZSTD:
+		return read_zstd(f, to, room, err);
+	default:
+		return read_plain(f, to, room, err);
+	}
 }
 
 bool fb_inflate_is_plain(const struct fb_inflate *f)
@@ -242,10 +262,14 @@ bool fb_inflate_is_plain(const struct fb_inflate *f)
 	return f->format == PLAIN;
 }
 
-int fb_inflate_packed(struct fb_inflate *f, uint8_t ret_digest[FB_DIGEST_SIZE], uint64_t *ret_size,
+uint64_t fb_inflate_taken(const struct fb_inflate *f)
+{
+	return f->packed;
+}
+
+int fb_inflate_packed(struct fb_inflate *f, uint8_t ret_digest[FB_DIGEST_SIZE],
 		      struct fb_error *err)
 {
-	*ret_size = f->packed;
 	return fb_digest_end(&f->digest, ret_digest, err);
 }
 

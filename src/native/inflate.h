@@ -21,14 +21,16 @@ struct fb_inflate;
 /* `fd` stays the caller's. More than `max_packed` bytes of input are EFBIG. */
 int fb_inflate_open(int fd, uint64_t max_packed, struct fb_inflate **ret_inflate,
 		    struct fb_error *err);
-/* The next piece, valid until the next call. 0: the end, reached only after the whole input was
- * read and every check passed. */
-ssize_t fb_inflate_next(struct fb_inflate *inflate, const uint8_t **ret_data, struct fb_error *err);
-/* The input is the output: one digest is enough. */
+/* At most `room` of the next bytes. 0: the end, reached only after the whole input was read and
+ * every check passed. */
+ssize_t fb_inflate_read(struct fb_inflate *inflate, uint8_t *to, size_t room, struct fb_error *err);
+/* The input is the output, so nobody needs its digest twice: it is not computed here. */
 bool fb_inflate_is_plain(const struct fb_inflate *inflate);
-/* After the end: size and sha256 of the input. */
+/* Bytes of input read so far. */
+uint64_t fb_inflate_taken(const struct fb_inflate *inflate);
+/* After the end, of what is not plain: sha256 of the input. */
 int fb_inflate_packed(struct fb_inflate *inflate, uint8_t ret_digest[FB_DIGEST_SIZE],
-		      uint64_t *ret_size, struct fb_error *err);
+		      struct fb_error *err);
 void fb_inflate_close(struct fb_inflate *inflate);
 
 #endif

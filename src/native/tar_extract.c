@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "cleanup.h"
-#include "digest.h"
-#include "inflate.h"
+#include "stream.h"
+#include "tar_file.h"
 #include "tar_place.h"
 #include "tar_read.h"
 
@@ -25,55 +25,38 @@
 
 struct extract {
 	struct fb_place place;
-	struct fb_inflate *inflate;
+	struct fb_stream *stream;
+	struct fb_files *files;
 	struct fb_tar *tar;
-	struct fb_digest digest;
-	struct fb_extract_limits limits;
+	struct fb_extract_options options;
 	struct fb_extract_result result;
 	bool layer;
 	struct fb_error *err;
 };
 
-/* Every byte of the unpacked stream passes here once: counted, hashed, handed to the parser. */
+/* Every byte of the unpacked stream passes here once: counted, handed to the parser. */
 static ssize_t pull(void *context, const uint8_t **ret_data, struct fb_error *err)
 {
 	struct extract *x = context;
 	uint64_t overhead = OVERHEAD_ARCHIVE + x->result.entries * OVERHEAD_ENTRY;
-	ssize_t got = fb_inflate_next(x->inflate, ret_data, err);
-	int r;
+	ssize_t got;
 
+	while (!fb_stream_ready(x->stream) && fb_files_help(x->files))
+		;
+	got = fb_stream_next(x->stream, ret_data, err);
 	if (got <= 0)
 		return got;
 	x->result.tar_size += (uint64_t)got;
-	if (x->result.tar_size > overhead && x->result.tar_size - overhead > x->limits.max_bytes)
+	if (x->result.tar_size > overhead &&
+	    x->result.tar_size - overhead > x->options.limits.max_bytes)
 		return FB_FAIL_CODE(err, FB_STAGE_TAR, EFBIG, "tar", NULL,
 				    "the unpacked archive is larger than the limit");
-	r = fb_inflate_is_plain(x->inflate)
-		? 0
-		: fb_digest_add(&x->digest, *ret_data, (size_t)got, err);
-	return r < 0 ? r : got;
-}
-
-static int write_at(struct fb_place *place, int fd, const uint8_t *data, size_t length,
-		    uint64_t offset)
-{
-	while (length) {
-		ssize_t n = pwrite(fd, data, length, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return PLACE_FAIL(place, "write", errno, NULL);
-		data += n;
-		length -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return 0;
+	return got;
 }
 
 /* The pieces of a plain file follow each other; those of a sparse one go where its map says, and
  * the rest stays a hole. */
-static int write_data(struct extract *x, int fd, const struct fb_tar_entry *entry)
+static int write_data(struct extract *x, struct fb_file *file, const struct fb_tar_entry *entry)
 {
 	const struct fb_tar_segment whole = {0, entry->size};
 	const struct fb_tar_segment *segment = entry->sparse ? entry->segments : &whole;
@@ -88,7 +71,7 @@ static int write_data(struct extract *x, int fd, const struct fb_tar_entry *entr
 		while (got) {
 			uint64_t room = segment->length - done;
 			size_t n = (uint64_t)got < room ? (size_t)got : (size_t)room;
-			int r = write_at(&x->place, fd, data, n, segment->offset + done);
+			int r = fb_file_write(file, data, n, segment->offset + done, x->err);
 
 			if (r < 0)
 				return r;
@@ -105,18 +88,23 @@ static int write_data(struct extract *x, int fd, const struct fb_tar_entry *entr
 static int extract_file(struct extract *x, const struct fb_spot *spot,
 			const struct fb_tar_entry *entry)
 {
-	fb_auto_close int fd = -1;
-	int r;
+	struct fb_error ignored;
+	struct fb_file *file;
+	int fd, r;
 
-	if (entry->size > x->limits.max_bytes - x->result.data_size)
+	if (entry->size > x->options.limits.max_bytes - x->result.data_size)
 		return PLACE_FAIL(&x->place, "tar", EFBIG, "more file data than the limit");
 	x->result.data_size += entry->size;
-	r = fb_place_file(&x->place, spot, &fd);
+	r = fb_place_file(&x->place, spot, entry->mode & 0777, &fd);
 	if (r == 0)
-		r = write_data(x, fd, entry);
-	if (r == 0 && entry->sparse && ftruncate(fd, (off_t)entry->real_size) < 0)
-		return PLACE_FAIL(&x->place, "ftruncate", errno, NULL);
-	return r < 0 ? r : fb_meta_fd(&x->place, fd, entry);
+		r = fb_file_begin(x->files, fd, entry, &file, x->err);
+	if (r < 0)
+		return r;
+	r = write_data(x, file, entry);
+	if (r == 0)
+		return fb_file_end(file, x->err);
+	fb_file_end(file, &ignored);
+	return r;
 }
 
 static int extract_plain(struct extract *x, const struct fb_spot *spot,
@@ -177,7 +165,7 @@ static int extract_entry(struct extract *x, const struct fb_tar_entry *entry)
 	struct fb_spot spot;
 	int r;
 
-	x->place.entry = entry->name;
+	x->place.blame.entry = entry->name;
 	r = fb_place_spot(&x->place, entry->name, &spot);
 	if (r < 0)
 		return r;
@@ -203,11 +191,11 @@ static int extract_all(struct extract *x)
 	int r;
 
 	while ((r = fb_tar_next(x->tar, &entry, x->err)) > 0) {
-		if (x->result.entries++ == x->limits.max_entries)
+		if (x->result.entries++ == x->options.limits.max_entries)
 			return FB_FAIL_CODE(x->err, FB_STAGE_TAR, EFBIG, "tar", NULL,
 					    "more entries than the limit");
 		r = extract_entry(x, entry);
-		x->place.entry = NULL;
+		x->place.blame.entry = NULL;
 		if (r < 0)
 			return r;
 	}
@@ -216,10 +204,15 @@ static int extract_all(struct extract *x)
 
 static int run(struct extract *x, int archive_fd)
 {
-	int r = fb_digest_begin(&x->digest, x->err);
+	const struct fb_stream_options options = {
+	    .max_packed = x->options.limits.max_packed,
+	    .digests = !x->options.no_digests,
+	    .watch = x->options.watch,
+	};
+	int r = fb_stream_open(archive_fd, &options, &x->stream, x->err);
 
 	if (r == 0)
-		r = fb_inflate_open(archive_fd, x->limits.max_packed, &x->inflate, x->err);
+		r = fb_files_open(x->stream, &x->files, x->err);
 	if (r == 0)
 		r = fb_tar_open(pull, x, &x->tar, x->err);
 	if (r == 0)
@@ -227,15 +220,23 @@ static int run(struct extract *x, int archive_fd)
 	if (r == 0)
 		r = fb_tar_drain(x->tar, x->err);
 	if (r == 0)
-		r = fb_place_finish(&x->place);
+		r = fb_files_drain(x->files, x->err);
 	if (r == 0)
-		r = fb_inflate_packed(x->inflate, x->result.packed_digest, &x->result.packed_size,
-				      x->err);
-	if (r == 0 && fb_inflate_is_plain(x->inflate))
-		memcpy(x->result.diff_digest, x->result.packed_digest, FB_DIGEST_SIZE);
-	else if (r == 0)
-		r = fb_digest_end(&x->digest, x->result.diff_digest, x->err);
+		r = fb_place_finish(&x->place);
 	return r;
+}
+
+static int take_digests(struct extract *x)
+{
+	struct fb_stream_result read;
+	int r = fb_stream_finish(x->stream, &read, x->err);
+
+	if (r < 0)
+		return r;
+	memcpy(x->result.packed_digest, read.packed_digest, FB_DIGEST_SIZE);
+	memcpy(x->result.diff_digest, read.unpacked_digest, FB_DIGEST_SIZE);
+	x->result.packed_size = read.packed_size;
+	return 0;
 }
 
 static uint64_t or_default(uint64_t value, uint64_t otherwise)
@@ -243,37 +244,35 @@ static uint64_t or_default(uint64_t value, uint64_t otherwise)
 	return value ? value : otherwise;
 }
 
-int fb_extract_over(int archive_fd, int root_fd, const int *lower, size_t lower_count,
-		    enum fb_extract_mode mode, const struct fb_extract_limits *limits,
-		    struct fb_extract_result *ret_result, struct fb_error *err)
+int fb_extract(int archive_fd, int root_fd, const struct fb_extract_options *options,
+	       struct fb_extract_result *ret_result, struct fb_error *err)
 {
 	struct extract *x = calloc(1, sizeof(*x));
+	struct fb_extract_limits *limits;
 	int r;
 
 	if (!x)
 		return FB_FAIL_CODE(err, FB_STAGE_TAR, ENOMEM, "calloc", NULL, NULL);
-	x->layer = mode == FB_EXTRACT_LAYER;
+	x->options = *options;
+	x->layer = options->mode == FB_EXTRACT_LAYER;
 	x->err = err;
-	x->limits.max_bytes = or_default(limits ? limits->max_bytes : 0, DEFAULT_BYTES);
-	x->limits.max_packed = or_default(limits ? limits->max_packed : 0, DEFAULT_PACKED);
-	x->limits.max_entries = or_default(limits ? limits->max_entries : 0, DEFAULT_ENTRIES);
-	r = fb_place_open(&x->place, root_fd, x->layer, lower, lower_count, err);
+	limits = &x->options.limits;
+	limits->max_bytes = or_default(limits->max_bytes, DEFAULT_BYTES);
+	limits->max_packed = or_default(limits->max_packed, DEFAULT_PACKED);
+	limits->max_entries = or_default(limits->max_entries, DEFAULT_ENTRIES);
+	r = fb_place_open(&x->place, root_fd, &x->options, err);
 	if (r == 0) {
 		r = run(x, archive_fd);
+		if (r == 0)
+			r = take_digests(x);
+		/* In this order: workers hold pieces of the stream. */
+		fb_files_close(x->files);
+		fb_stream_close(x->stream);
 		fb_place_close(&x->place);
 	}
 	if (r == 0 && ret_result)
 		*ret_result = x->result;
 	fb_tar_close(x->tar);
-	fb_inflate_close(x->inflate);
-	fb_digest_release(&x->digest);
 	free(x);
 	return r;
-}
-
-int fb_extract(int archive_fd, int root_fd, enum fb_extract_mode mode,
-	       const struct fb_extract_limits *limits, struct fb_extract_result *ret_result,
-	       struct fb_error *err)
-{
-	return fb_extract_over(archive_fd, root_fd, NULL, 0, mode, limits, ret_result, err);
 }

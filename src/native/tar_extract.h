@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "stream.h"
 
 struct fb_extract_limits { /* 0: the default */
 	uint64_t max_bytes;   /* of file data written */
@@ -29,13 +30,20 @@ struct fb_extract_result {
 	uint64_t packed_size, tar_size, data_size, entries;
 };
 
-int fb_extract(int archive_fd, int root_fd, enum fb_extract_mode mode, const struct fb_extract_limits *limits,
-	       struct fb_extract_result *ret_result, struct fb_error *err);
+struct fb_extract_options {
+	enum fb_extract_mode mode;
+	struct fb_extract_limits limits;
+	bool no_digests; /* nobody wants them: they stay zero */
+	/* The trees of the layers below, topmost first: a directory that the archive needs but does not list gets mode, owner
+	 * and times of theirs (without them 0755, root), so that stacking this layer on top changes nothing about it. */
+	const int *lower;
+	size_t lower_count;
+	int gate; /* readable when they are complete, and hung up when they never will be; -1: they are */
+	struct fb_watch *watch;
+};
 
-/* The same over the trees of the layers below, topmost first: a directory that the archive needs but does not list gets mode, owner
- * and times of theirs (without them 0755, root), so that stacking this layer on top changes nothing about it. */
-int fb_extract_over(int archive_fd, int root_fd, const int *lower, size_t lower_count, enum fb_extract_mode mode,
-		    const struct fb_extract_limits *limits, struct fb_extract_result *ret_result, struct fb_error *err);
+int fb_extract(int archive_fd, int root_fd, const struct fb_extract_options *options, struct fb_extract_result *ret_result,
+	       struct fb_error *err);
 
 /* Remove `name` below `dirfd` and all in it, without following links, whatever the depth and modes. Missing is fine. */
 int fb_remove_tree(int dirfd, const char *name, struct fb_error *err);

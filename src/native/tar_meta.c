@@ -32,7 +32,7 @@ static bool xattr_may_fail(const char *name, int code)
 
 /* `path` NULL: of the descriptor. A path is that of a held directory in /proc and a name that is
  * not followed. */
-static int set_xattrs(struct fb_place *place, int fd, const char *path,
+static int set_xattrs(const struct fb_blame *blame, int fd, const char *path,
 		      const struct fb_tar_entry *entry)
 {
 	for (size_t i = 0; i < entry->xattr_count; i++) {
@@ -44,32 +44,32 @@ static int set_xattrs(struct fb_place *place, int fd, const char *path,
 		r = path ? lsetxattr(path, xattr->name, xattr->value, xattr->length, 0)
 			 : fsetxattr(fd, xattr->name, xattr->value, xattr->length, 0);
 		if (r < 0 && !xattr_may_fail(xattr->name, errno))
-			return PLACE_FAIL(place, "setxattr", errno, NULL);
+			return BLAME_FAIL(blame, "setxattr", errno, NULL);
 	}
 	return 0;
 }
 
-int fb_meta_fd(struct fb_place *place, int fd, const struct fb_tar_entry *entry)
+int fb_meta_fd(const struct fb_blame *blame, int fd, const struct fb_tar_entry *entry)
 {
 	const struct timespec times[2] = {entry->atime, entry->mtime};
 	struct stat st;
 	int r;
 
 	if (fstat(fd, &st) < 0)
-		return PLACE_FAIL(place, "fstat", errno, NULL);
+		return BLAME_FAIL(blame, "fstat", errno, NULL);
 	/* What is right already costs a journal entry to set again. */
 	if ((st.st_uid != entry->uid || st.st_gid != entry->gid) &&
 	    fchown(fd, entry->uid, entry->gid) < 0)
-		return PLACE_FAIL(place, "fchown", errno, NULL);
+		return BLAME_FAIL(blame, "fchown", errno, NULL);
 	if ((st.st_mode & 07777) != entry->mode && fchmod(fd, entry->mode) < 0)
-		return PLACE_FAIL(place, "fchmod", errno, NULL);
-	r = set_xattrs(place, fd, NULL, entry);
+		return BLAME_FAIL(blame, "fchmod", errno, NULL);
+	r = set_xattrs(blame, fd, NULL, entry);
 	if (r < 0 || entry->type == FB_TAR_DIRECTORY)
 		return r;
-	return futimens(fd, times) < 0 ? PLACE_FAIL(place, "utimensat", errno, NULL) : 0;
+	return futimens(fd, times) < 0 ? BLAME_FAIL(blame, "utimensat", errno, NULL) : 0;
 }
 
-int fb_meta_at(struct fb_place *place, int parent, const char *leaf,
+int fb_meta_at(const struct fb_blame *blame, int parent, const char *leaf,
 	       const struct fb_tar_entry *entry)
 {
 	const struct timespec times[2] = {entry->atime, entry->mtime};
@@ -77,25 +77,25 @@ int fb_meta_at(struct fb_place *place, int parent, const char *leaf,
 	int r = 0;
 
 	if (fchownat(parent, leaf, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return PLACE_FAIL(place, "fchownat", errno, NULL);
+		return BLAME_FAIL(blame, "fchownat", errno, NULL);
 	/* A link has no mode. For a node libc opens it O_PATH, which does not open the device, and
 	 * goes through /proc/self/fd. */
 	if (entry->type != FB_TAR_SYMLINK &&
 	    fchmodat(parent, leaf, entry->mode, AT_SYMLINK_NOFOLLOW) < 0)
-		return PLACE_FAIL(place, "fchmodat", errno, NULL);
+		return BLAME_FAIL(blame, "fchmodat", errno, NULL);
 	if (entry->xattr_count) {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent, leaf);
-		r = set_xattrs(place, -1, path, entry);
+		r = set_xattrs(blame, -1, path, entry);
 	}
 	if (r == 0 && utimensat(parent, leaf, times, AT_SYMLINK_NOFOLLOW) < 0)
-		return PLACE_FAIL(place, "utimensat", errno, NULL);
+		return BLAME_FAIL(blame, "utimensat", errno, NULL);
 	return r;
 }
 
-int fb_meta_opaque(struct fb_place *place, int fd)
+int fb_meta_opaque(const struct fb_blame *blame, int fd)
 {
 	if (fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) < 0)
-		return PLACE_FAIL(place, "setxattr", errno,
+		return BLAME_FAIL(blame, "setxattr", errno,
 				  "the store's file system can't mark a directory opaque");
 	return 0;
 }
@@ -152,7 +152,7 @@ static int apply(struct fb_place *place, const struct deferred *record, const ch
 	/* Gone, or no directory any more: a later entry took its place. */
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_ino != record->ino)
 		return 0;
-	place->entry = path;
+	place->blame.entry = path;
 	return futimens(fd, record->times) < 0 ? PLACE_FAIL(place, "utimensat", errno, NULL) : 0;
 }
 
@@ -164,7 +164,7 @@ int fb_meta_apply_deferred(struct fb_place *place)
 
 	if (!place->times)
 		return 0;
-	place->entry = NULL;
+	place->blame.entry = NULL;
 	if (fflush(place->times) != 0)
 		return PLACE_FAIL(place, "write", errno, NULL);
 	rewind(place->times);
@@ -174,7 +174,7 @@ int fb_meta_apply_deferred(struct fb_place *place)
 			return PLACE_FAIL(place, "read", EIO, NULL);
 		r = apply(place, &record, path);
 	}
-	place->entry = NULL;
+	place->blame.entry = NULL;
 	if (r == 0 && ferror(place->times))
 		return PLACE_FAIL(place, "read", EIO, NULL);
 	return r;

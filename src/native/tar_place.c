@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -11,16 +12,17 @@
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY)
 
-int fb_place_fail(struct fb_place *place, int line, const char *call, int code, const char *detail)
+int fb_blame_fail(const struct fb_blame *blame, int line, const char *call, int code,
+		  const char *detail)
 {
 	char safe[FB_TAR_SAFE_SIZE];
 
-	return fb_fail_code(place->err, FB_STAGE_TAR, line, code ? code : EIO, call,
-			    fb_tar_safe_name(place->entry, safe), detail);
+	return fb_fail_code(blame->err, FB_STAGE_TAR, line, code ? code : EIO, call,
+			    fb_tar_safe_name(blame->entry, safe), detail);
 }
 
-int fb_place_open(struct fb_place *ret_place, int root_fd, bool layer, const int *lower,
-		  size_t lower_count, struct fb_error *err)
+int fb_place_open(struct fb_place *ret_place, int root_fd, const struct fb_extract_options *options,
+		  struct fb_error *err)
 {
 	/* A descriptor of our own: the caller's may be O_PATH, with which nothing can be changed.
 	 */
@@ -29,14 +31,14 @@ int fb_place_open(struct fb_place *ret_place, int root_fd, bool layer, const int
 	if (root < 0)
 		return FB_FAIL(err, FB_STAGE_TAR, "openat", ".");
 	ret_place->root = root;
-	ret_place->layer = layer;
-	ret_place->lower = lower;
-	ret_place->lower_count = lower_count;
+	ret_place->layer = options->mode == FB_EXTRACT_LAYER;
+	ret_place->lower = options->lower;
+	ret_place->lower_count = options->lower_count;
+	ret_place->gate = options->gate;
 	ret_place->parent = -1;
 	ret_place->parent_stale = false;
 	ret_place->times = NULL;
-	ret_place->entry = NULL;
-	ret_place->err = err;
+	ret_place->blame = (struct fb_blame){.err = err};
 	return 0;
 }
 
@@ -93,10 +95,28 @@ static bool is_whiteout(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
 }
 
+/* The layers below may still be on their way: this is where bytes depend on theirs. */
+static int wait_for_lower(struct fb_place *place)
+{
+	struct pollfd gate = {.fd = place->gate, .events = POLLIN};
+
+	if (place->gate < 0)
+		return 0;
+	while (poll(&gate, 1, -1) < 0)
+		if (errno != EINTR)
+			return PLACE_FAIL(place, "poll", errno, NULL);
+	if (!(gate.revents & POLLIN))
+		return PLACE_FAIL(place, "poll", ECANCELED, "a layer below failed");
+	place->gate = -1;
+	return 0;
+}
+
 /* Mode, owner and times of the directory `path` in the layers below, so that a parent that the
  * archive does not list looks as before. */
-static bool find_lower(const struct fb_place *place, const char *path, struct stat *ret_st)
+static bool find_lower(struct fb_place *place, const char *path, struct stat *ret_st)
 {
+	if (place->lower_count && wait_for_lower(place) < 0)
+		return false;
 	for (size_t i = 0; i < place->lower_count; i++) {
 		fb_auto_close int fd =
 		    fb_inroot_stay(place->lower[i], path, O_PATH | O_NOFOLLOW);
@@ -132,7 +152,7 @@ static int make_parent(struct fb_place *place, int above, const char *prefix, co
 		return PLACE_FAIL(place, "fchmod", errno, NULL);
 	}
 	if (r == 0 && opaque)
-		r = fb_meta_opaque(place, fd);
+		r = fb_meta_opaque(&place->blame, fd);
 	return r < 0 ? r : fb_steal_fd(&fd);
 }
 
@@ -221,7 +241,7 @@ static int clear(struct fb_place *place, int parent, const char *leaf)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return PLACE_FAIL(place, "unlinkat", errno, NULL);
-	return fb_remove_tree(parent, leaf, place->err);
+	return fb_remove_tree(parent, leaf, place->blame.err);
 }
 
 /* A directory that takes the place of something else of the same layer hides what lies below, as
@@ -256,7 +276,7 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 	int parent, r;
 
 	if (fb_spot_is_root(spot)) {
-		r = fb_meta_fd(place, place->root, entry);
+		r = fb_meta_fd(&place->blame, place->root, entry);
 		return r < 0 ? r : fb_meta_defer(place, place->root, "", "", times);
 	}
 	parent = open_parent(place, spot->parent);
@@ -268,28 +288,27 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 	fd = fb_inroot_step(parent, spot->leaf, OPEN_DIRECTORY);
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat2", -fd, NULL);
-	r = fb_meta_fd(place, fd, entry);
+	r = fb_meta_fd(&place->blame, fd, entry);
 	if (r == 0 && opaque)
-		r = fb_meta_opaque(place, fd);
+		r = fb_meta_opaque(&place->blame, fd);
 	if (r == 0)
 		r = fb_meta_defer(place, fd, spot->parent, spot->leaf, times);
 	return r;
 }
 
-int fb_place_file(struct fb_place *place, const struct fb_spot *spot, int *ret_fd)
+int fb_place_file(struct fb_place *place, const struct fb_spot *spot, mode_t mode, int *ret_fd)
 {
-	/* Nobody else reaches the store (0700), so the mode may come last. */
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 	int parent = open_parent(place, spot->parent), fd, r;
 
 	if (parent < 0)
 		return parent;
-	fd = openat(parent, spot->leaf, flags, 0644);
+	fd = openat(parent, spot->leaf, flags, mode);
 	if (fd < 0 && errno == EEXIST) {
 		r = clear(place, parent, spot->leaf);
 		if (r < 0)
 			return r;
-		fd = openat(parent, spot->leaf, flags, 0644);
+		fd = openat(parent, spot->leaf, flags, mode);
 	}
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat", errno, NULL);
@@ -367,7 +386,7 @@ int fb_place_symlink(struct fb_place *place, const struct fb_spot *spot,
 	}
 	if (r < 0)
 		return PLACE_FAIL(place, "symlinkat", errno, NULL);
-	return fb_meta_at(place, parent, spot->leaf, entry);
+	return fb_meta_at(&place->blame, parent, spot->leaf, entry);
 }
 
 static int make_node(struct fb_place *place, int parent, const char *leaf, mode_t mode,
@@ -400,14 +419,14 @@ int fb_place_node(struct fb_place *place, const struct fb_spot *spot,
 	if (parent < 0)
 		return parent;
 	r = make_node(place, parent, spot->leaf, type | 0600, device);
-	return r < 0 ? r : fb_meta_at(place, parent, spot->leaf, entry);
+	return r < 0 ? r : fb_meta_at(&place->blame, parent, spot->leaf, entry);
 }
 
 static int make_opaque(struct fb_place *place, int parent, const char *leaf)
 {
 	fb_auto_close int fd = fb_inroot_step(parent, leaf, OPEN_DIRECTORY);
 
-	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL) : fb_meta_opaque(place, fd);
+	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL) : fb_meta_opaque(&place->blame, fd);
 }
 
 int fb_place_whiteout(struct fb_place *place, const struct fb_spot *spot)
@@ -434,7 +453,7 @@ int fb_place_opaque(struct fb_place *place, const struct fb_spot *spot)
 	int fd;
 
 	if (fb_spot_is_root(spot))
-		return fb_meta_opaque(place, place->root);
+		return fb_meta_opaque(&place->blame, place->root);
 	snprintf(path, sizeof(path), "%s%s%s", spot->parent, *spot->parent ? "/" : "", spot->leaf);
 	fd = open_parent(place, path);
 	return fd < 0 ? fd : make_opaque(place, fd, ".");

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "error.h"
+#include "tar_extract.h"
 #include "tar_read.h"
 
 struct fb_spot { /* where an entry belongs: "", "" is the root itself */
@@ -25,23 +26,28 @@ struct fb_spot { /* where an entry belongs: "", "" is the root itself */
 	char leaf[NAME_MAX + 1];
 };
 
+struct fb_blame { /* what an error is about */
+	const char *entry; /* the name in the archive */
+	struct fb_error *err;
+};
+
 struct fb_place {
 	int root;
 	bool layer; /* what replaces something of this layer also hides what lies below it */
 	const int *lower;
 	size_t lower_count;
+	int gate; /* until it is known that they are complete */
 	/* Archives list one directory after the other, so the last parent saves nearly every
 	 * lookup. */
 	int parent;
 	bool parent_stale; /* something was removed: the name may mean another directory now */
 	char parent_name[PATH_MAX];
 	FILE *times;	   /* of directories, set when nothing is written into them any more */
-	const char *entry; /* the name in the archive, for errors */
-	struct fb_error *err;
+	struct fb_blame blame;
 };
 
-int fb_place_open(struct fb_place *ret_place, int root_fd, bool layer, const int *lower,
-		  size_t lower_count, struct fb_error *err);
+int fb_place_open(struct fb_place *ret_place, int root_fd, const struct fb_extract_options *options,
+		  struct fb_error *err);
 /* Set the times of the directories. */
 int fb_place_finish(struct fb_place *place);
 void fb_place_close(struct fb_place *place);
@@ -57,7 +63,7 @@ static inline bool fb_spot_is_root(const struct fb_spot *spot)
 int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 		       const struct fb_tar_entry *entry);
 /* A new empty file, open for writing; fb_meta_fd is due when it is written. */
-int fb_place_file(struct fb_place *place, const struct fb_spot *spot, int *ret_fd);
+int fb_place_file(struct fb_place *place, const struct fb_spot *spot, mode_t mode, int *ret_fd);
 int fb_place_link(struct fb_place *place, const struct fb_spot *spot, const char *target);
 int fb_place_symlink(struct fb_place *place, const struct fb_spot *spot,
 		     const struct fb_tar_entry *entry);
@@ -71,16 +77,18 @@ int fb_place_opaque(struct fb_place *place, const struct fb_spot *spot);
 
 /* Owner, mode, extended attributes and, for what is no directory, times; in this order: chown
  * clears setuid bits and capabilities, and everything changes the times. */
-int fb_meta_fd(struct fb_place *place, int fd, const struct fb_tar_entry *entry);
-int fb_meta_at(struct fb_place *place, int parent, const char *leaf,
+int fb_meta_fd(const struct fb_blame *blame, int fd, const struct fb_tar_entry *entry);
+int fb_meta_at(const struct fb_blame *blame, int parent, const char *leaf,
 	       const struct fb_tar_entry *entry);
-int fb_meta_opaque(struct fb_place *place, int fd);
+int fb_meta_opaque(const struct fb_blame *blame, int fd);
 int fb_meta_defer(struct fb_place *place, int fd, const char *parent, const char *leaf,
 		  const struct timespec times[2]);
 int fb_meta_apply_deferred(struct fb_place *place);
 
-int fb_place_fail(struct fb_place *place, int line, const char *call, int code, const char *detail);
-#define PLACE_FAIL(place, call, code, detail)                                                      \
-	fb_place_fail((place), __LINE__, (call), (code), (detail))
+int fb_blame_fail(const struct fb_blame *blame, int line, const char *call, int code,
+		  const char *detail);
+#define BLAME_FAIL(blame, call, code, detail)                                                      \
+	fb_blame_fail((blame), __LINE__, (call), (code), (detail))
+#define PLACE_FAIL(place, call, code, detail) BLAME_FAIL(&(place)->blame, call, code, detail)
 
 #endif

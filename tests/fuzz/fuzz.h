@@ -19,11 +19,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static inline void stop_unless(bool condition)
-{
-	if (!condition)
-		abort();
-}
+#define stop_unless(condition)                                                                                                     \
+	do {                                                                                                                       \
+		if (!(condition)) {                                                                                                \
+			fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);                                 \
+			abort();                                                                                                   \
+		}                                                                                                                  \
+	} while (0)
 
 #ifdef FUZZ_STANDALONE
 

@@ -53,8 +53,9 @@ static void begin(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct fb_extract_limits limits = {
-	    .max_bytes = 16 << 20, .max_entries = 1000, .max_packed = 1 << 20};
+	struct fb_extract_options options = {
+	    .limits = {.max_bytes = 16 << 20, .max_entries = 1000, .max_packed = 1 << 20},
+	    .gate = -1};
 	struct fb_extract_result result;
 	struct fb_error err = {0};
 	struct timespec now[WATCHED];
@@ -68,8 +69,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	root = openat(base, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	stop_unless(symlinkat("../canary", root, "out") == 0 && symlinkat("..", root, "up") == 0);
 	archive = mk_fd(data + 1, size - 1);
-	r = fb_extract_over(archive, root, &lower, data[0] & 2 ? 1 : 0,
-			    data[0] & 1 ? FB_EXTRACT_PLAIN : FB_EXTRACT_LAYER, &limits, &result, &err);
+	options.mode = data[0] & 1 ? FB_EXTRACT_PLAIN : FB_EXTRACT_LAYER;
+	options.lower = &lower;
+	options.lower_count = data[0] & 2 ? 1 : 0;
+	r = fb_extract(archive, root, &options, &result, &err);
 	accepted += r == 0;
 	stop_unless(r == 0 || (r < 0 && err.code == -r));
 	for (const char *c = err.path; *c; c++)

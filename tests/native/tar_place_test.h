@@ -118,13 +118,20 @@ static inline void make_canaries(void)
 	check_canaries(__LINE__, true);
 }
 
+static inline int extract_fd(int fd, enum fb_extract_mode mode)
+{
+	const struct fb_extract_options options = {.mode = mode, .limits = limits, .gate = -1};
+
+	return fb_extract(fd, root, &options, &result, &err);
+}
+
 static inline int extract_bytes(const void *data, size_t length, enum fb_extract_mode mode)
 {
 	fb_auto_close int fd = mk_fd(data, length);
 	int r;
 
 	alarm(60); /* a fifo that is opened hangs */
-	r = fb_extract(fd, root, mode, &limits, &result, &err);
+	r = extract_fd(fd, mode);
 	alarm(0);
 	return r;
 }

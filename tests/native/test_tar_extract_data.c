@@ -74,6 +74,8 @@ static void test_implicit_parents(void)
 	fb_auto_close int archive = -1, lower = -1, lowest = -1;
 	struct make m = {0};
 	int layers[2];
+	const struct fb_extract_options over = {
+	    .mode = FB_EXTRACT_LAYER, .lower = layers, .lower_count = 2, .gate = -1};
 
 	CHECK(mkdirat(base, "lower", 0755) == 0 && mkdirat(base, "lowest", 0755) == 0);
 	CHECK(mkdirat(base, "lower/a", 0700) == 0 && mkdirat(base, "lowest/a", 0755) == 0);
@@ -94,8 +96,7 @@ static void test_implicit_parents(void)
 	fresh();
 	archive = mk_fd(m.data, m.length);
 	umask(0077);
-	CHECK(fb_extract_over(archive, root, layers, 2, FB_EXTRACT_LAYER, NULL, &result, &err) ==
-	      0);
+	CHECK(fb_extract(archive, root, &over, &result, &err) == 0);
 	umask(0022);
 	CHECK((at("a").st_mode & 07777) == 0700 && (at("a/b").st_mode & 07777) == 01777 &&
 	      at("a/b").st_gid == 13);
@@ -338,7 +339,7 @@ static void test_bomb(void)
 	fd = bomb(&m);
 	fresh();
 	getrusage(RUSAGE_SELF, &before);
-	CHECK(fb_extract(fd, root, FB_EXTRACT_LAYER, NULL, &result, &err) == 0 &&
+	CHECK(extract_fd(fd, FB_EXTRACT_LAYER) == 0 &&
 	      result.tar_size > (uint64_t)1 << 30);
 	getrusage(RUSAGE_SELF, &after);
 #ifndef __SANITIZE_ADDRESS__
@@ -347,7 +348,7 @@ static void test_bomb(void)
 	lseek(fd, 0, SEEK_SET);
 	limits.max_bytes = 1 << 20;
 	fresh();
-	CHECK(fb_extract(fd, root, FB_EXTRACT_PLAIN, &limits, &result, &err) == -EFBIG);
+	CHECK(extract_fd(fd, FB_EXTRACT_PLAIN) == -EFBIG);
 	CHECK(missing(".wh..wh.ignored")); /* nothing was begun that can't be ended */
 	limits.max_bytes = 0;
 	mk_free(&m);

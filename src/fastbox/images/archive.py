@@ -201,7 +201,7 @@ def _spool(stream: BinaryIO, work: Work) -> int:
 def _unpack(work: Work, fd: int) -> int:
     root = os.open(work.directory("archive"), _DIRECTORY)
     try:
-        _bytes.extract(fd, root, False, max_entries=MAX_MEMBERS)
+        _bytes.extract(fd, root, False, digests=False, max_entries=MAX_MEMBERS)
     except OSError as error:
         os.close(root)
         raise archive_error(error, "cannot read the archive", work.path) from error

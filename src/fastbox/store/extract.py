@@ -138,7 +138,7 @@ def _extract(home: str, fd: int, packed: Descriptor | None, lower: list[str]) ->
     below = [os.open(path, _DIRECTORY) for path in lower]
     root_fd = os.open(tree, _DIRECTORY)
     try:
-        digest, diff, packed_size, _, size, entries = _bytes.extract(fd, root_fd, True, below)
+        digest, diff, packed_size, _, size, entries = _bytes.extract(fd, root_fd, True, lower=below)
     except OSError as error:
         raise archive_error(error, "cannot extract the layer", tree) from error
     finally:
