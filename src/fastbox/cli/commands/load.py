@@ -21,6 +21,7 @@ def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
         Option("input", "i", TEXT, "read this file instead of stdin"),
+        Option("platform", "", TEXT, "take the images for this platform (os/arch[/variant])"),
         Option("quiet", "q", SWITCH, "show no progress"),
     )
 
@@ -33,6 +34,6 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     if not source and os.isatty(0):
         raise InvalidArgument("stdin is a terminal, not an archive", hint="fastbox load -i FILE")
     progress = out.note if out.for_people() and not args.switch("quiet") else None
-    for line in engine.images.load(source or 0, progress=progress):
+    for line in engine.images.load(source or 0, progress=progress, platform=args.text("platform")):
         out.line(line)
     return 0
