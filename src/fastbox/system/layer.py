@@ -84,9 +84,9 @@ def _extract(blob: str, fresh: str, below: Sequence[str]) -> str:
 
 
 def _made_now(entries: Sequence[Entry], began: int) -> set[str]:
-    """Directories whose time is that of their extraction, since the archive does not list them."""
+    """What the archive gives no time: directories that it doesn't list, and whiteouts."""
     # The kernel's clock for files is coarser than ours.
-    return {e.path for e in entries if e.kind == "directory" and e.mtime > began - 100_000_000}
+    return {entry.path for entry in entries if entry.mtime > began - 100_000_000}
 
 
 def _without_times(entries: Sequence[Entry], paths: set[str]) -> list[Entry]:
