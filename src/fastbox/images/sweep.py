@@ -55,7 +55,7 @@ def sweep(root: Root, *, measure: bool = False) -> int:
             raise os_error(error, "cannot sweep the store", root.store) from error
         finally:
             os.close(lock)
-        return _usage(trash) if measure else 0
+        return _usage(root, trash) if measure else 0
 
 
 def tidy(root: Root) -> None:
@@ -79,7 +79,7 @@ def recover(root: Root) -> None:
         try:
             moved = _moved_by(root, path)
             if moved:
-                _put_back(find_live(root), moved)
+                _put_back(root, moved)
         except OSError as error:
             raise os_error(error, "cannot put back what was swept", path) from error
         finally:
@@ -103,10 +103,19 @@ def _moved_by(root: Root, trash: str) -> list[tuple[str, str]]:
     return found
 
 
-def _usage(trash: Work) -> int:
+def _usage(root: Root, trash: Work) -> int:
     from fastbox import _bytes
 
-    return _bytes.DiskUsage().add(trash.fd, _SWEPT)
+    usage = _bytes.DiskUsage()
+    total = 0
+    for _, away in _moved_by(root, trash.path):
+        directory, name = os.path.split(away)
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            total += usage.add(fd, name)
+        finally:
+            os.close(fd)
+    return total
 
 
 def find_live(root: Root) -> Live | None:
@@ -182,13 +191,18 @@ def _sweep_into(root: Root, trash: Work) -> None:
             moved.append((home, away))
     finally:  # after a failure, too, since then all in the trash is deleted as well
         if moved:
-            _put_back(find_live(root), moved)
+            _put_back(root, moved)
 
 
-def _put_back(live: Live | None, moved: list[tuple[str, str]]) -> None:
-    """Return what a container recorded meanwhile needs, or all when the records can't be read."""
-    for home, away in moved:
-        name = "sha256:" + os.path.basename(home)
-        needed = live is None or name in live.blobs or name in live.chains
-        if needed and not os.path.exists(home):  # else somebody has brought it again
-            os.rename(away, home)
+def _put_back(root: Root, moved: list[tuple[str, str]]) -> None:
+    """Return what a container recorded meanwhile needs, or all when the records can't be read.
+
+    Twice: which layers it needs is told by a configuration that may be among what was moved.
+    """
+    for _ in range(2):
+        live = find_live(root)
+        for home, away in moved:
+            name = "sha256:" + os.path.basename(home)
+            needed = live is None or name in live.blobs or name in live.chains
+            if needed and os.path.exists(away) and not os.path.exists(home):
+                os.rename(away, home)

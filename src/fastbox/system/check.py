@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 from fastbox import _bytes
 from fastbox.errors import FastboxError, NotFound, os_error
@@ -213,7 +214,7 @@ class _Checker:
         """Against the first of its blobs that is there: all are the same tar when unpacked."""
         known = self._known.get(chain)
         blobs = [self._content.path(digest) for digest in (known.packed if known else ())]
-        blob = next((path for path in blobs if os.path.isfile(path)), "")
+        blob = next((p for p in blobs if os.path.isfile(p) and not os.path.islink(p)), "")
         if known is None or not blob:  # only containers need it: its blob went with its image
             return
         below = [self._layers.tree(other) for other in known.below]
@@ -332,7 +333,7 @@ class _Checker:
         """What the dead have left: work directories, trash, temporary files."""
         for name in sorted(os.listdir(self._root.path("tmp"))):
             path = self._root.path("tmp", name)
-            if _is_free(path) and not self._being_removed(name):
+            if _is_free(path) and not self._being_removed(name) and os.path.lexists(path):
                 yield Finding(what="what a process that is gone left", where=path, hint=_SWEEP)
         # Who writes these holds the store's lock.
         for directory in (self._root.store, self._root.path("refs")):
@@ -344,8 +345,24 @@ class _Checker:
                 yield from _temporary(directory)
 
     def _being_removed(self, name: str) -> bool:
-        """A container's trash is emptied by its supervisor, whose live state goes last."""
-        return name.startswith("rm-") and state.is_live(self._root.run, name[3:])
+        """A container's trash is emptied by its supervisor, which holds no lock on it: as long as
+        it shrinks, somebody is at it.
+        """
+        if not name.startswith("rm-") or not os.path.isdir(self._root.path("tmp", name)):
+            return False
+        fd = os.open(self._root.path("tmp"), _DIRECTORY)
+        try:
+            before = _bytes.DiskUsage().add(fd, name)
+            for _ in range(20):
+                if state.is_live(self._root.run, name[3:]):
+                    return True
+                time.sleep(0.05)
+                now = _bytes.DiskUsage().add(fd, name)
+                if now < before or not now:
+                    return True
+        finally:
+            os.close(fd)
+        return False
 
 
 def _temporary(directory: str) -> Iterator[Finding]:
