@@ -149,3 +149,62 @@ def sync_file_system(int fd):
         r = c_syncfs(fd)
     if r < 0:
         PyErr_SetFromErrno(OSError)
+
+
+cdef extern from "unpack.h":
+    struct fb_unpack_result:
+        uint8_t packed_digest[32]
+        uint8_t digest[32]
+        uint64_t size
+    int fb_unpack(int infd, int outfd, fb_unpack_result *ret_result, fb_error *err) nogil
+
+
+def unpack(int infd, int outfd):
+    """Write a packed stream (plain, gzip, zstd) out unpacked; `outfd` -1 only measures: (sha256 hex of what was read, of what was
+    written, size of what was written).
+    """
+    cdef fb_unpack_result result
+    cdef fb_error err
+    cdef int r
+    with nogil:
+        r = fb_unpack(infd, outfd, &result, &err)
+    if r < 0:
+        raise _error(&err)
+    return (<bytes>result.packed_digest[:32]).hex(), (<bytes>result.digest[:32]).hex(), result.size
+
+
+cdef extern from "disk_usage.h":
+    struct fb_disk_usage:
+        pass
+    struct fb_disk_usage_sum:
+        uint64_t bytes
+        uint64_t entries
+    int fb_disk_usage_open(fb_disk_usage **ret_usage, fb_error *err) nogil
+    int fb_disk_usage_add(fb_disk_usage *usage, int dirfd, const char *name, fb_disk_usage_sum *ret_sum, fb_error *err) nogil
+    void fb_disk_usage_close(fb_disk_usage *usage) nogil
+
+
+cdef class DiskUsage:
+    """How much of the disk trees take, as du counts; a file with several names counts once for one of these."""
+    cdef fb_disk_usage *usage
+
+    def __cinit__(self):
+        cdef fb_error err
+        if fb_disk_usage_open(&self.usage, &err) < 0:
+            raise _error(&err)
+
+    def __dealloc__(self):
+        fb_disk_usage_close(self.usage)
+
+    def add(self, int dirfd, name):
+        """Bytes on disk of one name in a directory ("." for the directory itself) and all below it; 0 when it is missing."""
+        cdef bytes text = name.encode("utf-8", "surrogateescape")
+        cdef const char *n = text
+        cdef fb_disk_usage_sum total
+        cdef fb_error err
+        cdef int r
+        with nogil:
+            r = fb_disk_usage_add(self.usage, dirfd, n, &total, &err)
+        if r < 0:
+            raise _error(&err)
+        return total.bytes

@@ -101,6 +101,23 @@ class Progress(Record):
     total: int  # bytes
 
 
+class HistoryEntry(Record):
+    """One step of how an image came to be; `id` is the image's for the newest, else "<missing>"."""
+
+    id: str
+    created: str = ""  # RFC 3339
+    created_by: str = ""
+    comment: str = ""
+    size: int = 0  # bytes of the files that its layer holds; 0 without a layer
+
+
+class Pruned(Record):
+    """What a prune took away: lines as docker prints them, and bytes of the disk given back."""
+
+    lines: tuple[str, ...] = ()
+    reclaimed: int = 0
+
+
 class ImageConfig(Record):
     """What an image says about how to run it. Data of an image's author: never a control of the
     engine.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
-    from fastbox.types import ContainerInfo, ImageConfig, LogLine, RunOptions
+    from fastbox.types import ContainerInfo, ImageConfig, LogLine, Pruned, RunOptions
 
     class ImageResolver(Protocol):
         """What containers need of images."""
@@ -434,6 +434,19 @@ class Containers:
 
         container = self._store.find(reference)
         ending.remove(self._store, self._run, container, reference, force=force)
+
+    def prune(self, *, filters: Sequence[str] = ()) -> Pruned:
+        """Remove all containers that don't run.
+
+        Args:
+            filters: Docker's: label, label! and until, as key=value.
+
+        Raises:
+            InvalidArgument: An unknown filter, or a value it can't have.
+        """
+        from fastbox.containers.prune import prune
+
+        return prune(self._store, self._run, self.list(all=True), filters)
 
     def rename(self, reference: str, name: str) -> None:
         """Give it another name.

@@ -22,11 +22,11 @@ from fastbox.images.archive import Archive, blob_name, no_archive
 from fastbox.images.documents import Platform
 from fastbox.images.reference import familiar, parse, parse_tagged
 from fastbox.images.staging import Source, Staging
-from fastbox.images.sweep import sweep
+from fastbox.images.sweep import sweep, tidy
 from fastbox.store.content import Content, Descriptor, is_hex64
 from fastbox.store.extract import NewLayers
 from fastbox.store.layers import chain_ids
-from fastbox.store.lease import Work, heal, hold
+from fastbox.store.lease import Work, hold
 from fastbox.store.refs import Ref, Refs
 from fastbox.support import clock, json
 from fastbox.support.record import Record
@@ -59,14 +59,17 @@ class Plan(Record):
 
 
 def load(
-    root: Root, source: str | int | BinaryIO, progress: Callable[[Progress], None] | None
+    root: Root,
+    source: str | int | BinaryIO,
+    progress: Callable[[Progress], None] | None,
+    wanted: Platform | None = None,
 ) -> list[str]:
     """Load every image of an archive; see `Images.load`."""
     try:
-        heal(root)
+        tidy(root)
         with hold(root), Work(root) as work:
             with Archive(work, source) as archive:
-                loader = Loader(root, work, archive, progress)
+                loader = Loader(root, work, archive, progress, wanted)
                 plans = loader.plan()
                 refs = [loader.stage(plan) for plan in plans]
             publish(root, work)
@@ -95,9 +98,11 @@ class Loader:
         work: Work,
         archive: Archive,
         progress: Callable[[Progress], None] | None,
+        wanted: Platform | None = None,
     ) -> None:
         self._work, self._archive, self._content = work, archive, Content(root)
         self._staging = Staging(NewLayers(root, work), archive, progress)
+        self._wanted = wanted  # None: what this machine runs
         self._seen: set[str] = set()
         self._descriptors = 0
 
@@ -162,9 +167,15 @@ class Loader:
         if not isinstance(images, list) or not images:
             raise InvalidSpec("manifest.json is not a list of images")
         _check_count(len(images))
-        return [self._plan_docker_image(image) for image in images]
+        present: list[Platform] = []
+        plans = [self._plan_docker_image(image, present) for image in images]
+        found = [plan for plan in plans if plan is not None]
+        if not found:
+            raise self._no_platform(present, "")
+        return found
 
-    def _plan_docker_image(self, image: object) -> Plan:
+    def _plan_docker_image(self, image: object, present: list[Platform]) -> Plan | None:
+        """One image; None when another platform is wanted than it has."""
         if not isinstance(image, dict) or not isinstance(image.get("Config"), str):
             raise InvalidSpec("manifest.json has an image without a Config")
         names = tuple(str(parse_tagged(name)) for name in documents.strings(image, "RepoTags"))
@@ -174,6 +185,9 @@ class Loader:
         config = self._content.stage(self._work, data, documents.OCI_CONFIG)
         _check_name(image["Config"], config.digest)
         found = _checked_config(data, len(members))
+        if self._wanted is not None and not found.platform.fits(self._wanted):
+            present.append(found.platform)
+            return None
         return Plan(
             names=names,
             config=config,
@@ -202,9 +216,9 @@ class Loader:
                 known = () if names[0].startswith("#") else names
                 plans.append(self._plan_manifest(found, known))
             elif not names[0].startswith("#"):
-                raise _no_platform(present, familiar(names[0]))
+                raise self._no_platform(present, familiar(names[0]))
         if entries and not plans:
-            raise _no_platform(present, "")
+            raise self._no_platform(present, "")
         return plans
 
     def _choose(
@@ -229,7 +243,7 @@ class Loader:
         if descriptor.digest in self._seen:
             return None
         self._seen.add(descriptor.digest)
-        if entry.platform is not None and not entry.platform.fits():
+        if entry.platform is not None and not entry.platform.fits(self._wanted):
             present.append(entry.platform)
             return None
         if descriptor.media_type in documents.INDEXES:
@@ -249,10 +263,17 @@ class Loader:
         manifest = documents.parse_manifest(data, descriptor.media_type)
         config = self._archive.read_blob(manifest.config, documents.MAX_CONFIG)
         platform = documents.parse_config(config).platform
-        if platform.fits() or not platform.architecture:
+        if platform.fits(self._wanted) or not (platform.architecture or self._wanted):
             return descriptor
         present.append(platform)
         return None
+
+    def _no_platform(self, present: list[Platform], name: str) -> Unsupported:
+        wanted = self._wanted or f"linux/{documents.architecture()}"
+        listed = ", ".join(sorted({str(platform) for platform in present})) or "none"
+        return Unsupported(
+            f"no image for {wanted} in the archive; present: {listed[:500]}", where=name
+        )
 
     def _plan_manifest(self, descriptor: Descriptor, names: tuple[str, ...]) -> Plan:
         data = self._archive.read_blob(descriptor, documents.MAX_MANIFEST)
@@ -323,14 +344,6 @@ def _names(entry: IndexEntry) -> tuple[str, ...]:
         return ()
     found = parse(name).with_tag()
     return (str(found.replace(digest="")),) if found.tag else ()
-
-
-def _no_platform(present: list[Platform], name: str) -> Unsupported:
-    listed = ", ".join(sorted({str(platform) for platform in present})) or "none"
-    return Unsupported(
-        f"no image for linux/{documents.architecture()} in the archive; present: {listed[:500]}",
-        where=name,
-    )
 
 
 def _line(ref: Ref) -> str:

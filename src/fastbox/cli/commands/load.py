@@ -24,6 +24,7 @@ def options() -> tuple[Option, ...]:
     return (
         Option("input", "i", TEXT, "read this file instead of stdin"),
         OPTION,
+        Option("platform", "", TEXT, "take the images for this platform (os/arch[/variant])"),
         Option("quiet", "q", SWITCH, "show no progress"),
     )
 
@@ -38,7 +39,9 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     from fastbox.cli.render.progress import Shown
 
     with Shown(out, args) as progress:
-        lines = engine.images.load(source or 0, progress=progress)
+        lines = engine.images.load(
+            source or 0, progress=progress, platform=args.text("platform")
+        )
     for line in lines:
         out.line(line)
     return 0
