@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 
 PLAIN = {
-    "attach": "attach", "create": "create", "doctor": "doctor", "exec": "exec", "images": "images",
+    "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "doctor": "doctor",
+    "exec": "exec", "export": "export", "images": "images",
     "import": "import_", "hello": "hello", "info": "info", "inspect": "inspect", "kill": "kill",
     "load": "load", "logs": "logs", "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi",
     "run": "run", "start": "start", "stop": "stop", "tag": "tag", "version": "version",
@@ -36,7 +37,8 @@ PLAIN = {
 }  # fmt: skip
 GROUPS = {
     "container": {
-        "attach": "attach", "create": "create", "exec": "exec", "inspect": "inspect",
+        "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "exec": "exec",
+        "export": "export", "inspect": "inspect",
         "kill": "kill", "list": "ps", "logs": "logs", "ls": "ps", "ps": "ps", "remove": "rm",
         "rename": "rename", "rm": "rm", "run": "run", "start": "start", "stop": "stop",
         "wait": "wait",
