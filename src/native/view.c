@@ -129,9 +129,10 @@ static int mount_classic(struct errand *errand, struct fb_error *err)
 	if (!fds)
 		return FAIL(ENOMEM, "malloc", NULL);
 	memset(fds, -1, errand->count * sizeof(*fds));
-	r = append_layers(errand, data, fds, err);
-	if (r == 0 && unshare(CLONE_NEWNS) < 0)
-		r = FAIL(errno, "unshare", NULL);
+	r = unshare(CLONE_NEWNS) < 0 ? FAIL(errno, "unshare", NULL) : 0;
+	/* Opened in here: overlayfs takes no directory of another namespace's mounts. */
+	if (r == 0)
+		r = append_layers(errand, data, fds, err);
 	if (r == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		r = FAIL(errno, "mount", "/");
 	if (r == 0 && chdir("/proc/self/fd") < 0)
