@@ -8,7 +8,11 @@ from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    # Of a layer that was written: hex sha256 of the packed and of the plain tar, their sizes, and
+    # how many entries there are.
+    Written = tuple[str, str, int, int, int]
 
 
 class Mount(Record):
@@ -188,3 +192,20 @@ class ExecResult(Record):
                 tail=tail,
             )
         return self
+
+
+class Change(Record):
+    """One difference between a container and its image: `kind` is "A" added, "C" changed or "D"
+    deleted.
+    """
+
+    kind: str
+    path: str  # absolute, in the container
+
+
+class Committed(Record):
+    """What a container has become, to be made an image."""
+
+    image_id: str
+    run: Mapping[str, object]  # members that replace those of the image's configuration
+    write: Callable[[int], Written | None]  # its layer, gzip, to a descriptor; None: no changes

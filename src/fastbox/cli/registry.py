@@ -28,18 +28,19 @@ if TYPE_CHECKING:
 
 
 PLAIN = {
-    "attach": "attach", "create": "create", "doctor": "doctor", "exec": "exec", "images": "images",
-    "history": "history", "import": "import_", "hello": "hello", "info": "info",
-    "inspect": "inspect", "kill": "kill", "load": "load", "logs": "logs", "ps": "ps",
-    "rename": "rename", "rm": "rm", "rmi": "rmi", "run": "run", "save": "save", "start": "start",
-    "stop": "stop", "tag": "tag", "version": "version", "wait": "wait",
+    "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "doctor": "doctor",
+    "exec": "exec", "export": "export", "hello": "hello", "history": "history",
+    "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
+    "load": "load", "logs": "logs", "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi",
+    "run": "run", "save": "save", "start": "start", "stop": "stop", "tag": "tag",
+    "version": "version", "wait": "wait",
 }  # fmt: skip
 GROUPS = {
     "container": {
-        "attach": "attach", "create": "create", "exec": "exec", "inspect": "inspect",
-        "kill": "kill", "list": "ps", "logs": "logs", "ls": "ps", "prune": "container_prune",
-        "ps": "ps", "remove": "rm", "rename": "rename", "rm": "rm", "run": "run", "start": "start",
-        "stop": "stop", "wait": "wait",
+        "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "exec": "exec",
+        "export": "export", "inspect": "inspect", "kill": "kill", "list": "ps", "logs": "logs",
+        "ls": "ps", "prune": "container_prune", "ps": "ps", "remove": "rm", "rename": "rename",
+        "rm": "rm", "run": "run", "start": "start", "stop": "stop", "wait": "wait",
     },
     "image": {
         "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",

@@ -352,4 +352,3 @@ def _line(ref: Ref) -> str:
         if ref.named
         else f"Loaded image ID: {ref.reference}"
     )
-

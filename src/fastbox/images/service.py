@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fastbox.images.documents import Config, Platform
     from fastbox.store.refs import Ref
     from fastbox.store.root import Root
-    from fastbox.types import HistoryEntry, ImageInfo, Progress, Pruned
+    from fastbox.types import Committed, HistoryEntry, ImageInfo, Progress, Pruned
 
 _HEX = "0123456789abcdef"
 _Lines = list[str]  # within the class, `list` is the method
@@ -137,6 +137,38 @@ class Images:
         layers = [self._layers.get(chain) for chain in ref.chains]
         sizes = [layer.size if layer else 0 for layer in layers]
         return history(ref.config.digest, self._config(ref), sizes)
+
+    def commit(
+        self,
+        made: Committed,
+        reference: str = "",
+        *,
+        changes: Sequence[str] = (),
+        author: str = "",
+        message: str = "",
+    ) -> str:
+        """Make an image of a container: its image with one more layer.
+
+        Args:
+            made: What the container has become.
+            reference: The name to give, or "".
+            changes: Dockerfile instructions, such as "CMD echo hi".
+            author: Who made it.
+            message: The comment in its history.
+
+        Returns:
+            Its id.
+
+        Raises:
+            ImageNotFound: The container's image was removed.
+            InvalidArgument: A change or the reference is malformed.
+            DiskFull: No space; nothing was changed.
+        """
+        from fastbox.images.commit import commit
+
+        return commit(
+            self._root, self._find, made, reference, changes, author=author, message=message
+        )
 
     def resolve(self, reference: str) -> ImageConfig:
         """Find an image and say how to run it.

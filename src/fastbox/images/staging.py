@@ -8,7 +8,6 @@ which opens when all below are complete; since they were begun earlier, none wai
 from __future__ import annotations
 
 import os
-import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from fastbox import _bytes
@@ -152,6 +151,4 @@ def _tell(
     current = task.watch.packed
     if just_ended:
         status, current = "exists" if task.new.known else "complete", task.size
-    progress(
-        Progress(id=short(task.new.diff_id), status=status, current=current, total=task.size)
-    )
+    progress(Progress(id=short(task.new.diff_id), status=status, current=current, total=task.size))

@@ -129,6 +129,33 @@ class NewLayers:
         new.tree = os.open(os.path.join(home, "tree"), _DIRECTORY | os.O_PATH)
         return new
 
+    def stage_over(
+        self, chain_id: str, diff_id: str, fd: int, packed: Descriptor, lower: Sequence[str]
+    ) -> Layer:
+        """Verify and extract one layer over layers that the store has.
+
+        Args:
+            chain_id: Its name.
+            diff_id: What its uncompressed tar is.
+            fd: The packed bytes, from their start.
+            packed: What they are.
+            lower: Chain ids of the layers below it, topmost first.
+
+        Raises:
+            IntegrityError: Not what was promised, or not safe to extract.
+            DiskFull: No space.
+        """
+        new = self.begin(chain_id, diff_id)
+        trees: list[int] = []
+        try:
+            for tree in map(self._layers.tree, lower):
+                trees += [os.open(tree, _DIRECTORY | os.O_PATH)]
+            return new.fill(fd, packed, lower=trees)
+        finally:
+            new.close()
+            for number in trees:
+                os.close(number)
+
     def stage_new(self, fd: int, packed: Descriptor, watch: _bytes.Watch | None = None) -> Layer:
         """Extract a bottom layer whose diff id nobody has said yet.
 

@@ -39,9 +39,7 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     from fastbox.cli.render.progress import Shown
 
     with Shown(out, args) as progress:
-        lines = engine.images.load(
-            source or 0, progress=progress, platform=args.text("platform")
-        )
+        lines = engine.images.load(source or 0, progress=progress, platform=args.text("platform"))
     for line in lines:
         out.line(line)
     return 0
