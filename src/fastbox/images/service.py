@@ -78,6 +78,7 @@ class Images:
         changes: Sequence[str] = (),
         message: str = "",
         platform: str = "",
+        progress: Callable[[Progress], None] | None = None,
     ) -> str:
         """Make an image of one layer from the tar of a root file system.
 
@@ -87,6 +88,7 @@ class Images:
             changes: Dockerfile instructions, such as "CMD echo hi".
             message: The comment in its history.
             platform: What it is for, os/arch[/variant]; "" for this machine.
+            progress: Is told how far it is, some ten times a second.
 
         Returns:
             Its id.
@@ -97,7 +99,9 @@ class Images:
         """
         from fastbox.images.importer import import_tar
 
-        return import_tar(self._root, source, reference, changes, message, _wanted(platform))
+        return import_tar(
+            self._root, source, reference, changes, message, _wanted(platform), progress
+        )
 
     def save(
         self,
