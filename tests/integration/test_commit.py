@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 import fastbox
-from fastbox.errors import InvalidArgument
+from fastbox.errors import InvalidArgument, StateConflict
+from fastbox.runtime.supervisor import Conversation
 
 from . import host
 from .conftest import Box, Docker
@@ -446,3 +447,65 @@ def test_two_commits_at_once(box: Box, forget: list[str]) -> None:
     running = [box.start("commit", "both", f"both:{n}", stdout=subprocess.DEVNULL) for n in (1, 2)]
     assert [commit.wait() for commit in running] == [0, 0]
     assert box("run", "--rm", "both:2", "cat", "/f").stdout == "1\n"
+
+
+def conversation(box: Box, name: str) -> Conversation:
+    identity = json.loads(box("inspect", name).stdout)[0]["Id"]
+    live = json.loads(Path(box.run_root, "containers", identity).read_text())
+    return Conversation(box.run_root, live["supervisor"])
+
+
+def test_what_stands_still(box: Box, forget: list[str]) -> None:
+    """The protocol's own rules: one client at a time, no exec meanwhile, the end of the client is the end of it."""
+    forget.append("still")
+    box(
+        "run",
+        "-d",
+        "--name",
+        "still",
+        "busybox",
+        "/bin/sh",
+        "-c",
+        "while true; do date +%N >/t; done",
+    )
+    identity = json.loads(box("inspect", "still").stdout)[0]["Id"]
+    freeze = {"op": "freeze", "id": identity, "frozen": True}
+    upper = Path(box.root, "containers", identity, "upper", "t")
+    with conversation(box, "still") as one, conversation(box, "still") as other:
+        one.ask(freeze)
+        before = upper.read_text()
+        with pytest.raises(StateConflict, match="stopped already"):
+            other.ask(freeze)
+        with pytest.raises(fastbox.FastboxError):
+            other.ask(freeze | {"frozen": False})
+        assert "stopped while" in box.fails("exec", "still", "true")
+        time.sleep(0.1)
+        assert upper.read_text() == before
+        one.ask(freeze | {"frozen": False})
+        box("exec", "still", "true")
+        other.ask(freeze)
+        before = upper.read_text()
+    end = time.monotonic() + 10 * host.SLOW
+    while upper.read_text() in (before, ""):
+        assert time.monotonic() < end
+    with pytest.raises(fastbox.FastboxError), conversation(box, "still") as wrong:
+        wrong.ask({"op": "freeze", "id": identity})
+    with conversation(box, "still") as one:
+        one.ask(freeze)
+        box("stop", "-t", "0", "still")  # what is to die is let go
+    assert json.loads(box("inspect", "still").stdout)[0]["State"]["Running"] is False
+
+
+def test_a_supervisor_that_dies_meanwhile_leaves_nothing(box: Box, forget: list[str]) -> None:
+    forget.append("orphan")
+    box("run", "-d", "--name", "orphan", "busybox", "sleep", "1000")
+    identity = json.loads(box("inspect", "orphan").stdout)[0]["Id"]
+    [pid] = host.supervisors(box.run_root)
+    with conversation(box, "orphan") as one:
+        one.ask({"op": "freeze", "id": identity, "frozen": True})
+        os.kill(pid, signal.SIGKILL)
+        state = json.loads(box("inspect", "orphan").stdout)[0]["State"]
+        assert (state["Running"], state["ExitCode"]) == (False, 137)
+    forget.append("orphan:1")
+    box("commit", "orphan", "orphan:1")
+    box("rm", "orphan")
