@@ -124,6 +124,7 @@ class Images:
             ImageNotFound: There is none, or none for the platform; nothing was written.
             IntegrityError: A blob is missing or not what its digest says; there is no file then.
             InvalidArgument: An unknown format.
+            BrokenPipeError: The target is a pipe that nobody reads any more.
         """
         from fastbox.images.save import save
 
@@ -297,8 +298,7 @@ class Images:
         users = (running if force else in_use) or (lambda _: [])
         holders = users(ref.config.digest)
         if holders and force and by_name:
-            self._refs.assign(ref.replace(reference=ref.config.digest), familiar=familiar)
-            self._refs.drop(*names, familiar=familiar)
+            self._make_nameless(ref, names)
             return [f"Untagged: {familiar(name)}" for name in names]
         _refuse(names, reference, holders, force=force)
         self._refs.drop(*names, familiar=familiar)
@@ -333,6 +333,13 @@ class Images:
         from fastbox.images.sweep import sweep
 
         sweep(self._root)
+
+    def _make_nameless(self, ref: Ref, names: _Lines) -> None:
+        from fastbox.store.lease import hold
+
+        with hold(self._root):  # a sweeper that reads the records now might see neither
+            self._refs.assign(ref.replace(reference=ref.config.digest), familiar=familiar)
+            self._refs.drop(*(set(names) - {ref.config.digest}), familiar=familiar)
 
     def _deleted(self, ref: Ref) -> _Lines:
         from fastbox.images.sweep import find_live, sweep
