@@ -43,6 +43,7 @@ from ..integration.archives import CONFIG, INDEX, LAYER, MANIFEST, descriptor, d
 Layout = dict[str, bytes]
 DOCUMENTED = (InvalidArgument, IntegrityError, ResourceExhausted, Unsupported)
 SECONDS, MEMORY, HANGS = 1.0, 1 << 30, 60
+DOUBLED = 2 << 20  # bytes that one doubling adds at most: several may meet in a document
 FIXED = 200  # seeds that every run begins with
 CRASH = "crash-documents.json"
 DOCKER = "application/vnd.docker."
@@ -174,8 +175,9 @@ def change_value(source: random.Random, document: Any) -> Any:
         holder[source.choice(KEYS)] = holder[key]
     elif kind == 3 and isinstance(holder, dict):
         holder[source.choice(KEYS)] = word(source)
-    elif kind == 4 and isinstance(holder, list) and len(found) < 5000:
-        holder[key:key] = [holder[key]] * source.choice([*[1] * 12, *[2] * 6, 600, 11_000])
+    elif kind == 4 and isinstance(holder, list):
+        times = source.choice([*[1] * 12, *[2] * 6, 600, 11_000])
+        holder[key:key] = [holder[key]] * min(times, DOUBLED // len(json.dumps(holder[key])))
     else:
         holder[key] = word(source)
     return document
