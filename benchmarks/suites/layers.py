@@ -76,10 +76,8 @@ UNMOUNT = ["sh", "-c", '! mountpoint -q "$0" || umount "$0"', "{directory}/root/
 
 
 def _podman(lab: Lab, found: Image, parent: str) -> Measure:
-    podman = daemon(lab, "podman")
-    words = [lab.need("podman"), "--root", "{directory}/root", "--runroot", "{directory}/run"]
-    words += ["--tmpdir", "{directory}/tmp", "--cgroup-manager=cgroupfs"]
-    words += ["load", "-q", "-i", found.docker]
+    podman = daemon(lab, "podman")  # its runroot is no longer than the 50 characters that it takes
+    words = [*podman.words, "--root", "{directory}/root", "load", "-q", "-i", found.docker]
     return command(podman.commands, words, directory=where(lab, parent), after=[UNMOUNT])
 
 
@@ -168,6 +166,6 @@ def _suite(
 
 SUITES = (
     _suite("layers", "Debian, gzip, disk", "gzip", "", (), 210.0),
-    _suite("layers-tmpfs", "Debian, gzip, tmpfs", "gzip", "/dev/shm", ENGINES, 60.0),
+    _suite("layers-tmpfs", "Debian, gzip, tmpfs", "gzip", "/dev/shm", (*ENGINES, "umoci"), 60.0),
     _suite("layers-zstd", "Debian, zstd, disk", "zstd", "", ("umoci", "load_layout"), 90.0),
 )

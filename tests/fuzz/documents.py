@@ -172,12 +172,13 @@ def change_value(source: random.Random, document: Any) -> Any:
     elif kind == 1:
         del holder[key]
     elif kind == 2 and isinstance(holder, dict):
-        holder[source.choice(KEYS)] = holder[key]
+        holder[source.choice(KEYS)] = copy.deepcopy(holder[key])
     elif kind == 3 and isinstance(holder, dict):
         holder[source.choice(KEYS)] = word(source)
     elif kind == 4 and isinstance(holder, list):
         times = source.choice([*[1] * 12, *[2] * 6, 600, 11_000])
-        holder[key:key] = [holder[key]] * min(times, DOUBLED // len(json.dumps(holder[key])))
+        times = min(times, DOUBLED // len(json.dumps(holder[key])))
+        holder[key:key] = [copy.deepcopy(holder[key]) for _ in range(times)]
     else:
         holder[key] = word(source)
     return document
