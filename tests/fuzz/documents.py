@@ -313,7 +313,7 @@ def check_error(error: FastboxError) -> None:
     if not isinstance(error, DOCUMENTED):
         raise Failed(f"{type(error).__name__} is no error that load documents: {line}")
     if not line.isprintable() or len(line) > 6000 or not error.what:
-        raise Failed(f"a line for nobody: {line[:6000]!r}")
+        raise Failed(f"a line for nobody: {line[:300]!r}")
 
 
 def check_plan(plan: load.Plan) -> None:
