@@ -104,10 +104,11 @@ def machine(run: Json) -> str:
     commit = f" at commit {run['commit']}" if run.get("commit") else ""
     known = "; ".join(line for name, line in versions.items() if name not in ("cc", "dockerd"))
     daemon = f"; daemon: {versions['dockerd']}" if "dockerd" in versions else ""
+    own = " in a file, with a journal" if run["options"].get("own_disk") else ""
     return (
         f"Run of {run['taken']}{commit} on {host['cpus']} x {host['model']}, {host['memory']}, "
         f"kernel {host['kernel']}, control groups {host['cgroups']}, store on "
-        f"{host['file_system']}, Python {host['python']}. Suites: {', '.join(run['suites'])}. "
+        f"{host['file_system']}{own}, Python {host['python']}. Suites: {', '.join(run['suites'])}. "
         f"Measured: {known}{daemon}."
     )
 

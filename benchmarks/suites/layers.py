@@ -76,7 +76,7 @@ UNMOUNT = ["sh", "-c", '! mountpoint -q "$0" || umount "$0"', "{directory}/root/
 
 
 def _podman(lab: Lab, found: Image, parent: str) -> Measure:
-    podman = daemon(lab, "podman")  # its runroot is no longer than the 50 characters that it takes
+    podman = daemon(lab, "podman")
     words = [*podman.words, "--root", "{directory}/root", "load", "-q", "-i", found.docker]
     return command(podman.commands, words, directory=where(lab, parent), after=[UNMOUNT])
 
