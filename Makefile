@@ -40,9 +40,9 @@ build/.peer-packages: Makefile
 	@$(call install_packages,$(PEER_PACKAGES))
 	@touch $@
 
-$(BIN)/python: build/.packages
+$(BIN)/python: build/.packages pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check 'scikit-build-core>=0.10' 'cython>=3.0'
+	$(BIN)/pip install -q --disable-pip-version-check 'scikit-build-core>=0.10' 'cython>=3.0' 'rich>=13'
 	@touch $@
 
 build/.installed: $(BIN)/python $(SOURCES)

@@ -107,6 +107,18 @@ static int extract_file(struct extract *x, const struct fb_spot *spot,
 	return r;
 }
 
+static int extract_link(struct extract *x, const struct fb_spot *spot,
+			const struct fb_tar_entry *entry)
+{
+	int r;
+
+	x->place.copied = 0;
+	x->place.copy_max = x->options.limits.max_bytes - x->result.data_size;
+	r = fb_place_link(&x->place, spot, entry->link);
+	x->result.data_size += x->place.copied;
+	return r;
+}
+
 static int extract_plain(struct extract *x, const struct fb_spot *spot,
 			 const struct fb_tar_entry *entry)
 {
@@ -118,7 +130,7 @@ static int extract_plain(struct extract *x, const struct fb_spot *spot,
 	case FB_TAR_FILE:
 		return extract_file(x, spot, entry);
 	case FB_TAR_LINK:
-		return fb_place_link(&x->place, spot, entry->link);
+		return extract_link(x, spot, entry);
 	case FB_TAR_SYMLINK:
 		return fb_place_symlink(&x->place, spot, entry);
 	default:

@@ -34,8 +34,9 @@ struct fb_extract_options {
 	enum fb_extract_mode mode;
 	struct fb_extract_limits limits;
 	bool no_digests; /* nobody wants them: they stay zero */
-	/* The trees of the layers below, topmost first: a directory that the archive needs but does not list gets mode, owner
-	 * and times of theirs (without them 0755, root), so that stacking this layer on top changes nothing about it. */
+	/* The trees of the layers below, topmost first: a directory that the archive needs but does not list gets mode,
+	 * owner, extended attributes and times of theirs (without them 0755, root), so that stacking this layer on top changes
+	 * nothing about it; the target of a hard link that only they have is copied up from them, and counts as data of this one. */
 	const int *lower;
 	size_t lower_count;
 	int gate; /* readable when they are complete, and hung up when they never will be; -1: they are */

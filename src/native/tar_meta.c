@@ -92,6 +92,18 @@ int fb_meta_at(const struct fb_blame *blame, int parent, const char *leaf,
 	return r;
 }
 
+int fb_meta_shed_acls(struct fb_place *place, int parent, const char *leaf)
+{
+	static const char *const names[] = {"system.posix_acl_access", FB_DEFAULT_ACL};
+	char path[NAME_MAX + 40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent, leaf);
+	for (size_t i = 0; place->default_acls && i < sizeof(names) / sizeof(names[0]); i++)
+		if (lremovexattr(path, names[i]) < 0 && errno != ENODATA && errno != ENOTSUP)
+			return PLACE_FAIL(place, "removexattr", errno, NULL);
+	return 0;
+}
+
 int fb_meta_opaque(const struct fb_blame *blame, int fd)
 {
 	if (fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) < 0)

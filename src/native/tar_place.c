@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -35,6 +34,9 @@ int fb_place_open(struct fb_place *ret_place, int root_fd, const struct fb_extra
 	ret_place->lower = options->lower;
 	ret_place->lower_count = options->lower_count;
 	ret_place->gate = options->gate;
+	ret_place->root_listed = ret_place->hides = ret_place->default_acls = false;
+	ret_place->copied = 0;
+	ret_place->copy_max = UINT64_MAX;
 	ret_place->parent = -1;
 	ret_place->parent_stale = false;
 	ret_place->times = NULL;
@@ -42,9 +44,28 @@ int fb_place_open(struct fb_place *ret_place, int root_fd, const struct fb_extra
 	return 0;
 }
 
+/* Of all the roots of an image, overlayfs shows the topmost one. */
+static int inherit_root(struct fb_place *place)
+{
+	struct timespec times[2];
+	struct stat st;
+	int r = fb_lower_wait(place);
+
+	if (r < 0)
+		return r;
+	if (fstat(place->lower[0], &st) < 0)
+		return PLACE_FAIL(place, "fstat", errno, NULL);
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
+	r = fb_lower_meta(place, place->lower[0], &st, place->root, ".");
+	return r < 0 ? r : fb_meta_defer(place, place->root, "", "", times);
+}
+
 int fb_place_finish(struct fb_place *place)
 {
-	return fb_meta_apply_deferred(place);
+	int r = place->root_listed || !place->lower_count ? 0 : inherit_root(place);
+
+	return r < 0 ? r : fb_meta_apply_deferred(place);
 }
 
 void fb_place_close(struct fb_place *place)
@@ -95,64 +116,44 @@ static bool is_whiteout(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
 }
 
-/* The layers below may still be on their way: this is where bytes depend on theirs. */
-static int wait_for_lower(struct fb_place *place)
+/* Nothing of the layers below shows through the directory. */
+static int hide(struct fb_place *place, int fd)
 {
-	struct pollfd gate = {.fd = place->gate, .events = POLLIN};
-
-	if (place->gate < 0)
-		return 0;
-	while (poll(&gate, 1, -1) < 0)
-		if (errno != EINTR)
-			return PLACE_FAIL(place, "poll", errno, NULL);
-	if (!(gate.revents & POLLIN))
-		return PLACE_FAIL(place, "poll", ECANCELED, "a layer below failed");
-	place->gate = -1;
-	return 0;
-}
-
-/* Mode, owner and times of the directory `path` in the layers below, so that a parent that the
- * archive does not list looks as before. */
-static bool find_lower(struct fb_place *place, const char *path, struct stat *ret_st)
-{
-	if (place->lower_count && wait_for_lower(place) < 0)
-		return false;
-	for (size_t i = 0; i < place->lower_count; i++) {
-		fb_auto_close int fd =
-		    fb_inroot_stay(place->lower[i], path, O_PATH | O_NOFOLLOW);
-
-		if (fd >= 0)
-			return fstat(fd, ret_st) == 0 && S_ISDIR(ret_st->st_mode);
-		if (fd != -ENOENT)
-			return false;
-	}
-	return false;
+	place->hides = true;
+	return fb_meta_opaque(&place->blame, fd);
 }
 
 /* A parent that no entry has made (yet). `prefix` is its path, `name` the last part of it. */
 static int make_parent(struct fb_place *place, int above, const char *prefix, const char *name,
 		       bool opaque)
 {
-	fb_auto_close int fd = -1;
+	fb_auto_close int below = -1, fd = -1;
 	struct stat st;
-	int r = 0;
+	int r = opaque ? 0 : fb_lower_wait(place);
 
+	if (r < 0)
+		return r;
+	if (!opaque)
+		below = fb_lower_find(place, prefix, true);
 	if (mkdirat(above, name, 0755) < 0)
 		return PLACE_FAIL(place, "mkdirat", errno, NULL);
 	fd = fb_inroot_step(above, name, OPEN_DIRECTORY);
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat2", -fd, NULL);
-	if (!opaque && find_lower(place, prefix, &st)) {
+	/* It looks as before, although the archive does not say how. */
+	if (below >= 0 && fstat(below, &st) == 0 && S_ISDIR(st.st_mode)) {
 		const struct timespec times[2] = {st.st_atim, st.st_mtim};
 
-		if (fchown(fd, st.st_uid, st.st_gid) < 0 || fchmod(fd, st.st_mode & 07777) < 0)
-			return PLACE_FAIL(place, "fchown", errno, NULL);
-		r = fb_meta_defer(place, fd, "", prefix, times);
-	} else if (fchmod(fd, 0755) < 0) { /* whatever the umask */
-		return PLACE_FAIL(place, "fchmod", errno, NULL);
+		r = fb_lower_meta(place, below, &st, above, name);
+		if (r == 0)
+			r = fb_meta_defer(place, fd, "", prefix, times);
+	} else {
+		r = fb_meta_shed_acls(place, above, name);
+		if (r == 0 && fchmod(fd, 0755) < 0) /* whatever the umask */
+			return PLACE_FAIL(place, "fchmod", errno, NULL);
 	}
 	if (r == 0 && opaque)
-		r = fb_meta_opaque(&place->blame, fd);
+		r = hide(place, fd);
 	return r < 0 ? r : fb_steal_fd(&fd);
 }
 
@@ -267,6 +268,13 @@ static int make_directory(struct fb_place *place, int parent, const char *leaf, 
 	return r;
 }
 
+static void note_default_acl(struct fb_place *place, const struct fb_tar_entry *entry)
+{
+	for (size_t i = 0; i < entry->xattr_count; i++)
+		if (strcmp(entry->xattrs[i].name, FB_DEFAULT_ACL) == 0)
+			place->default_acls = true;
+}
+
 int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 		       const struct fb_tar_entry *entry)
 {
@@ -276,6 +284,8 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 	int parent, r;
 
 	if (fb_spot_is_root(spot)) {
+		place->root_listed = true;
+		note_default_acl(place, entry);
 		r = fb_meta_fd(&place->blame, place->root, entry);
 		return r < 0 ? r : fb_meta_defer(place, place->root, "", "", times);
 	}
@@ -288,9 +298,12 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 	fd = fb_inroot_step(parent, spot->leaf, OPEN_DIRECTORY);
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat2", -fd, NULL);
-	r = fb_meta_fd(&place->blame, fd, entry);
+	r = fb_meta_shed_acls(place, parent, spot->leaf);
+	if (r == 0)
+		r = fb_meta_fd(&place->blame, fd, entry);
+	note_default_acl(place, entry);
 	if (r == 0 && opaque)
-		r = fb_meta_opaque(&place->blame, fd);
+		r = hide(place, fd);
 	if (r == 0)
 		r = fb_meta_defer(place, fd, spot->parent, spot->leaf, times);
 	return r;
@@ -312,11 +325,47 @@ int fb_place_file(struct fb_place *place, const struct fb_spot *spot, mode_t mod
 	}
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat", errno, NULL);
-	*ret_fd = fd;
-	return 0;
+	r = fb_meta_shed_acls(place, parent, spot->leaf);
+	if (r < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return r;
 }
 
-/* The file that a hard link names: it must be of this root, and no directory. */
+/* Where the target of a hard link lies, a copy of a lower layer's if need be. `ret_opened` is the
+ * caller's to close, what is returned is not. */
+static int open_target(struct fb_place *place, const struct fb_spot *target, int *ret_opened)
+{
+	char path[PATH_MAX + NAME_MAX + 2];
+	fb_auto_close int found = -1;
+	struct stat st;
+	int r;
+
+	*ret_opened = fb_inroot_stay(place->root, target->parent, O_PATH | O_DIRECTORY);
+	if (*ret_opened >= 0 && fstatat(*ret_opened, target->leaf, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return *ret_opened;
+	fb_cleanup_fd(ret_opened);
+	r = fb_lower_wait(place);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "%s%s%s", target->parent, *target->parent ? "/" : "",
+		 target->leaf);
+	found = fb_lower_find(place, path, false);
+	if (found < 0)
+		return PLACE_FAIL(place, "linkat", -found,
+				  "the target of the hard link is in no layer");
+	r = open_parent(place, target->parent);
+	if (r < 0)
+		return r;
+	*ret_opened = fcntl(r, F_DUPFD_CLOEXEC, 3); /* the held parent is about to be another */
+	if (*ret_opened < 0)
+		return PLACE_FAIL(place, "fcntl", errno, NULL);
+	r = fb_lower_copy(place, found, *ret_opened, target->leaf);
+	return r < 0 ? r : *ret_opened;
+}
+
+/* What a hard link names must be a file, and another name than its own. */
 static int check_target(struct fb_place *place, int from, const struct fb_spot *target, int parent,
 			const char *leaf)
 {
@@ -324,7 +373,7 @@ static int check_target(struct fb_place *place, int from, const struct fb_spot *
 
 	if (fstatat(from, target->leaf, &st, AT_SYMLINK_NOFOLLOW) < 0 || is_whiteout(&st))
 		return PLACE_FAIL(place, "linkat", ENOENT,
-				  "the target of the hard link is not in this layer");
+				  "the target of the hard link is in no layer");
 	if (S_ISDIR(st.st_mode))
 		return PLACE_FAIL(place, "linkat", EISDIR,
 				  "the target of the hard link is a directory");
@@ -346,17 +395,12 @@ int fb_place_link(struct fb_place *place, const struct fb_spot *spot, const char
 	if (fb_spot_is_root(&target))
 		return PLACE_FAIL(place, "linkat", EISDIR,
 				  "the target of the hard link is a directory");
+	from = open_target(place, &target, &opened);
+	if (from < 0)
+		return from;
 	parent = open_parent(place, spot->parent);
 	if (parent < 0)
 		return parent;
-	if (strcmp(target.parent, spot->parent) == 0) {
-		from = parent;
-	} else {
-		from = opened = fb_inroot_stay(place->root, target.parent, O_PATH | O_DIRECTORY);
-		if (from < 0)
-			return PLACE_FAIL(place, "openat2", -from,
-					  "the target of the hard link is not in this layer");
-	}
 	r = check_target(place, from, &target, parent, spot->leaf);
 	if (r < 0)
 		return r;
@@ -400,7 +444,8 @@ static int make_node(struct fb_place *place, int parent, const char *leaf, mode_
 			return r;
 		r = mknodat(parent, leaf, mode, device);
 	}
-	return r < 0 ? PLACE_FAIL(place, "mknodat", errno, NULL) : 0;
+	return r < 0 ? PLACE_FAIL(place, "mknodat", errno, NULL)
+		     : fb_meta_shed_acls(place, parent, leaf);
 }
 
 int fb_place_node(struct fb_place *place, const struct fb_spot *spot,
@@ -426,7 +471,7 @@ static int make_opaque(struct fb_place *place, int parent, const char *leaf)
 {
 	fb_auto_close int fd = fb_inroot_step(parent, leaf, OPEN_DIRECTORY);
 
-	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL) : fb_meta_opaque(&place->blame, fd);
+	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL) : hide(place, fd);
 }
 
 int fb_place_whiteout(struct fb_place *place, const struct fb_spot *spot)
@@ -436,6 +481,7 @@ int fb_place_whiteout(struct fb_place *place, const struct fb_spot *spot)
 
 	if (parent < 0)
 		return parent;
+	place->hides = true;
 	if (mknodat(parent, spot->leaf, S_IFCHR, 0) == 0)
 		return 0;
 	if (errno != EEXIST)
@@ -453,7 +499,7 @@ int fb_place_opaque(struct fb_place *place, const struct fb_spot *spot)
 	int fd;
 
 	if (fb_spot_is_root(spot))
-		return fb_meta_opaque(&place->blame, place->root);
+		return hide(place, place->root);
 	snprintf(path, sizeof(path), "%s%s%s", spot->parent, *spot->parent ? "/" : "", spot->leaf);
 	fd = open_parent(place, path);
 	return fd < 0 ? fd : make_opaque(place, fd, ".");

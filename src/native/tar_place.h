@@ -7,7 +7,7 @@
  * symlinkat, linkat and mknodat make something new, or fail with EEXIST and then what is in the way
  * is removed first. So nothing that exists is ever opened for writing, and nodes are never opened.
  * The target of a hard link is a parent resolved as above and a last component that is not
- * followed.
+ * followed; one that only a lower layer has is found there name by name, through no link at all.
  */
 #ifndef FB_TAR_PLACE_H
 #define FB_TAR_PLACE_H
@@ -34,12 +34,16 @@ struct fb_blame { /* what an error is about */
 struct fb_place {
 	int root;
 	bool layer; /* what replaces something of this layer also hides what lies below it */
-	const int *lower;
+	const int *lower; /* the trees of the layers below, complete, topmost first */
 	size_t lower_count;
+	uint64_t copied, copy_max; /* bytes of file data copied up from them, and how many may be */
 	int gate; /* until it is known that they are complete */
 	/* Archives list one directory after the other, so the last parent saves nearly every
 	 * lookup. */
 	int parent;
+	bool root_listed;
+	bool hides; /* it has a whiteout or an opaque directory */
+	bool default_acls; /* a directory has one: what is made in it begins with rights of that */
 	bool parent_stale; /* something was removed: the name may mean another directory now */
 	char parent_name[PATH_MAX];
 	FILE *times;	   /* of directories, set when nothing is written into them any more */
@@ -48,7 +52,7 @@ struct fb_place {
 
 int fb_place_open(struct fb_place *ret_place, int root_fd, const struct fb_extract_options *options,
 		  struct fb_error *err);
-/* Set the times of the directories. */
+/* Set the times of the directories; a root that the archive does not list is as the one below. */
 int fb_place_finish(struct fb_place *place);
 void fb_place_close(struct fb_place *place);
 
@@ -64,6 +68,8 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 		       const struct fb_tar_entry *entry);
 /* A new empty file, open for writing; fb_meta_fd is due when it is written. */
 int fb_place_file(struct fb_place *place, const struct fb_spot *spot, mode_t mode, int *ret_fd);
+/* A target that only a lower layer has is copied up to its own name first, as link(2) on an overlay
+ * does it. */
 int fb_place_link(struct fb_place *place, const struct fb_spot *spot, const char *target);
 int fb_place_symlink(struct fb_place *place, const struct fb_spot *spot,
 		     const struct fb_tar_entry *entry);
@@ -84,6 +90,23 @@ int fb_meta_opaque(const struct fb_blame *blame, int fd);
 int fb_meta_defer(struct fb_place *place, int fd, const char *parent, const char *leaf,
 		  const struct timespec times[2]);
 int fb_meta_apply_deferred(struct fb_place *place);
+
+#define FB_DEFAULT_ACL "system.posix_acl_default"
+/* Take away what something new has from its directory's default ACL: an archive says all of its
+ * rights. */
+int fb_meta_shed_acls(struct fb_place *place, int parent, const char *leaf);
+
+/* Until the layers below are complete. */
+int fb_lower_wait(struct fb_place *place);
+/* What this layer and those below have at `path`, which goes through no link: an O_PATH descriptor,
+ * or -errno; the topmost that has it counts, and a whiteout or an opaque directory hides the rest.
+ * `made`: what leads to it in this layer are directories, so that only these two may hide it. */
+int fb_lower_find(struct fb_place *place, const char *path, bool made);
+/* Owner, mode, extended attributes and times of what was found (`st` is its own). */
+int fb_lower_meta(struct fb_place *place, int found, const struct stat *st, int parent,
+		  const char *leaf);
+/* All of what was found, which must be no directory, to a name that is free. */
+int fb_lower_copy(struct fb_place *place, int found, int parent, const char *leaf);
 
 int fb_blame_fail(const struct fb_blame *blame, int line, const char *call, int code,
 		  const char *detail);

@@ -66,7 +66,7 @@ static inline void mk_header(struct make *m, const char *name, char type, unsign
 	snprintf(h + 100, 8, "%07o", mode);
 	snprintf(h + 108, 8, "%07o", 0);
 	snprintf(h + 116, 8, "%07o", 0);
-	snprintf(h + 124, 12, "%011llo", (unsigned long long)size);
+	snprintf(h + 124, 12, "%011llo", (unsigned long long)(size & 077777777777));
 	snprintf(h + 136, 12, "%011o", 1000000000);
 	h[156] = type;
 	strncpy(h + 157, link ? link : "", 100);

@@ -69,46 +69,6 @@ static void test_directory_times(void)
 	CHECK(at("directory-8").st_mtim.tv_sec > 1000000000); /* no entry of its own */
 }
 
-static void test_implicit_parents(void)
-{
-	const struct timespec times[2] = {{.tv_sec = 5}, {.tv_sec = 6, .tv_nsec = 7}};
-	fb_auto_close int archive = -1, lower = -1, lowest = -1;
-	struct make m = {0};
-	int layers[2];
-	const struct fb_extract_options over = {
-	    .mode = FB_EXTRACT_LAYER, .lower = layers, .lower_count = 2, .gate = -1};
-
-	CHECK(mkdirat(base, "lower", 0755) == 0 && mkdirat(base, "lowest", 0755) == 0);
-	CHECK(mkdirat(base, "lower/a", 0700) == 0 && mkdirat(base, "lowest/a", 0755) == 0);
-	CHECK(mkdirat(base, "lowest/a/b", 0755) == 0 &&
-	      fchmodat(base, "lowest/a/b", 01777, 0) == 0);
-	CHECK(fchownat(base, "lowest/a/b", 12, 13, 0) == 0 &&
-	      utimensat(base, "lowest/a/b", times, 0) == 0);
-	CHECK(symlinkat("../out", base, "lower/l") == 0 &&
-	      mknodat(base, "lower/w", S_IFCHR, 0) == 0);
-	CHECK(mkdirat(base, "lowest/w", 0700) == 0);
-	lower = layers[0] = openat(base, "lower", O_PATH | O_CLOEXEC);
-	lowest = layers[1] = openat(base, "lowest", O_PATH | O_CLOEXEC);
-	mk_file(&m, "a/b/c/file", "f");
-	mk_file(&m, "l/file", "f");
-	mk_file(&m, "w/file", "f");
-	mk_file(&m, ".wh.a2", "");
-	mk_end(&m);
-	fresh();
-	archive = mk_fd(m.data, m.length);
-	umask(0077);
-	CHECK(fb_extract(archive, root, &over, &result, &err) == 0);
-	umask(0022);
-	CHECK((at("a").st_mode & 07777) == 0700 && (at("a/b").st_mode & 07777) == 01777 &&
-	      at("a/b").st_gid == 13);
-	CHECK(at("a/b").st_mtim.tv_nsec == 7 && (at("a/b/c").st_mode & 07777) == 0755);
-	CHECK((at("l").st_mode & 07777) == 0755 && (at("w").st_mode & 07777) == 0755);
-	check_canaries(__LINE__, false);
-	mk_free(&m);
-	CHECK(fb_remove_tree(base, "lower", &err) == 0 &&
-	      fb_remove_tree(base, "lowest", &err) == 0);
-}
-
 static void test_odd_names(void)
 {
 	struct make m = {0};
@@ -465,7 +425,6 @@ int main(void)
 		return r == 77 ? 0 : r;
 	test_metadata();
 	test_directory_times();
-	test_implicit_parents();
 	test_odd_names();
 	test_sparse();
 	test_digests();
