@@ -6,9 +6,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BUILD_PACKAGES := gcc g++ cmake ninja-build pkg-config libseccomp-dev libjson-c-dev libzstd-dev libisal-dev libssl-dev python3-dev python3-venv busybox-static
+BUILD_PACKAGES := gcc g++ cmake ninja-build pkg-config libseccomp-dev libjson-c-dev libzstd-dev libisal-dev libssl-dev zlib1g-dev python3-dev python3-venv busybox-static
 TEST_PACKAGES := debootstrap skopeo umoci docker.io runc bubblewrap tmux zstd attr libcap2-bin procps strace crun
-PEER_PACKAGES := crun podman catatonit buildah containerd
+PEER_PACKAGES := crun podman catatonit buildah containerd pigz
 BINDING_PACKAGES := cffi pybind11
 SOURCES := $(shell git ls-files --cached --others --exclude-standard src CMakeLists.txt pyproject.toml cmake 2>/dev/null)
 
@@ -40,9 +40,9 @@ build/.peer-packages: Makefile
 	@$(call install_packages,$(PEER_PACKAGES))
 	@touch $@
 
-$(BIN)/python: build/.packages
+$(BIN)/python: build/.packages pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check 'scikit-build-core>=0.10' 'cython>=3.0'
+	$(BIN)/pip install -q --disable-pip-version-check 'scikit-build-core>=0.10' 'cython>=3.0' 'rich>=13'
 	@touch $@
 
 build/.installed: $(BIN)/python $(SOURCES)
@@ -87,10 +87,12 @@ asan: build/.packages ## the C tests under AddressSanitizer and UndefinedBehavio
 
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
-fuzz: asan $(BIN)/python ## the parsers of documents and archives, FUZZ_SECONDS each, under the sanitizers
+fuzz: asan build/.installed ## the readers of documents, archives and packed streams, FUZZ_SECONDS each (docs/fuzzing.md)
 	$(BIN)/python -m tests.fuzz build/asan/fuzz
 	cd build/asan && ./fuzz_spec $(FUZZ_SECONDS) fuzz/*
 	cd build/asan && ./fuzz_tar $(FUZZ_SECONDS)
+	cd build/asan && ./fuzz_inflate $(FUZZ_SECONDS) $(CURDIR)/tests/fuzz/regress/inflate/*
+	$(BIN)/python -m tests.fuzz.documents $(FUZZ_SECONDS)
 
 .PHONY: test-asan
 test-asan: asan build/.installed build/.test-tools ## the integration tests with a supervisor under the sanitizers

@@ -21,3 +21,31 @@ def extract(
 def digest_fd(fd: int) -> tuple[str, int]: ...
 def copy_digest(infd: int, outfd: int, limit: int) -> tuple[str, int]: ...
 def sync_file_system(fd: int) -> None: ...
+def unpack(infd: int, outfd: int) -> tuple[str, str, int]: ...
+
+class DiskUsage:
+    def add(self, dirfd: int, name: str) -> int: ...
+
+def write_changes(
+    upper_fd: int,
+    out_fd: int,
+    *,
+    merged_fd: int = -1,
+    packing: str = "gzip",
+    max_mtime: int | None = None,
+    max_entries: int = 0,
+    threads: int = 0,
+) -> tuple[str, str, int, int, int]: ...
+def write_tree(
+    root_fd: int,
+    out_fd: int,
+    *,
+    packing: str = "",
+    max_mtime: int | None = None,
+    max_entries: int = 0,
+    threads: int = 0,
+    layer: bool = False,
+    stub: bytes | None = None,
+) -> tuple[str, str, int, int, int]: ...
+def view_layers(layers: Sequence[bytes]) -> int: ...
+def view_process(proc_fd: int) -> int: ...

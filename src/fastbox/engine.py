@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastbox.containers.service import Containers
     from fastbox.images.service import Images
     from fastbox.runtime.session import Session
+    from fastbox.system.service import System
 
 
 class Engine:
@@ -69,6 +70,13 @@ class Engine:
 
             self._containers = Containers(self.root, lambda: self.images)
         return self._containers
+
+    @property
+    def system(self) -> System:
+        """The store as a whole: how much disk it takes, and whether it is sound."""
+        from fastbox.system.service import System
+
+        return System(self.root, self.images, self.containers)
 
     def run(
         self, image: str = "", argv: Sequence[str] = (), **options: Unpack[RunKeywords]

@@ -8,7 +8,11 @@ from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    # Of a layer that was written: hex sha256 of the packed and of the plain tar, their sizes, and
+    # how many entries there are.
+    Written = tuple[str, str, int, int, int]
 
 
 class Mount(Record):
@@ -92,6 +96,32 @@ class ImageInfo(Record):
     size: int  # bytes of its extracted layers
 
 
+class Progress(Record):
+    """How far one part of a longer work is; the same part is told of again and again."""
+
+    id: str  # of the part: a layer's short diff id
+    status: str  # waiting, extracting, complete, exists
+    current: int  # bytes
+    total: int  # bytes
+
+
+class HistoryEntry(Record):
+    """One step of how an image came to be; `id` is the image's for the newest, else "<missing>"."""
+
+    id: str
+    created: str = ""  # RFC 3339
+    created_by: str = ""
+    comment: str = ""
+    size: int = 0  # bytes of the files that its layer holds; 0 without a layer
+
+
+class Pruned(Record):
+    """What a prune took away: lines as docker prints them, and bytes of the disk given back."""
+
+    lines: tuple[str, ...] = ()
+    reclaimed: int = 0
+
+
 class ImageConfig(Record):
     """What an image says about how to run it. Data of an image's author: never a control of the
     engine.
@@ -162,3 +192,20 @@ class ExecResult(Record):
                 tail=tail,
             )
         return self
+
+
+class Change(Record):
+    """One difference between a container and its image: `kind` is "A" added, "C" changed or "D"
+    deleted.
+    """
+
+    kind: str
+    path: str  # absolute, in the container
+
+
+class Committed(Record):
+    """What a container has become, to be made an image."""
+
+    image_id: str
+    run: Mapping[str, object]  # members that replace those of the image's configuration
+    write: Callable[[int], Written | None]  # its layer, gzip, to a descriptor; None: no changes

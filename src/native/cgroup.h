@@ -59,6 +59,8 @@ void fb_cgroup_close(struct fb_cgroup *group);
 int fb_cgroup_update(const struct fb_cgroup *group, const struct fb_resources *resources, struct fb_error *err);
 /* Stop or continue all processes (cgroup.freeze on v2, the freezer on v1), and wait, bounded, until they are. */
 int fb_cgroup_freeze(const struct fb_cgroup *group, bool frozen, struct fb_error *err);
+/* v1: the group gets a directory in the freezer's hierarchy, with all its processes, unless it has one. */
+int fb_cgroup_join_freezer(struct fb_cgroup *group, struct fb_error *err);
 /* 1 when frozen, 0 when not (or when it can't be), never an error. */
 int fb_cgroup_frozen(const struct fb_cgroup *group);
 /* Every process in the group and below it, in the caller's pid namespace; ret_pids is the caller's to free. */

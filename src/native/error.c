@@ -37,6 +37,9 @@ static const char *const stage_names[FB_STAGE_COUNT] = {
 	[FB_STAGE_DIGEST] = "digest",
 	[FB_STAGE_HOOK] = "hook",
 	[FB_STAGE_START] = "start",
+	[FB_STAGE_WRITE] = "write",
+	[FB_STAGE_PACK] = "pack",
+	[FB_STAGE_VIEW] = "view",
 };
 
 const char *fb_stage_name(enum fb_stage stage)

@@ -44,6 +44,9 @@ enum fb_stage {
 	FB_STAGE_DIGEST,
 	FB_STAGE_HOOK,	/* a program that the bundle wants run */
 	FB_STAGE_START, /* the wait between create and start */
+	FB_STAGE_WRITE, /* a tree into a tar */
+	FB_STAGE_PACK,	/* a tar into its compressed form */
+	FB_STAGE_VIEW,	/* a container's root, to be read */
 	FB_STAGE_COUNT
 };
 

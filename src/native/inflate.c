@@ -21,6 +21,8 @@ struct fb_inflate {
 	size_t in_used, in_length; /* in[in_used..in_length] is not unpacked yet */
 	bool in_end;
 	bool open_member; /* a member or frame has begun and not ended */
+	bool in_header;	  /* of the member */
+	struct isal_gzip_header header;
 	struct inflate_state gzip;
 	ZSTD_DCtx *zstd;
 	uint8_t in[IN_SIZE];
@@ -147,7 +149,8 @@ static int next_member(struct fb_inflate *f, struct fb_error *err)
 		return damaged(err, __LINE__, "gzip", "data after the padding of a gzip stream");
 	isal_inflate_reset(&f->gzip);
 	f->gzip.crc_flag = ISAL_GZIP;
-	f->open_member = true;
+	isal_gzip_header_init(&f->header);
+	f->open_member = f->in_header = true;
 	return 1;
 }
 
@@ -165,9 +168,12 @@ static ssize_t read_gzip(struct fb_inflate *f, uint8_t *to, size_t room, struct 
 		state->avail_in = (uint32_t)(f->in_length - f->in_used);
 		state->next_out = to;
 		state->avail_out = (uint32_t)room;
-		r = isal_inflate(state);
-		if (r != ISAL_DECOMP_OK)
+		/* isal_inflate would read the header as well, but where the input ends within it
+		 * forgets which fields are to come. */
+		r = f->in_header ? isal_read_gzip_header(state, &f->header) : isal_inflate(state);
+		if (r != ISAL_DECOMP_OK && !(f->in_header && r == ISAL_END_INPUT))
 			return damaged(err, __LINE__, "isal_inflate", gzip_problem(r));
+		f->in_header = f->in_header && r == ISAL_END_INPUT;
 		f->in_used = f->in_length - state->avail_in;
 		got = room - state->avail_out;
 		f->open_member = state->block_state != ISAL_BLOCK_FINISH;

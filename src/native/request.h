@@ -21,6 +21,7 @@ enum fb_operation {
 	FB_OP_SYNC,
 	FB_OP_CLOSE,
 	FB_OP_DISCARD,
+	FB_OP_FREEZE,
 	FB_OP_COUNT
 };
 
@@ -30,7 +31,7 @@ struct fb_request {
 	const char *op, *id, *exec, *bundle, *name;
 	int rows, columns, signal;
 	double timeout;
-	bool tied, detach, timed;
+	bool tied, detach, timed, frozen;
 	unsigned present; /* which members there were */
 	int streams[3];	  /* descriptors, -1: not sent */
 	int stream_count;

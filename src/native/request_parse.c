@@ -14,7 +14,7 @@
 
 enum member {
 	M_OP = 1, M_ID = 2, M_BUNDLE = 4, M_STREAMS = 8, M_ROWS = 16, M_COLS = 32, M_CLOCKS = 64, M_TIED = 128,
-	M_DETACH = 256, M_EXEC = 512, M_SIGNAL = 1024, M_TIMEOUT = 2048, M_NAME = 4096,
+	M_DETACH = 256, M_EXEC = 512, M_SIGNAL = 1024, M_TIMEOUT = 2048, M_NAME = 4096, M_FROZEN = 8192,
 };
 
 static const struct operation {
@@ -31,6 +31,7 @@ static const struct operation {
 	[FB_OP_SYNC] = {"sync", 0, 0},
 	[FB_OP_CLOSE] = {"close", 0, 0},
 	[FB_OP_DISCARD] = {"discard", M_ID | M_BUNDLE, M_NAME},
+	[FB_OP_FREEZE] = {"freeze", M_ID | M_FROZEN, 0},
 };
 
 static int parse_streams(struct json_object *value, const int *fds, size_t fd_count, struct fb_request *request,
@@ -115,6 +116,7 @@ static int parse_member(const char *key, struct json_object *value, struct fb_re
 		{.name = "signal", .member = M_SIGNAL, .number = &request->signal, .most = 64},
 		{.name = "tied", .member = M_TIED, .flag = &request->tied},
 		{.name = "detach", .member = M_DETACH, .flag = &request->detach},
+		{.name = "frozen", .member = M_FROZEN, .flag = &request->frozen},
 		{.name = "clocks", .member = M_CLOCKS, .flag = &request->timed},
 		{.name = "timeout", .member = M_TIMEOUT, .real = &request->timeout},
 	};

@@ -376,6 +376,9 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 
 	if (!container || container->task.reaped)
 		return FAIL(ENOENT, request->id, "no such container here, or it has ended");
+	/* It would stand still, too, before it could be started, and we with it. */
+	if (container->freezer)
+		return FAIL(EBUSY, request->id, "its processes are stopped while its files are read");
 	if (request->detach && request->stream_count)
 		return FAIL(EINVAL, request->id, "detached, but with streams");
 	task = calloc(1, sizeof(*task));

@@ -15,6 +15,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "freeze.h"
 #include "record.h"
 #include "request.h"
 #include "streams.h"
@@ -83,6 +84,7 @@ void fb_conversation_close(struct fb_supervisor *sup, struct fb_conversation *co
 			fb_tap_drop(sup, conversation->taps[i]);
 	if (conversation->input)
 		fb_input_drop(sup, conversation->input);
+	fb_thaw_all(sup, conversation);
 	fb_source_close(sup, &conversation->source);
 	free(conversation);
 }

@@ -81,6 +81,7 @@ struct fb_container {
 	struct fb_log log;
 	struct timespec started;
 	bool oom;
+	struct fb_conversation *freezer; /* who has stopped its processes, NULL: nobody */
 };
 
 struct fb_conversation {

@@ -16,23 +16,29 @@ struct fb_files {
 	struct fb_error error;
 };
 
-struct fb_file {
-	struct fb_files *files;
-	struct fb_tar_entry entry; /* without what is the parser's */
-	int fd;
-	_Atomic unsigned users; /* writes that are not done, and who begins them */
-	_Atomic bool failed;
-	char name[];
-};
-
-struct write_job {
-	struct fb_job job;
-	struct fb_file *file;
+struct chunk { /* bytes that are to be written */
+	struct chunk *next;
 	struct fb_piece *piece;
 	const uint8_t *data;
 	size_t length;
 	uint64_t offset;
 };
+
+/* One worker at a time has a file: two would only wait for each other's lock on it. */
+struct fb_file {
+	struct fb_job job;
+	struct fb_files *files;
+	struct fb_tar_entry entry; /* without what is the parser's */
+	int fd;
+	/* With the lock held: */
+	struct chunk *first, **last;
+	unsigned waiting;
+	bool scheduled, ended;
+	char name[];
+};
+
+/* A small file is one job: its bytes, then the rest of it. */
+#define CHUNKS_WAIT 2
 
 int fb_files_open(struct fb_stream *stream, struct fb_files **ret_files, struct fb_error *err)
 {
@@ -84,11 +90,8 @@ void fb_files_close(struct fb_files *files)
 	free(files);
 }
 
-static void fail(struct fb_file *file, int code, const struct fb_error *err)
+static void fail(struct fb_files *files, int code, const struct fb_error *err)
 {
-	struct fb_files *files = file->files;
-
-	file->failed = true;
 	pthread_mutex_lock(&files->lock);
 	if (files->code == 0) {
 		files->error = *err;
@@ -97,37 +100,14 @@ static void fail(struct fb_file *file, int code, const struct fb_error *err)
 	pthread_mutex_unlock(&files->lock);
 }
 
-static int finish(struct fb_file *file, const struct fb_blame *blame)
-{
-	if (file->entry.sparse && ftruncate(file->fd, (off_t)file->entry.real_size) < 0)
-		return BLAME_FAIL(blame, "ftruncate", errno, NULL);
-	return fb_meta_fd(blame, file->fd, &file->entry);
-}
-
-/* Who is last finishes the file. */
-static void drop(struct fb_file *file)
-{
-	struct fb_error err;
-	int r;
-
-	if (atomic_fetch_sub(&file->users, 1) != 1)
-		return;
-	if (!file->failed && file->files->code == 0) {
-		r = finish(file, &(struct fb_blame){file->name, &err});
-		if (r < 0)
-			fail(file, r, &err);
-	}
-	close(file->fd);
-	free(file);
-}
-
-static int write_at(const struct write_job *job, const struct fb_blame *blame)
+static int write_chunk(const struct fb_file *file, const struct chunk *chunk,
+		       const struct fb_blame *blame)
 {
 	size_t done = 0;
 
-	while (done < job->length) {
-		ssize_t n = pwrite(job->file->fd, job->data + done, job->length - done,
-				   (off_t)(job->offset + done));
+	while (done < chunk->length) {
+		ssize_t n = pwrite(file->fd, chunk->data + done, chunk->length - done,
+				   (off_t)(chunk->offset + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -138,74 +118,127 @@ static int write_at(const struct write_job *job, const struct fb_blame *blame)
 	return 0;
 }
 
-static void run_write(struct fb_job *base)
+static int finish(const struct fb_file *file, const struct fb_blame *blame)
 {
-	struct write_job *job = (struct write_job *)base;
-	struct fb_file *file = job->file;
-	struct fb_error err;
+	if (file->entry.sparse && ftruncate(file->fd, (off_t)file->entry.real_size) < 0)
+		return BLAME_FAIL(blame, "ftruncate", errno, NULL);
+	return fb_meta_fd(blame, file->fd, &file->entry);
+}
 
-	if (file->files->code == 0) { /* else it is all for nothing */
-		int r = write_at(job, &(struct fb_blame){file->name, &err});
+/* With the lock held. */
+static struct chunk *take(struct fb_file *file)
+{
+	struct chunk *chunk = file->first;
 
-		if (r < 0)
-			fail(file, r, &err);
+	if (chunk) {
+		file->first = chunk->next;
+		if (!file->first)
+			file->last = &file->first;
+		file->waiting--;
+	} else {
+		file->scheduled = false;
 	}
-	fb_stream_release(job->piece);
-	free(job);
-	drop(file);
+	return chunk;
+}
+
+static void run_file(struct fb_job *job)
+{
+	struct fb_file *file = (struct fb_file *)job;
+	struct fb_files *files = file->files;
+	struct fb_error err;
+	const struct fb_blame blame = {file->name, &err};
+	struct chunk *chunk;
+	bool ended;
+	int r = 0;
+
+	pthread_mutex_lock(&files->lock);
+	while ((chunk = take(file))) {
+		pthread_mutex_unlock(&files->lock);
+		if (r == 0 && files->code == 0) /* else it is all for nothing */
+			r = write_chunk(file, chunk, &blame);
+		fb_stream_release(chunk->piece);
+		free(chunk);
+		pthread_mutex_lock(&files->lock);
+	}
+	ended = file->ended; /* if not, who begins chunks owns it again */
+	pthread_mutex_unlock(&files->lock);
+	if (r == 0 && ended && files->code == 0)
+		r = finish(file, &blame);
+	if (r < 0)
+		fail(files, r, &err);
+	if (ended) {
+		close(file->fd);
+		free(file);
+	}
 }
 
 int fb_file_begin(struct fb_files *files, int fd, const struct fb_tar_entry *entry,
 		  struct fb_file **ret_file, struct fb_error *err)
 {
 	size_t length = strlen(entry->name) + 1;
-	struct fb_file *file;
 	int r = outcome(files, err);
+	struct fb_file *file = r == 0 ? calloc(1, sizeof(*file) + length) : NULL;
 
-	file = r == 0 ? malloc(sizeof(*file) + length) : NULL;
 	if (!file) {
 		close(fd);
-		return r < 0 ? r
-			     : FB_FAIL_CODE(err, FB_STAGE_TAR, ENOMEM, "malloc", NULL, NULL);
+		return r < 0 ? r : FB_FAIL_CODE(err, FB_STAGE_TAR, ENOMEM, "calloc", NULL, NULL);
 	}
+	file->job.run = run_file;
 	file->files = files;
 	file->entry = *entry;
 	file->entry.segments = NULL;
 	file->entry.segment_count = 0;
 	file->fd = fd;
-	atomic_init(&file->users, 1);
-	atomic_init(&file->failed, false);
+	file->last = &file->first;
 	memcpy(file->name, entry->name, length);
 	*ret_file = file;
 	return 0;
 }
 
+/* The file is not to be touched after its end. */
+static void schedule(struct fb_file *file, struct chunk *chunk, bool end)
+{
+	struct fb_files *files = file->files;
+	bool submit;
+
+	pthread_mutex_lock(&files->lock);
+	if (chunk) {
+		*file->last = chunk;
+		file->last = &chunk->next;
+		file->waiting++;
+	}
+	file->ended = end;
+	submit = !file->scheduled && (end || file->waiting >= CHUNKS_WAIT);
+	file->scheduled = file->scheduled || submit;
+	pthread_mutex_unlock(&files->lock);
+	if (submit)
+		fb_pool_submit(files->pool, &file->job);
+}
+
 int fb_file_write(struct fb_file *file, const uint8_t *data, size_t length, uint64_t offset,
 		  struct fb_error *err)
 {
-	struct write_job *job = malloc(sizeof(*job));
+	struct chunk *chunk = malloc(sizeof(*chunk));
 
-	if (!job)
+	if (!chunk)
 		return FB_FAIL_CODE(err, FB_STAGE_TAR, ENOMEM, "malloc", NULL, NULL);
-	*job = (struct write_job){
-	    .job = {.run = run_write},
-	    .file = file,
+	*chunk = (struct chunk){
 	    .piece = fb_stream_hold(file->files->stream),
 	    .data = data,
 	    .length = length,
 	    .offset = offset,
 	};
-	atomic_fetch_add(&file->users, 1);
-	fb_pool_submit(file->files->pool, &job->job);
+	schedule(file, chunk, false);
 	return 0;
 }
 
 int fb_file_end(struct fb_file *file, struct fb_error *err)
 {
 	struct fb_files *files = file->files;
+	bool has_xattrs = file->entry.xattr_count > 0;
 
-	if (file->entry.xattr_count)
+	schedule(file, NULL, true);
+	if (has_xattrs)
 		fb_pool_drain(files->pool);
-	drop(file);
 	return outcome(files, err);
 }

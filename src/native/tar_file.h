@@ -19,7 +19,8 @@ bool fb_files_help(struct fb_files *files);
 void fb_files_close(struct fb_files *files);
 
 /* `fd` is the file's from here on, whatever is returned. */
-int fb_file_begin(struct fb_files *files, int fd, const struct fb_tar_entry *entry, struct fb_file **ret_file, struct fb_error *err);
+int fb_file_begin(struct fb_files *files, int fd, const struct fb_tar_entry *entry, struct fb_file **ret_file,
+		  struct fb_error *err);
 /* Bytes of the stream's current piece. */
 int fb_file_write(struct fb_file *file, const uint8_t *data, size_t length, uint64_t offset, struct fb_error *err);
 /* When all writes are done: size, owner, mode and times of the entry. An entry with extended attributes is finished when this

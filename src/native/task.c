@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "freeze.h"
 #include "pty.h"
 #include "record.h"
 #include "streams.h"
@@ -50,6 +51,8 @@ int fb_task_signal(struct fb_task *task, int signal, struct fb_error *err)
 	/* Our own child, not reaped: the number can't be anybody else's. */
 	if (kill(task->pid, signal) < 0)
 		return FB_FAIL(err, FB_STAGE_REQUEST, "kill", task->container->id);
+	if (signal == SIGKILL)
+		fb_thaw_to_die(task->container);
 	return 0;
 }
 

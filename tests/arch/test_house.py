@@ -23,8 +23,9 @@ ALLOWED = {
     "store": BASE | {"store", "_native", "_bytes"},
     "runtime": BASE | {"runtime", "_native"},
     "images": BASE | {"store", "images", "_bytes"},
-    "containers": BASE | {"store", "runtime", "containers", "_native"},
-    "engine": BASE | {"store", "runtime", "images", "containers", "_native"},
+    "containers": BASE | {"store", "runtime", "containers", "_native", "_bytes"},
+    "system": BASE | {"store", "runtime", "images", "containers", "system", "_native", "_bytes"},
+    "engine": BASE | {"store", "runtime", "images", "containers", "system", "_native"},
     "doctor": BASE | {"doctor", "store", "_native"},
     "cli": BASE | {"cli", "doctor", "engine", "__version__"},
 }

@@ -1,38 +1,54 @@
 /* From a layer's bytes to files: decompression, parser, extraction into a tmpfs, removal.
  *
  * The directory is made below $TMPDIR, which should be a tmpfs. The first byte of the input picks
- * the mode. A canary beside the root is checked after each input: reaching it is a crash.
+ * the mode, and whether there is a layer below. A canary beside the root is checked after each
+ * input: reaching it is a crash, and so is a change to the layer below.
  */
 #include <sys/stat.h>
 
 #include "fuzz.h"
 #include "tar_extract.h"
 
-static int base = -1;
-static struct timespec canary_changed;
+/* What nobody may touch: outside the root, and in the layer below it. */
+static const char *const watched[] = {"canary", "lower", "lower/d", "lower/d/f"};
+#define WATCHED (sizeof(watched) / sizeof(watched[0]))
 
-static struct timespec canary_now(void)
+static int base = -1, lower = -1;
+static struct timespec before[WATCHED];
+static unsigned long accepted;
+
+static void watch(struct timespec ret_changed[WATCHED])
 {
 	struct stat st;
 
-	stop_unless(fstatat(base, "canary", &st, AT_SYMLINK_NOFOLLOW) == 0);
-	return st.st_ctim;
+	for (size_t i = 0; i < WATCHED; i++) {
+		stop_unless(fstatat(base, watched[i], &st, AT_SYMLINK_NOFOLLOW) == 0);
+		ret_changed[i] = st.st_ctim;
+	}
+}
+
+static void make_file(const char *name)
+{
+	fb_auto_close int fd = openat(base, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	stop_unless(fd >= 0 && write(fd, "alive", 5) == 5);
 }
 
 static void begin(void)
 {
 	const char *parent = getenv("TMPDIR");
 	char path[128];
-	int fd;
 
 	snprintf(path, sizeof(path), "%.90s/fuzz_tar.XXXXXX", parent ? parent : "/dev/shm");
 	stop_unless(mkdtemp(path) != NULL);
 	fprintf(stderr, "in %s\n", path);
 	base = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	fd = openat(base, "canary", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	stop_unless(fd >= 0 && write(fd, "alive", 5) == 5);
-	close(fd);
-	canary_changed = canary_now();
+	stop_unless(mkdirat(base, "lower", 0755) == 0 && mkdirat(base, "lower/d", 0711) == 0);
+	make_file("canary");
+	make_file("lower/d/f");
+	lower = openat(base, "lower", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	stop_unless(lower >= 0);
+	watch(before);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -42,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    .gate = -1};
 	struct fb_extract_result result;
 	struct fb_error err = {0};
-	struct timespec now;
+	struct timespec now[WATCHED];
 	int archive, root, r;
 
 	if (base < 0)
@@ -54,15 +70,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	stop_unless(symlinkat("../canary", root, "out") == 0 && symlinkat("..", root, "up") == 0);
 	archive = mk_fd(data + 1, size - 1);
 	options.mode = data[0] & 1 ? FB_EXTRACT_PLAIN : FB_EXTRACT_LAYER;
+	options.lower = &lower;
+	options.lower_count = data[0] & 2 ? 1 : 0;
 	r = fb_extract(archive, root, &options, &result, &err);
+	accepted += r == 0;
 	stop_unless(r == 0 || (r < 0 && err.code == -r));
 	for (const char *c = err.path; *c; c++)
 		stop_unless(*c >= ' ' && *c < 0x7f);
 	close(archive);
 	close(root);
 	stop_unless(fb_remove_tree(base, "root", &err) == 0);
-	now = canary_now();
-	stop_unless(memcmp(&now, &canary_changed, sizeof(now)) == 0);
+	watch(now);
+	stop_unless(memcmp(now, before, sizeof(now)) == 0);
 	return 0;
 }
 
@@ -71,36 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #include <isa-l/igzip_lib.h>
 #include <zstd.h>
 
-static struct make rich_archive(void)
-{
-	struct make m = {0};
-
-	mk_bytes(&m, "\0", 1);
-	mk_dir(&m, "d/", 0755);
-	mk_file(&m, "d/f", "some text");
-	mk_pax(&m, 'x', "path", "d/longer", "mtime", "1.5", "SCHILY.xattr.user.a", "v", "uid", "7",
-	       NULL);
-	mk_file(&m, "short", "x");
-	mk_hard(&m, "d/hard", "d/f");
-	mk_symlink(&m, "l", "../up/canary");
-	mk_meta(&m, 'L', "up/l/long", 10);
-	mk_file(&m, "y", "more");
-	mk_file(&m, "d/.wh.f", "");
-	mk_file(&m, "d/.wh..wh..opq", "");
-	mk_header(&m, "p", '6', 0600, 0, NULL);
-	mk_pax(&m, 'x', "GNU.sparse.size", "3000", "GNU.sparse.map", "100,3,2000,5",
-	       "GNU.sparse.name", "s1", NULL);
-	mk_file(&m, "sparse", "aaabbbbb");
-	mk_pax(&m, 'x', "GNU.sparse.major", "1", "GNU.sparse.minor", "0", "GNU.sparse.realsize",
-	       "9000", NULL);
-	mk_header(&m, "s2", '0', 0644, 516, NULL);
-	mk_bytes(&m, "1\n20\n4\n", 7);
-	m.length--, mk_pad(&m);
-	mk_bytes(&m, "data", 4);
-	mk_pad(&m);
-	mk_end(&m);
-	return m;
-}
+#include "tar_random.h"
 
 /* The same archive, packed: the mode byte stays in front. */
 static struct make packed(const struct make *m, bool gzip)
@@ -126,17 +116,20 @@ static struct make packed(const struct make *m, bool gzip)
 	return out;
 }
 
-/* Changes that keep the checksums of headers right reach far deeper than those that don't. */
+/* Changes that keep the checksums of headers right reach far deeper than those that don't: what has digits where a header has its
+ * checksum is taken for one. */
 static void resum(struct make *m)
 {
 	for (size_t at = 1; at + 512 <= m->length; at += 512) {
+		const uint8_t *sum = m->data + at + 148;
+
 		m->header = at;
-		if (memcmp(m->data + at + 257, "ustar", 5) == 0)
+		if (sum[0] >= '0' && sum[0] <= '7' && sum[5] >= '0' && sum[5] <= '7')
 			mk_sum(m);
 	}
 }
 
-void fuzz_mutate(struct make *m)
+static void change_bytes(struct make *m)
 {
 	static const char *const words[] = {"..",
 					    "/",
@@ -160,7 +153,7 @@ void fuzz_mutate(struct make *m)
 					    "99999999999",
 					    "\n",
 					    "="};
-	uint64_t changes = 1 + random_below(8);
+	uint64_t changes = 1 + random_below(3);
 
 	while (changes--) {
 		size_t where = random_below(m->length), block = where & ~(size_t)511;
@@ -192,26 +185,57 @@ void fuzz_mutate(struct make *m)
 	}
 	if (random_below(8))
 		resum(m);
-	m->data[0] = (uint8_t)random_below(2);
 }
 
+/* Archives with one feature each, so that none is hidden behind another's failure; then many at random. */
 void fuzz_begin(void)
 {
-	seeds[0] = rich_archive();
-	seeds[1] = packed(&seeds[0], true);
-	seeds[2] = packed(&seeds[0], false);
-	seed_count = 3;
+	for (; seed_count < SEEDS_MAX / 2; seed_count++) {
+		struct make m = {0};
+		uint8_t mode = (uint8_t)(seed_count & 3);
+
+		seed_count < 16 ? random_sparse(&m) : random_entry(&m);
+		mk_end(&m);
+		mk_bytes(&seeds[seed_count], &mode, 1);
+		mk_bytes(&seeds[seed_count], m.data, m.length);
+		mk_free(&m);
+	}
 }
 
-/* Mostly the plain one: a change in a packed archive is nearly always a bad checksum. */
 const struct make *fuzz_seed(void)
 {
-	return &seeds[random_below(4) ? 0 : random_below((uint64_t)seed_count)];
+	return &seeds[random_below((uint64_t)seed_count)];
+}
+
+/* Mostly a new archive, since the ways to make one are more than the seeds. Half of them stay as made; a change in one that is
+ * packed would nearly always be a bad checksum (fuzz_inflate is for those). */
+void fuzz_mutate(struct make *m)
+{
+	struct make plain = {0};
+
+	if (random_below(8)) {
+		random_archive(&plain); /* by itself: blocks are counted from its beginning */
+		m->length = 1;
+		mk_bytes(m, plain.data, plain.length);
+		mk_free(&plain);
+	}
+	if (m->length > 1024 && random_below(2))
+		change_bytes(m);
+	m->data[0] = (uint8_t)random_below(4);
+	if (random_below(16) == 0 && m->length > 1) {
+		plain = *m;
+		*m = packed(&plain, random_below(2));
+		m->data[0] = plain.data[0];
+		mk_free(&plain);
+	}
 }
 
 void fuzz_end(void)
 {
-	stop_unless(unlinkat(base, "canary", 0) == 0);
+	struct fb_error err = {0};
+
+	fprintf(stderr, "%lu accepted\n", accepted);
+	stop_unless(unlinkat(base, "canary", 0) == 0 && fb_remove_tree(base, "lower", &err) == 0);
 }
 
 #endif

@@ -399,6 +399,7 @@ BROKEN = {
     "Config above": (docker_with(Config="../../../../../etc/passwd"), UnsafePath),
     "Config a directory": (docker_with(Config="0"), UnsafePath),
     "Config missing": (docker_with(Config="x.json"), IntegrityError),
+    "Config longer than a name": (docker_with(Config="a" * 256), UnsafePath),
     "Config with NUL": (docker_with(Config="a\0b"), UnsafePath),
     "Config a lone surrogate": (docker_with(Config="\ud800"), UnsafePath),
     "Config below a file": (docker_with(Config="manifest.json/x"), UnsafePath),

@@ -2,6 +2,7 @@
  * compression and limits (18, 19), size and end of the archive (23, 24). */
 #include <isa-l/igzip_lib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <zstd.h>
 
 #include "tar_place_test.h"
@@ -221,6 +222,34 @@ static void test_gzip(void)
 	mk_free(&m), mk_free(&a), mk_free(&b), mk_free(&z), mk_free(&twice);
 }
 
+/* A pipe may end a read anywhere, also between the fields of a member's header. */
+static void test_gzip_header_in_pieces(void)
+{
+	static const char fields[] = "\5\0extraname\0comment"; /* and the NUL that ends it */
+	struct make m = {0}, packed, z = {0};
+	int ends[2];
+
+	mk_file(&m, "f", "text");
+	mk_end(&m);
+	packed = gzip(m.data, m.length);
+	packed.data[3] = 0x1c;
+	mk_bytes(&z, packed.data, 10);
+	mk_bytes(&z, fields, sizeof(fields));
+	mk_bytes(&z, packed.data + 10, packed.length - 10);
+	for (size_t piece = 1; piece < 10; piece++) {
+		CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+		for (size_t at = 0, n; at < z.length; at += n) {
+			n = at < 40 ? piece : z.length - at;
+			CHECK(write(ends[1], z.data + at, n) == (ssize_t)n);
+		}
+		close(ends[1]);
+		fresh();
+		CHECK(extract_fd(ends[0], FB_EXTRACT_LAYER) == 0 && holds("f", "text"));
+		close(ends[0]);
+	}
+	mk_free(&m), mk_free(&packed), mk_free(&z);
+}
+
 static void test_zstd(void)
 {
 	struct make m = sample(), a = zstd(m.data, 1000), b = zstd(m.data + 1000, m.length - 1000),
@@ -400,6 +429,7 @@ int main(void)
 	test_sparse();
 	test_digests();
 	test_gzip();
+	test_gzip_header_in_pieces();
 	test_zstd();
 	test_limits();
 	test_bomb();

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from fastbox.containers.service import Containers
     from fastbox.engine import Engine
     from fastbox.images.service import Images
+    from fastbox.system.service import System
 
 
 class Door:
-    """Opens the engine when a command first asks for images or containers."""
+    """Opens the engine when a command first asks for images, containers or the system."""
 
     __slots__ = ("_engine",)
 
@@ -40,3 +41,8 @@ class Door:
     def containers(self) -> Containers:
         """The engine's containers."""
         return self._open().containers
+
+    @property
+    def system(self) -> System:
+        """The engine's store as a whole."""
+        return self._open().system

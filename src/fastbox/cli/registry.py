@@ -28,24 +28,28 @@ if TYPE_CHECKING:
 
 
 PLAIN = {
-    "attach": "attach", "create": "create", "doctor": "doctor", "exec": "exec", "images": "images",
-    "import": "import_", "hello": "hello", "info": "info", "inspect": "inspect", "kill": "kill",
+    "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "doctor": "doctor",
+    "exec": "exec", "export": "export", "hello": "hello", "history": "history",
+    "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
     "load": "load", "logs": "logs", "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi",
-    "run": "run", "start": "start", "stop": "stop", "tag": "tag", "version": "version",
-    "wait": "wait",
+    "run": "run", "save": "save", "start": "start", "stop": "stop", "tag": "tag",
+    "version": "version", "wait": "wait",
 }  # fmt: skip
 GROUPS = {
     "container": {
-        "attach": "attach", "create": "create", "exec": "exec", "inspect": "inspect",
-        "kill": "kill", "list": "ps", "logs": "logs", "ls": "ps", "ps": "ps", "remove": "rm",
-        "rename": "rename", "rm": "rm", "run": "run", "start": "start", "stop": "stop",
-        "wait": "wait",
+        "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "exec": "exec",
+        "export": "export", "inspect": "inspect", "kill": "kill", "list": "ps", "logs": "logs",
+        "ls": "ps", "prune": "container_prune", "ps": "ps", "remove": "rm", "rename": "rename",
+        "rm": "rm", "run": "run", "start": "start", "stop": "stop", "wait": "wait",
     },
     "image": {
-        "import": "import_", "inspect": "inspect", "list": "images", "load": "load", "ls": "images",
-        "remove": "rmi", "rm": "rmi", "tag": "tag",
+        "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",
+        "load": "load", "ls": "images", "prune": "image_prune", "remove": "rmi", "rm": "rmi",
+        "save": "save", "tag": "tag",
     },
-    "system": {"doctor": "doctor", "info": "info"},
+    "system": {
+        "check": "check", "df": "df", "doctor": "doctor", "info": "info", "prune": "system_prune",
+    },
 }  # fmt: skip
 # These take flags only before their first operand: what follows is the container's own command
 # line.

@@ -23,7 +23,7 @@ Run `fastbox COMMAND --help` for more about a command."""
 def command_help(command: Command, words: str) -> str:
     """The help of one command, called by these words."""
     parts = [f"Usage:  fastbox {words} {command.USAGE}".rstrip(), _sentence(command.SUMMARY)]
-    names = other_names(command.NAME)
+    names = other_names(words)
     if len(names) > 1:
         parts.append("Aliases:\n  " + ", ".join(f"fastbox {name}" for name in names))
     flags = flag_lines(command.options())
@@ -35,12 +35,13 @@ def command_help(command: Command, words: str) -> str:
     return "\n\n".join(parts)
 
 
-def other_names(name: str) -> list[str]:
-    """Every way to call the command whose plain word this is."""
-    module = registry.PLAIN.get(name, "")
+def other_names(words: str) -> list[str]:
+    """Every way to call the command that these words call."""
+    group, _, word = words.rpartition(" ")
+    module = (registry.GROUPS[group] if group else registry.PLAIN)[word]
     names = [word for word, target in registry.PLAIN.items() if target == module]
-    for group, words in registry.GROUPS.items():
-        names += [f"{group} {word}" for word, target in words.items() if target == module]
+    for group, members in registry.GROUPS.items():
+        names += [f"{group} {word}" for word, target in members.items() if target == module]
     return names
 
 
@@ -77,7 +78,7 @@ def program_help() -> str:
             "Usage:  fastbox [OPTIONS] COMMAND",
             "A container engine",
             f"Commands:\n{_command_lines(registry.PLAIN)}",
-            f"Groups:\n{groups}\n  system      Look at the engine",
+            f"Groups:\n{groups}\n  system      Look after the engine",
             _GLOBAL,
         )
     )

@@ -9,12 +9,13 @@ from fastbox.support import clock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any, Self
+    from typing import Any, BinaryIO, Self, Unpack
 
+    from fastbox.containers.commit import CommitKeywords
     from fastbox.containers.service import Containers
     from fastbox.runtime.supervisor import Exit
     from fastbox.store.containers import ContainerRecord
-    from fastbox.types import ContainerInfo, ExecResult, LogLine
+    from fastbox.types import Change, ContainerInfo, ExecResult, LogLine
 
 
 class Container:
@@ -102,6 +103,35 @@ class Container:
     def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
         """What it wrote so far, line by line; with `follow` until it ends."""
         return self._service.logs(self.id, follow=follow)
+
+    def diff(self) -> tuple[Change, ...]:
+        """What it changed of its image's files, as `docker diff` lists it."""
+        return self._service.diff(self.id)
+
+    def export(self, output: str | int | BinaryIO) -> None:
+        """Write all its files as a tar, without what is mounted in it.
+
+        Args:
+            output: A path, a descriptor (a pipe will do) or a binary stream.
+        """
+        self._service.export(self.id, output)
+
+    def commit(self, name: str = "", **wishes: Unpack[CommitKeywords]) -> str:
+        """Make an image of it: its image, its changes as one more layer, and its options.
+
+        Args:
+            name: repository[:tag] to give, or "".
+            **wishes: author, message, changes (Dockerfile instructions), pause (stop its processes
+                while its files are read: True by default).
+
+        Returns:
+            The image's id.
+
+        Raises:
+            InvalidArgument: A change or the name is malformed.
+            DiskFull: No space; nothing was changed.
+        """
+        return self._service.commit(self.id, name, **wishes)
 
     def kill(self, signal: int | str = "KILL") -> None:
         """Send a signal to its first process."""

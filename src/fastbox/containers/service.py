@@ -17,20 +17,40 @@ from fastbox.support import clock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import Protocol, Unpack
+    from typing import BinaryIO, Protocol, Unpack
 
+    from fastbox.containers.commit import CommitKeywords
     from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.heal import View
     from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
-    from fastbox.types import ContainerInfo, ImageConfig, LogLine, RunOptions
+    from fastbox.types import (
+        Change,
+        Committed,
+        ContainerInfo,
+        ImageConfig,
+        LogLine,
+        Pruned,
+        RunOptions,
+    )
 
-    class ImageResolver(Protocol):
+    class ImageService(Protocol):
         """What containers need of images."""
 
         def resolve(self, reference: str) -> ImageConfig:
             """The image's config and layers, or ImageNotFound."""
+
+        def commit(
+            self,
+            made: Committed,
+            reference: str,
+            *,
+            changes: Sequence[str],
+            author: str,
+            message: str,
+        ) -> str:
+            """Make an image of a container; its id."""
 
 
 class Containers:
@@ -38,7 +58,7 @@ class Containers:
 
     __slots__ = ("_images", "_root", "_run", "_store")
 
-    def __init__(self, root: Root, images: Callable[[], ImageResolver]) -> None:
+    def __init__(self, root: Root, images: Callable[[], ImageService]) -> None:
         self._root, self._run = root, root.run
         self._images = images  # called when needed: a start from a directory imports none of it
         self._store = ContainerStore(root)
@@ -361,6 +381,24 @@ class Containers:
         running = (lambda: self._is_running(container)) if follow else None
         return logs.read(path, tail=tail, since=since, until=until, running=running)
 
+    def diff(self, reference: str) -> tuple[Change, ...]:
+        """What it changed of its image's files, as `docker diff` lists it."""
+        from fastbox.containers import filesystem
+
+        return filesystem.diff(self._store, self._run, reference)
+
+    def export(self, reference: str, output: str | int | BinaryIO) -> None:
+        """Write all its files as a tar to a path, a descriptor or a stream."""
+        from fastbox.containers import filesystem
+
+        filesystem.export(self._root, self._store, reference, output)
+
+    def commit(self, reference: str, name: str = "", **wishes: Unpack[CommitKeywords]) -> str:
+        """Make an image of it, and give it a name unless that is ""; the image's id."""
+        from fastbox.containers.commit import commit
+
+        return commit(self._store, self._run, reference, self._images(), name, wishes)
+
     def _is_running(self, container: str) -> bool:
         view = self._look(container)
         return view is not None and view.state == "running"
@@ -434,6 +472,19 @@ class Containers:
 
         container = self._store.find(reference)
         ending.remove(self._store, self._run, container, reference, force=force)
+
+    def prune(self, *, filters: Sequence[str] = ()) -> Pruned:
+        """Remove all containers that don't run.
+
+        Args:
+            filters: Docker's: label, label! and until, as key=value.
+
+        Raises:
+            InvalidArgument: An unknown filter, or a value it can't have.
+        """
+        from fastbox.containers.prune import prune
+
+        return prune(self._store, self._run, self.list(all=True), filters)
 
     def rename(self, reference: str, name: str) -> None:
         """Give it another name.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAX_MEMBERS = 200_000
 _MAX_LINKS = 8
-_MAX_NAME = 4096
+_MAX_NAME, _MAX_PART = 4096, 255
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -222,6 +222,8 @@ def _parts(name: str, base: list[str]) -> list[str]:
             if not parts:
                 raise UnsafePath("a name that leaves the archive", where=name)
             parts.pop()
+        elif len(os.fsencode(part)) > _MAX_PART:
+            raise UnsafePath("not the name of a member", where=name[:200])
         elif part not in ("", "."):
             parts.append(part)
     if not parts:

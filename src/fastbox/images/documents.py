@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from fastbox.errors import InvalidSpec, ResourceExhausted
+from fastbox.errors import InvalidArgument, InvalidSpec, ResourceExhausted
 from fastbox.store.content import MAX_SIZE, Descriptor, hex_of
 from fastbox.support import json
 from fastbox.support.record import Record
@@ -53,6 +53,9 @@ _MACHINES = {  # where OCI's word is another than the kernel's
     "i686": "386",
     "loongarch64": "loong64",
 }
+_BASELINE = {"amd64": ("v1",), "arm64": ("v8",), "arm": ("v7", "v6", "v5")}
+_NAME = "abcdefghijklmnopqrstuvwxyz0123456789._-"
+_SYSTEMS = ("linux", "windows", "darwin", "freebsd")
 
 
 class Platform(Record):
@@ -68,16 +71,26 @@ class Platform(Record):
             or "unknown"
         )
 
-    def fits(self) -> bool:
-        """Whether this machine runs it natively, whatever its generation."""
+    def fits(self, wanted: Platform | None = None) -> bool:
+        """Whether this machine runs it natively, whatever its generation; or, when a platform is
+        wanted, whether it is that one.
+        """
+        if wanted is not None:
+            return self._is(wanted)
         machine = os.uname().machine
-        baseline = {"amd64": ("v1",), "arm64": ("v8",), "arm": ("v7", "v6", "v5")}
-        variants = ("", *baseline.get(self.architecture, ()))
+        variants = ("", *_BASELINE.get(self.architecture, ()))
         if machine == "armv6l":
             variants = ("", "v6", "v5")
         return (
             self.os == "linux" and self.architecture == architecture() and self.variant in variants
         )
+
+    def _is(self, wanted: Platform) -> bool:
+        """A variant counts when it was given, and the oldest generation goes without one."""
+        if (self.os or "linux", self.architecture) != (wanted.os, wanted.architecture):
+            return False
+        oldest = {"amd64": "v1", "arm64": "v8", "arm": "v7"}.get(self.architecture, "")
+        return not wanted.variant or (self.variant or oldest) == wanted.variant
 
 
 class IndexEntry(Record):
@@ -103,6 +116,31 @@ class Config(Record):
     diff_ids: tuple[str, ...]
     created: str
     run: Mapping[str, Any]  # the "config" object
+
+
+def parse_platform(text: str) -> Platform:
+    """A platform as people write it: `os/arch[/variant]`, an architecture alone, or a system alone.
+
+    Raises:
+        InvalidArgument: Something else.
+
+    Example:
+        >>> str(parse_platform("aarch64"))
+        'linux/arm64'
+    """
+    parts = text.lower().split("/")
+    if not all(part and not part.strip(_NAME) for part in parts) or len(parts) > 3:
+        raise InvalidArgument(
+            f'invalid platform "{text[:100]}"', hint="write os/arch[/variant], as linux/arm64/v8"
+        )
+    if len(parts) == 1:
+        parts = [parts[0], architecture()] if parts[0] in _SYSTEMS else ["linux", parts[0]]
+    machine, variant = parts[1], (*parts, "")[2]
+    if machine in ("armhf", "armel"):
+        machine, variant = "arm", variant or ("v7" if machine == "armhf" else "v6")
+    elif machine.startswith("armv") and not variant:
+        machine, variant = "arm", "v" + machine[4:5]
+    return Platform(os=parts[0], architecture=_MACHINES.get(machine, machine), variant=variant)
 
 
 def architecture() -> str:
@@ -187,6 +225,14 @@ def parse_config(data: bytes) -> Config:
         created=_text(document, "created"),
         run=_checked_run({} if run is None else _object(run, "the configuration's config")),
     )
+
+
+def packing_of(start: bytes) -> str:
+    """The suffix of a layer's media type, told by its first four bytes."""
+    if start[:2] == b"\x1f\x8b":
+        return "+gzip"
+    skippable = len(start) == 4 and start[0] & 0xF0 == 0x50 and start[1:] == b"\x2a\x4d\x18"
+    return "+zstd" if skippable or start == b"\x28\xb5\x2f\xfd" else ""
 
 
 def check_layer_count(count: int) -> None:

@@ -6,16 +6,17 @@ import os
 import stat
 
 from fastbox import _bytes
-from fastbox.errors import FastboxError, InvalidArgument, os_error
+from fastbox.errors import FastboxError, InvalidArgument, Unsupported, os_error
 from fastbox.images import documents
 from fastbox.images.archive import open_source
 from fastbox.images.changes import apply_changes
-from fastbox.images.load import packing_of, publish, stage_manifest
+from fastbox.images.documents import Platform
+from fastbox.images.load import publish, stage_manifest
 from fastbox.images.reference import familiar, parse_tagged
-from fastbox.images.sweep import sweep
+from fastbox.images.sweep import sweep, tidy
 from fastbox.store.content import Content, Descriptor, staged_path
 from fastbox.store.extract import NewLayers
-from fastbox.store.lease import Work, heal, hold
+from fastbox.store.lease import Work, hold
 from fastbox.store.refs import Ref, Refs
 from fastbox.support import clock, json
 
@@ -29,16 +30,21 @@ if TYPE_CHECKING:
 
 
 def import_tar(
-    root: Root, source: str | int | BinaryIO, reference: str, changes: Sequence[str], message: str
+    root: Root,
+    source: str | int | BinaryIO,
+    reference: str,
+    changes: Sequence[str],
+    message: str,
+    platform: Platform | None = None,
 ) -> str:
     """Import one root file system; see `Images.import_tar`."""
     name = str(parse_tagged(reference)) if reference else ""
     run = apply_changes({}, changes)
     try:
-        heal(root)
+        tidy(root)
         with hold(root), Work(root) as work:
             layer, packed = _stage_layer(root, work, source)
-            ref = _stage_image(root, work, layer, packed, _document(layer, run, message))
+            ref = _stage_image(root, work, layer, packed, _document(layer, run, message, platform))
             publish(root, work)
             Refs(root).assign(ref.replace(reference=name or ref.reference), familiar=familiar)
         sweep(root)
@@ -61,7 +67,7 @@ def _stage_layer(root: Root, work: Work, source: str | int | BinaryIO) -> tuple[
         finally:
             os.close(fd)
     with open(kept, "rb", buffering=0) as file:
-        media_type = documents.OCI_LAYER + packing_of(file.read(4))
+        media_type = documents.OCI_LAYER + documents.packing_of(file.read(4))
         file.seek(0)
         packed = Descriptor(media_type=media_type, digest="sha256:" + digest, size=size)
         layer = NewLayers(root, work).stage_new(file.fileno(), packed)
@@ -85,13 +91,19 @@ def _stage_image(
     )
 
 
-def _document(layer: Layer, run: dict[str, Any], message: str) -> dict[str, Any]:
+def _document(
+    layer: Layer, run: dict[str, Any], message: str, platform: Platform | None
+) -> dict[str, Any]:
     now = clock.now()
     comment = message or "Imported from -"
+    made_for = platform or Platform(os="linux", architecture=documents.architecture())
+    if made_for.os != "linux":
+        raise Unsupported(f"an image for {made_for}: only Linux images can be kept")
     return {
         "created": now,
-        "architecture": documents.architecture(),
-        "os": "linux",
+        "architecture": made_for.architecture,
+        **({"variant": made_for.variant} if made_for.variant else {}),
+        "os": made_for.os,
         "config": run,
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
         "history": [{"created": now, "comment": comment}],

@@ -21,36 +21,30 @@ from fastbox.images import documents
 from fastbox.images.archive import Archive, blob_name, no_archive
 from fastbox.images.documents import Platform
 from fastbox.images.reference import familiar, parse, parse_tagged
-from fastbox.images.sweep import sweep
+from fastbox.images.staging import Source, Staging
+from fastbox.images.sweep import sweep, tidy
 from fastbox.store.content import Content, Descriptor, is_hex64
 from fastbox.store.extract import NewLayers
 from fastbox.store.layers import chain_ids
-from fastbox.store.lease import Work, heal, hold
+from fastbox.store.lease import Work, hold
 from fastbox.store.refs import Ref, Refs
 from fastbox.support import clock, json
-from fastbox.support.ids import short
 from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any, BinaryIO
 
     from fastbox.images.documents import Config, IndexEntry
     from fastbox.store.layers import Layer
     from fastbox.store.root import Root
+    from fastbox.types import Progress
 
 MAX_IMAGES = 256
 MAX_DEPTH = 8
 _NAME = "io.containerd.image.name"
 _REF_NAME = "org.opencontainers.image.ref.name"
-
-
-class Source(Record):
-    """One layer of a plan: its member, and what the manifest says of it (if there is one)."""
-
-    member: str
-    packed: Descriptor | None
 
 
 class Plan(Record):
@@ -65,14 +59,17 @@ class Plan(Record):
 
 
 def load(
-    root: Root, source: str | int | BinaryIO, progress: Callable[[str], None] | None
+    root: Root,
+    source: str | int | BinaryIO,
+    progress: Callable[[Progress], None] | None,
+    wanted: Platform | None = None,
 ) -> list[str]:
     """Load every image of an archive; see `Images.load`."""
     try:
-        heal(root)
+        tidy(root)
         with hold(root), Work(root) as work:
             with Archive(work, source) as archive:
-                loader = Loader(root, work, archive, progress or _silent)
+                loader = Loader(root, work, archive, progress, wanted)
                 plans = loader.plan()
                 refs = [loader.stage(plan) for plan in plans]
             publish(root, work)
@@ -96,10 +93,16 @@ class Loader:
     """One archive on its way into the store."""
 
     def __init__(
-        self, root: Root, work: Work, archive: Archive, progress: Callable[[str], None]
+        self,
+        root: Root,
+        work: Work,
+        archive: Archive,
+        progress: Callable[[Progress], None] | None,
+        wanted: Platform | None = None,
     ) -> None:
-        self._work, self._archive, self._progress = work, archive, progress
-        self._content, self._layers = Content(root), NewLayers(root, work)
+        self._work, self._archive, self._content = work, archive, Content(root)
+        self._staging = Staging(NewLayers(root, work), archive, progress)
+        self._wanted = wanted  # None: what this machine runs
         self._seen: set[str] = set()
         self._descriptors = 0
 
@@ -125,13 +128,11 @@ class Loader:
     def stage(self, plan: Plan) -> list[Ref]:
         """Verify and extract one image's layers; what its names will be."""
         chains = chain_ids(plan.diff_ids)
-        staged = []
-        for number, (source, chain, diff_id) in enumerate(
-            zip(plan.layers, chains, plan.diff_ids, strict=True), 1
-        ):
-            self._progress(f"{short(plan.config.digest)}: layer {number} of {len(chains)}")
-            below = chains[number - 2 :: -1] if number > 1 else ()
-            staged.append(self._stage_layer(source, chain, diff_id, below))
+        found = self._staging.run(plan.layers, chains, plan.diff_ids)
+        staged = [
+            (layer, self._keep(source, layer, packing, path))
+            for source, (layer, packing, path) in zip(plan.layers, found, strict=True)
+        ]
         manifest = plan.manifest
         if manifest is None:
             packed = [layer for _, layer in staged]
@@ -149,21 +150,14 @@ class Loader:
             for name in plan.names or (plan.config.digest,)
         ]
 
-    def _stage_layer(
-        self, source: Source, chain: str, diff_id: str, below: Sequence[str]
-    ) -> tuple[Layer, Descriptor]:
-        path = self._archive.stage(source.member)
-        with open(path, "rb", buffering=0) as file:
-            layer = self._layers.stage(chain, diff_id, file.fileno(), source.packed, below)
-            file.seek(0)
-            packing = packing_of(file.read(4))
+    def _keep(self, source: Source, layer: Layer, packing: str, path: str) -> Descriptor:
+        """The packed bytes wait to become a blob."""
         if (_named_blob(source.member) or layer.digest) != layer.digest:
             raise DigestMismatch("the layer is not what its name says", where=source.member)
         self._archive.keep(path, layer.digest)
-        packed = Descriptor(
+        return Descriptor(
             media_type=documents.OCI_LAYER + packing, digest=layer.digest, size=layer.packed_size
         )
-        return layer, packed
 
     # docker's format: manifest.json names a configuration and layers by member.
 
@@ -173,9 +167,15 @@ class Loader:
         if not isinstance(images, list) or not images:
             raise InvalidSpec("manifest.json is not a list of images")
         _check_count(len(images))
-        return [self._plan_docker_image(image) for image in images]
+        present: list[Platform] = []
+        plans = [self._plan_docker_image(image, present) for image in images]
+        found = [plan for plan in plans if plan is not None]
+        if not found:
+            raise self._no_platform(present, "")
+        return found
 
-    def _plan_docker_image(self, image: object) -> Plan:
+    def _plan_docker_image(self, image: object, present: list[Platform]) -> Plan | None:
+        """One image; None when another platform is wanted than it has."""
         if not isinstance(image, dict) or not isinstance(image.get("Config"), str):
             raise InvalidSpec("manifest.json has an image without a Config")
         names = tuple(str(parse_tagged(name)) for name in documents.strings(image, "RepoTags"))
@@ -185,6 +185,9 @@ class Loader:
         config = self._content.stage(self._work, data, documents.OCI_CONFIG)
         _check_name(image["Config"], config.digest)
         found = _checked_config(data, len(members))
+        if self._wanted is not None and not found.platform.fits(self._wanted):
+            present.append(found.platform)
+            return None
         return Plan(
             names=names,
             config=config,
@@ -213,9 +216,9 @@ class Loader:
                 known = () if names[0].startswith("#") else names
                 plans.append(self._plan_manifest(found, known))
             elif not names[0].startswith("#"):
-                raise _no_platform(present, familiar(names[0]))
+                raise self._no_platform(present, familiar(names[0]))
         if entries and not plans:
-            raise _no_platform(present, "")
+            raise self._no_platform(present, "")
         return plans
 
     def _choose(
@@ -240,7 +243,7 @@ class Loader:
         if descriptor.digest in self._seen:
             return None
         self._seen.add(descriptor.digest)
-        if entry.platform is not None and not entry.platform.fits():
+        if entry.platform is not None and not entry.platform.fits(self._wanted):
             present.append(entry.platform)
             return None
         if descriptor.media_type in documents.INDEXES:
@@ -260,10 +263,17 @@ class Loader:
         manifest = documents.parse_manifest(data, descriptor.media_type)
         config = self._archive.read_blob(manifest.config, documents.MAX_CONFIG)
         platform = documents.parse_config(config).platform
-        if platform.fits() or not platform.architecture:
+        if platform.fits(self._wanted) or not (platform.architecture or self._wanted):
             return descriptor
         present.append(platform)
         return None
+
+    def _no_platform(self, present: list[Platform], name: str) -> Unsupported:
+        wanted = self._wanted or f"linux/{documents.architecture()}"
+        listed = ", ".join(sorted({str(platform) for platform in present})) or "none"
+        return Unsupported(
+            f"no image for {wanted} in the archive; present: {listed[:500]}", where=name
+        )
 
     def _plan_manifest(self, descriptor: Descriptor, names: tuple[str, ...]) -> Plan:
         data = self._archive.read_blob(descriptor, documents.MAX_MANIFEST)
@@ -295,13 +305,6 @@ def stage_manifest(
         "layers": [layer.as_json() for layer in layers],
     }
     return content.stage(work, json.dumps_bytes(document), documents.OCI_MANIFEST)
-
-
-def packing_of(start: bytes) -> str:
-    """The suffix of a layer's media type, told by the first bytes."""
-    if start[:2] == b"\x1f\x8b":
-        return "+gzip"
-    return "+zstd" if start == b"\x28\xb5\x2f\xfd" else ""
 
 
 def _checked_config(data: bytes, layers: int) -> Config:
@@ -343,21 +346,9 @@ def _names(entry: IndexEntry) -> tuple[str, ...]:
     return (str(found.replace(digest="")),) if found.tag else ()
 
 
-def _no_platform(present: list[Platform], name: str) -> Unsupported:
-    listed = ", ".join(sorted({str(platform) for platform in present})) or "none"
-    return Unsupported(
-        f"no image for linux/{documents.architecture()} in the archive; present: {listed[:500]}",
-        where=name,
-    )
-
-
 def _line(ref: Ref) -> str:
     return (
         f"Loaded image: {familiar(ref.reference)}"
         if ref.named
         else f"Loaded image ID: {ref.reference}"
     )
-
-
-def _silent(_line: str) -> None:
-    return

@@ -23,13 +23,13 @@ from fastbox.types import ImageConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
-    from fastbox.images.documents import Config
+    from fastbox.images.documents import Config, Platform
     from fastbox.store.refs import Ref
     from fastbox.store.root import Root
-    from fastbox.types import ImageInfo
+    from fastbox.types import Committed, HistoryEntry, ImageInfo, Progress, Pruned
 
 _HEX = "0123456789abcdef"
 _Lines = list[str]  # within the class, `list` is the method
@@ -48,13 +48,15 @@ class Images:
         self,
         source: str | int | BinaryIO,
         *,
-        progress: Callable[[str], None] | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        platform: str = "",
     ) -> _Lines:
         """Bring in the images of an archive: docker's, or an OCI layout; plain, gzip or zstd.
 
         Args:
             source: A path (of a directory too), a descriptor (a pipe will do) or a stream.
-            progress: Is given a line for each step.
+            progress: Is told how far each layer is, some ten times a second.
+            platform: Take the images for os/arch[/variant]; "" for this machine's.
 
         Returns:
             One line per name, as docker prints them.
@@ -66,7 +68,7 @@ class Images:
         """
         from fastbox.images.load import load
 
-        return load(self._root, source, progress)
+        return load(self._root, source, progress, _wanted(platform))
 
     def import_tar(
         self,
@@ -75,6 +77,7 @@ class Images:
         *,
         changes: Sequence[str] = (),
         message: str = "",
+        platform: str = "",
     ) -> str:
         """Make an image of one layer from the tar of a root file system.
 
@@ -83,6 +86,7 @@ class Images:
             reference: The name to give, or "".
             changes: Dockerfile instructions, such as "CMD echo hi".
             message: The comment in its history.
+            platform: What it is for, os/arch[/variant]; "" for this machine.
 
         Returns:
             Its id.
@@ -93,7 +97,78 @@ class Images:
         """
         from fastbox.images.importer import import_tar
 
-        return import_tar(self._root, source, reference, changes, message)
+        return import_tar(self._root, source, reference, changes, message, _wanted(platform))
+
+    def save(
+        self,
+        references: Sequence[str],
+        target: str | int,
+        *,
+        format: str = "docker-archive",
+        platform: str = "",
+    ) -> None:
+        """Write images as an archive; the same images give the same bytes.
+
+        Args:
+            references: Names, ids, name@digest; a repository without a tag for all its images.
+            target: A path, which appears by a rename when all is written, or a descriptor.
+            format: "docker-archive" (an OCI layout with docker's manifest.json in a tar),
+                "oci-archive" (without it), or "oci-dir" (a directory, made at the path).
+            platform: What the images have to be for, or "".
+
+        Raises:
+            ImageNotFound: There is none, or none for the platform; nothing was written.
+            IntegrityError: A blob is missing or not what its digest says; there is no file then.
+            InvalidArgument: An unknown format.
+        """
+        from fastbox.images.save import save
+
+        save(self._root, lambda: self._to_save(references, _wanted(platform)), target, format)
+
+    def history(self, reference: str, *, platform: str = "") -> _History:
+        """How an image came to be, newest step first.
+
+        Raises:
+            ImageNotFound: There is none, or it is for another platform.
+        """
+        from fastbox.images.history import history
+
+        ref = self._find_for(reference, platform)
+        layers = [self._layers.get(chain) for chain in ref.chains]
+        sizes = [layer.size if layer else 0 for layer in layers]
+        return history(ref.config.digest, self._config(ref), sizes)
+
+    def commit(
+        self,
+        made: Committed,
+        reference: str = "",
+        *,
+        changes: Sequence[str] = (),
+        author: str = "",
+        message: str = "",
+    ) -> str:
+        """Make an image of a container: its image with one more layer.
+
+        Args:
+            made: What the container has become.
+            reference: The name to give, or "".
+            changes: Dockerfile instructions, such as "CMD echo hi".
+            author: Who made it.
+            message: The comment in its history.
+
+        Returns:
+            Its id.
+
+        Raises:
+            ImageNotFound: The container's image was removed.
+            InvalidArgument: A change or the reference is malformed.
+            DiskFull: No space; nothing was changed.
+        """
+        from fastbox.images.commit import commit
+
+        return commit(
+            self._root, self._find, made, reference, changes, author=author, message=message
+        )
 
     def resolve(self, reference: str) -> ImageConfig:
         """Find an image and say how to run it.
@@ -123,26 +198,43 @@ class Images:
             layers=self._trees(ref),
         )
 
-    def list(self, pattern: str = "", *, all: bool = False) -> list[ImageInfo]:  # noqa: ARG002
+    def list(
+        self,
+        pattern: str = "",
+        *,
+        all: bool = False,  # noqa: ARG002
+        filters: Sequence[str] = (),
+    ) -> list[ImageInfo]:
         """The images, one line per name, newest first.
 
         Args:
             pattern: A repository, `repository:tag`, or either with * ? [ ]; "" for every image.
             all: Intermediate images too (this store has none).
+            filters: Docker's: dangling, label, before, since, reference and until, as key=value.
+
+        Raises:
+            InvalidArgument: An unknown filter, or a value it can't have.
+            ImageNotFound: A filter names an image that isn't there.
         """
-        from fastbox.images.listing import list_images
+        from fastbox.images import listing
+        from fastbox.support.filters import Filters
 
-        return list_images(self._refs.all()[0], pattern)
+        found = Filters(filters, listing.FILTERS)
+        refs = self._refs.all()[0]
+        if filters:
+            refs = listing.select(refs, found, self._find, self._labels)
+        patterns = [*([pattern] if pattern else []), *found.values("reference")]
+        return listing.list_images(refs, patterns)
 
-    def inspect(self, reference: str) -> dict[str, object]:
+    def inspect(self, reference: str, *, platform: str = "") -> dict[str, object]:
         """Docker's image object.
 
         Raises:
-            ImageNotFound: There is none.
+            ImageNotFound: There is none, or it is for another platform.
         """
         from fastbox.images.listing import describe
 
-        ref = self._find(reference)
+        ref = self._find_for(reference, platform)
         return describe(ref, self._same(ref), self._config(ref), self._trees(ref))
 
     def tag(self, source: str, target: str) -> None:
@@ -166,6 +258,8 @@ class Images:
         *,
         force: bool = False,
         in_use: Callable[[str], _Lines] | None = None,
+        running: Callable[[str], _Lines] | None = None,
+        platform: str = "",
     ) -> _Lines:
         """Take a name away, and with the last name the image.
 
@@ -173,14 +267,17 @@ class Images:
 
         Args:
             reference: A name takes that name away; an id takes the image away.
-            force: Even when containers use it, or an id has several names.
+            force: Even when stopped containers use it, or an id has several names. An image that a
+                container runs from only loses the name, and by its id it can't be removed.
             in_use: Ids of the containers that use an image, by its id.
+            running: Those of them that run.
+            platform: What it has to be for, or "".
 
         Returns:
             What was done, as docker prints it.
 
         Raises:
-            ImageNotFound: There is none.
+            ImageNotFound: There is none, or it is for another platform.
             InUse: Containers use it.
             Conflict: An id with several names.
         """
@@ -188,15 +285,40 @@ class Images:
         if damaged:
             return damaged
         ref, by_name = self._find_how(reference)
+        self._check_platform(ref, reference, _wanted(platform))
         names = [other.reference for other in self._same(ref)]
         if by_name and len(names) > 1:
             self._refs.drop(ref.reference, familiar=familiar)
             return [f"Untagged: {familiar(ref.reference)}"]
-        if not force:
-            _refuse(ref, names, reference, in_use)
+        users = (running if force else in_use) or (lambda _: [])
+        holders = users(ref.config.digest)
+        if holders and force and by_name:
+            self._refs.assign(ref.replace(reference=ref.config.digest), familiar=familiar)
+            self._refs.drop(*names, familiar=familiar)
+            return [f"Untagged: {familiar(name)}" for name in names]
+        _refuse(names, reference, holders, force=force)
         self._refs.drop(*names, familiar=familiar)
         lines = [f"Untagged: {familiar(name)}" for name in names if not name.startswith("sha256:")]
         return lines + self._deleted(ref)
+
+    def prune(
+        self, *, all: bool = False, filters: Sequence[str] = (), measure: bool = True
+    ) -> Pruned:
+        """Remove images without a name, or all that no container was made from, and whatever else
+        in the store nothing needs.
+
+        Args:
+            all: Those with a name, too.
+            filters: Docker's: dangling, label, label! and until, as key=value.
+            measure: Count the bytes given back.
+
+        Raises:
+            InvalidArgument: An unknown filter, or a value it can't have.
+            IntegrityError: A container's record is damaged: what it needs can't be known.
+        """
+        from fastbox.images.prune import prune
+
+        return prune(self._root, self._labels, all=all, filters=filters, measure=measure)
 
     def sweep(self) -> None:
         """Delete what neither an image nor a container needs.
@@ -229,6 +351,61 @@ class Images:
             self._refs.drop(name, familiar=familiar)
             return [f"Untagged: {familiar(name)}"]
         return []
+
+    def _to_save(self, references: Sequence[str], wanted: Platform | None) -> _Wanted:
+        """Each image once, in the order asked for, with the names it was asked for by: docker's
+        rule.
+        """
+        from fastbox.images.save import Wanted
+
+        chosen: dict[tuple[str, str], tuple[Ref, dict[str, None]]] = {}
+        for reference in references:
+            for ref, named in self._meant(reference):
+                self._check_platform(ref, reference, wanted)
+                key = (ref.config.digest, ref.manifest.digest)
+                _, names = chosen.setdefault(key, (ref, {}))
+                if named:
+                    names[ref.reference] = None
+        return [Wanted(ref=ref, names=tuple(names)) for ref, names in chosen.values()]
+
+    def _meant(self, reference: str) -> Iterator[tuple[Ref, bool]]:
+        """The records a reference stands for, and whether their names go with them: all tags of a
+        repository, one tag, or an image without a name.
+        """
+        try:
+            name = parse(reference)
+        except InvalidReference:
+            yield self._find(reference), False
+            return
+        if not name.tag and not name.digest:
+            tags = [
+                ref
+                for ref in self._refs.all()[0]
+                if ref.named and parse(ref.reference).name == name.name
+            ]
+            yield from ((ref, True) for ref in tags)
+            if tags:
+                return
+        ref, by_name = self._find_how(reference)
+        yield ref, by_name and not name.digest
+
+    def _find_for(self, reference: str, platform: str) -> Ref:
+        ref = self._find(reference)
+        self._check_platform(ref, reference, _wanted(platform))
+        return ref
+
+    def _check_platform(self, ref: Ref, reference: str, wanted: Platform | None) -> None:
+        if wanted is None:
+            return
+        platform = self._config(ref).platform
+        if not platform.fits(wanted):
+            raise ImageNotFound(
+                f"image {reference} is for {platform}, not for {wanted}",
+                hint="load the one for that platform with: fastbox load --platform",
+            )
+
+    def _labels(self, ref: Ref) -> Mapping[str, str]:
+        return self._config(ref).run.get("Labels") or {}
 
     def _find(self, reference: str) -> Ref:
         return self._find_how(reference)[0]
@@ -283,6 +460,8 @@ class Images:
         trees = tuple(self._layers.tree(chain) for chain in reversed(ref.chains))
         for tree in trees:
             if not os.path.isdir(tree):
+                self._recover()
+            if not os.path.isdir(tree):
                 raise IntegrityError(
                     f"a layer of image {familiar(ref.reference)} is missing",
                     where=os.path.dirname(tree),
@@ -290,24 +469,36 @@ class Images:
                 )
         return trees
 
+    def _recover(self) -> None:
+        """A sweeper that was killed may have moved it away."""
+        from fastbox.images.sweep import recover
+
+        recover(self._root)
+
 
 if TYPE_CHECKING:
+    from fastbox.images.save import Wanted
+
     _Refs = list[Ref]
+    _History = list[HistoryEntry]
+    _Wanted = list[Wanted]
 
 
-def _refuse(
-    ref: Ref, names: list[str], reference: str, in_use: Callable[[str], list[str]] | None
-) -> None:
-    users = in_use(ref.config.digest) if in_use is not None else []
+def _wanted(platform: str) -> Platform | None:
+    return documents.parse_platform(platform) if platform else None
+
+
+def _refuse(names: list[str], reference: str, users: list[str], *, force: bool) -> None:
     if users:
         from fastbox.support.ids import short
 
         listed = ", ".join(short(user) for user in users[:5])
+        verb = "run from" if force else "use"
         raise InUse(
-            f"cannot remove image {reference}: containers use it: {listed}",
-            hint="remove the containers first, or force it",
+            f"cannot remove image {reference}: containers {verb} it: {listed}",
+            hint="stop and remove them first" if force else "remove them first, or force it",
         )
-    if len(names) > 1:
+    if len(names) > 1 and not force:
         listed = ", ".join(familiar(name) for name in names)
         raise Conflict(
             f"cannot remove image {reference}: it has several names: {listed}",

@@ -2,7 +2,8 @@
 look again, then delete.
 
 Nothing is swept while somebody adds content (`lease.hold`), nor when a record is damaged, since
-what it names can't be known.
+what it names can't be known. Containers are recorded without a lease, so the second look may find
+that one needs what was moved: it is put back, if need be by whoever comes after a sweeper's death.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ import os
 
 from fastbox.errors import IntegrityError, NotFound, Unsupported, os_error
 from fastbox.images import documents
-from fastbox.store.content import Content, Descriptor, hex_of
+from fastbox.store.content import Content, Descriptor, hex_of, is_hex64
 from fastbox.store.layers import Layers, chain_ids
-from fastbox.store.lease import Work, try_sweep_lock
+from fastbox.store.lease import Work, dead_work, heal, try_sweep_lock
 from fastbox.store.refs import Refs
 from fastbox.store.root import read_record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fastbox.store.root import Root
+
+_SWEPT = "swept"  # within a sweeper's work directory: blobs/ and layers/ that it moved away
 
 
 class Live:
@@ -32,15 +35,19 @@ class Live:
         self.chains: set[str] = set()
 
 
-def sweep(root: Root) -> None:
+def sweep(root: Root, *, measure: bool = False) -> int:
     """Delete unneeded blobs and layers, unless somebody adds content: they sweep when done.
+
+    Returns:
+        With `measure`: how many bytes of the disk that gave back.
 
     Raises:
         FastboxError: The kernel said no.
     """
+    recover(root)
     lock = try_sweep_lock(root)
     if lock < 0:
-        return
+        return 0
     with Work(root) as trash:
         try:
             _sweep_into(root, trash)
@@ -48,6 +55,67 @@ def sweep(root: Root) -> None:
             raise os_error(error, "cannot sweep the store", root.store) from error
         finally:
             os.close(lock)
+        return _usage(root, trash) if measure else 0
+
+
+def tidy(root: Root) -> None:
+    """Remove what the dead have left in tmp/, but not what is needed again.
+
+    Raises:
+        FastboxError: The kernel said no.
+    """
+    recover(root)
+    heal(root)
+
+
+def recover(root: Root) -> None:
+    """Put back what sweepers that were killed had moved away, and somebody needs: a container that
+    was recorded between their first look and their second.
+
+    Raises:
+        FastboxError: The kernel said no.
+    """
+    for path, fd in dead_work(root):
+        try:
+            moved = _moved_by(root, path)
+            if moved:
+                _put_back(root, moved)
+        except OSError as error:
+            raise os_error(error, "cannot put back what was swept", path) from error
+        finally:
+            os.close(fd)
+
+
+def _moved_by(root: Root, trash: str) -> list[tuple[str, str]]:
+    """(home, where it is now) of all that a sweeper moved away."""
+    content, layers = Content(root), Layers(root)
+    found = []
+    for kind, home_of in (("blobs", content.path), ("layers", layers.path)):
+        try:
+            names = os.listdir(os.path.join(trash, _SWEPT, kind))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        found += [
+            (home_of("sha256:" + name), os.path.join(trash, _SWEPT, kind, name))
+            for name in names
+            if is_hex64(name)
+        ]
+    return found
+
+
+def _usage(root: Root, trash: Work) -> int:
+    from fastbox import _bytes
+
+    usage = _bytes.DiskUsage()
+    total = 0
+    for _, away in _moved_by(root, trash.path):
+        directory, name = os.path.split(away)
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            total += usage.add(fd, name)
+        finally:
+            os.close(fd)
+    return total
 
 
 def find_live(root: Root) -> Live | None:
@@ -72,15 +140,7 @@ def find_live(root: Root) -> Live | None:
 
 def _mark_containers(root: Root, content: Content, live: Live) -> None:
     """A container needs its image's layers, and the configuration that tells which those are."""
-    images = set()
-    for name in os.listdir(root.path("containers")):
-        try:
-            record = read_record(root.path("containers", name, "record.json"))
-        except NotADirectoryError:
-            continue
-        if record is not None and record.get("image_id"):
-            images.add("sha256:" + hex_of(record["image_id"]))
-    for image in images:
+    for image in used_images(root):
         live.blobs.add(image)
         try:
             size = os.stat(content.path(image)).st_size
@@ -91,31 +151,58 @@ def _mark_containers(root: Root, content: Content, live: Live) -> None:
         live.chains.update(chain_ids(config.diff_ids))
 
 
+def used_images(root: Root) -> set[str]:
+    """The ids of the images that containers were made from.
+
+    Raises:
+        ValueError: A record is damaged.
+    """
+    images = set()
+    for name in os.listdir(root.path("containers")):
+        try:
+            record = read_record(root.path("containers", name, "record.json"))
+        except NotADirectoryError:
+            continue
+        if record is not None and record.get("image_id"):
+            images.add("sha256:" + hex_of(record["image_id"]))
+    return images
+
+
 def _sweep_into(root: Root, trash: Work) -> None:
     live = find_live(root)
     if live is None:
         return
     content, layers = Content(root), Layers(root)
-    blobs, trees = trash.directory("blobs"), trash.directory("layers")
-    moved = [
+    blobs, trees = trash.directory(_SWEPT + "/blobs"), trash.directory(_SWEPT + "/layers")
+    unneeded = [
         (content.path(digest), os.path.join(blobs, hex_of(digest)))
         for digest in content.digests()
         if digest not in live.blobs
     ]
-    moved += [
+    unneeded += [
         (layers.path(chain), os.path.join(trees, hex_of(chain)))
         for chain in layers.chains()
         if chain not in live.chains
     ]
-    for home, away in moved:
-        os.rename(home, away)
-    if moved:
-        _put_back(find_live(root), moved)
+    moved: list[tuple[str, str]] = []
+    try:
+        for home, away in unneeded:
+            os.rename(home, away)
+            moved.append((home, away))
+    finally:  # after a failure, too, since then all in the trash is deleted as well
+        if moved:
+            _put_back(root, moved)
 
 
-def _put_back(live: Live | None, moved: list[tuple[str, str]]) -> None:
-    """Return what a container recorded meanwhile needs, or all when the records can't be read."""
-    for home, away in moved:
-        name = "sha256:" + os.path.basename(home)
-        if live is None or name in live.blobs or name in live.chains:
-            os.rename(away, home)
+def _put_back(root: Root, moved: list[tuple[str, str]]) -> None:
+    """Return what a container recorded meanwhile needs, or all when the records can't be read.
+
+    Twice: which layers it needs is told by a configuration that may be among what was moved.
+    """
+    for _ in range(2):
+        live = find_live(root)
+        for home, away in moved:
+            name = "sha256:" + os.path.basename(home)
+            needed = live is None or name in live.blobs or name in live.chains
+            if needed and os.path.exists(away) and not os.path.exists(home):
+                os.rename(away, home)

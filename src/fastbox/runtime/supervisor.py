@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "fastbox-supervisor"
 _ANSWER_SECONDS = 120.0
-_ESRCH, _ENOENT = 3, 2
+_ESRCH, _ENOENT, _EBUSY = 3, 2, 16
 
 
 class Exit(Record):
@@ -141,6 +141,8 @@ def _error(failed: dict[str, object], message: Mapping[str, object]) -> FastboxE
         return StateConflict(
             f"container {container[:12]} is not running", hint="start it with `fastbox start`"
         )
+    if errno == _EBUSY and failed.get("stage") == "request":
+        return StateConflict(f"container {container[:12]}: {failed.get('detail')}")
     if operation == "exec":
         return launch_error(failed, container)
     why = failed.get("detail") or os.strerror(int(str(errno or 0))).lower()

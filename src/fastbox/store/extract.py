@@ -34,6 +34,71 @@ if TYPE_CHECKING:
     from fastbox.store.root import Root
 
 
+class NewLayer:
+    """A layer that is being brought, or that is there already.
+
+    Attributes:
+        chain_id: Its name.
+        diff_id: What the configuration says its uncompressed tar is.
+        known: What is known of it when the store or the work directory has it.
+        tree: Its files, open as a place (O_PATH): complete when the layer is known or filled.
+    """
+
+    __slots__ = ("_work", "chain_id", "diff_id", "home", "known", "tree")
+
+    def __init__(self, work: Work, home: str, chain_id: str, diff_id: str) -> None:
+        self._work, self.home = work, home
+        self.chain_id, self.diff_id = chain_id, diff_id
+        self.known: Layer | None = None
+        self.tree = -1
+
+    def fill(
+        self,
+        fd: int,
+        packed: Descriptor | None,
+        *,
+        lower: Sequence[int] = (),
+        gate: int = -1,
+        watch: _bytes.Watch | None = None,
+    ) -> Layer:
+        """Verify the packed layer, and extract it unless it is known.
+
+        Args:
+            fd: The packed bytes, from their start.
+            packed: What the manifest says they are; None when there is no manifest.
+            lower: Trees of the layers below it, topmost first: what the archive needs of them and
+                does not bring is taken from there.
+            gate: Readable when they are complete; -1: they are.
+            watch: How far it is, for another thread.
+
+        Raises:
+            IntegrityError: Not what was promised, or not safe to extract.
+            DiskFull: No space.
+        """
+        home = self.home
+        if self.known is not None:
+            digest, size = _bytes.digest_fd(fd)
+            if "sha256:" + digest == self.known.digest:
+                _check_packed(self.known.digest, size, packed)
+                return self.known
+            # The same layer packed in another way: only extraction tells whether it really is.
+            os.lseek(fd, 0, os.SEEK_SET)
+            home = _make_home(self._work.directory("scratch-" + os.urandom(8).hex()))
+        layer = _extract(home, fd, packed, lower=lower, gate=gate, watch=watch)
+        if layer.diff_id != self.diff_id:
+            raise DigestMismatch(
+                f"the layer's digest does not match: its tar is {layer.diff_id}",
+                where=self.diff_id,
+            )
+        return _record(home, layer.replace(chain_id=self.chain_id))
+
+    def close(self) -> None:
+        """Let go of the tree."""
+        fd, self.tree = self.tree, -1
+        if fd >= 0:
+            os.close(fd)
+
+
 class NewLayers:
     """The layers in one work directory."""
 
@@ -43,61 +108,65 @@ class NewLayers:
         self._layers, self._work = Layers(root), work
         self._home = root.path("layers")
 
-    def stage(
-        self,
-        chain_id: str,
-        diff_id: str,
-        fd: int,
-        packed: Descriptor | None,
-        lower: Sequence[str],
-    ) -> Layer:
-        """Verify one packed layer, and extract it unless the store or the work directory has it.
+    def begin(self, chain_id: str, diff_id: str) -> NewLayer:
+        """A layer to fill, its place made; the caller closes it.
 
         Args:
             chain_id: Its name.
             diff_id: What the configuration says its uncompressed tar is.
+
+        Raises:
+            OSError: The kernel said no.
+        """
+        home = os.path.join(self._work.directory("layers"), hex_of(chain_id))
+        new = NewLayer(self._work, home, chain_id, diff_id)
+        known = read_layer(home) or self._layers.get(chain_id)
+        if known is not None and known.diff_id == diff_id:
+            new.known = known
+            home = home if os.path.isdir(home) else self._layers.path(chain_id)
+        else:
+            _make_home(home)
+        new.tree = os.open(os.path.join(home, "tree"), _DIRECTORY | os.O_PATH)
+        return new
+
+    def stage_over(
+        self, chain_id: str, diff_id: str, fd: int, packed: Descriptor, lower: Sequence[str]
+    ) -> Layer:
+        """Verify and extract one layer over layers that the store has.
+
+        Args:
+            chain_id: Its name.
+            diff_id: What its uncompressed tar is.
             fd: The packed bytes, from their start.
-            packed: What the manifest says they are; None when there is no manifest.
-            lower: Chain ids of the layers below it, topmost first: a directory that the archive
-                needs but does not list is as it is there.
+            packed: What they are.
+            lower: Chain ids of the layers below it, topmost first.
 
         Raises:
             IntegrityError: Not what was promised, or not safe to extract.
             DiskFull: No space.
         """
-        home = os.path.join(self._work.directory("layers"), hex_of(chain_id))
-        known = read_layer(home) or self._layers.get(chain_id)
-        if known is not None and known.diff_id == diff_id:
-            digest, size = _bytes.digest_fd(fd)
-            if "sha256:" + digest == known.digest:
-                _check_packed(known.digest, size, packed)
-                return known
-            # The same layer packed in another way: only extraction tells whether it really is.
-            os.lseek(fd, 0, os.SEEK_SET)
-            home = self._work.directory("scratch-" + os.urandom(8).hex())
-        layer = _extract(home, fd, packed, [self._tree(chain) for chain in lower])
-        if layer.diff_id != diff_id:
-            raise DigestMismatch(
-                f"the layer's digest does not match: its tar is {layer.diff_id}",
-                where=diff_id,
-            )
-        return _record(home, layer.replace(chain_id=chain_id))
+        new = self.begin(chain_id, diff_id)
+        trees: list[int] = []
+        try:
+            for tree in map(self._layers.tree, lower):
+                trees += [os.open(tree, _DIRECTORY | os.O_PATH)]
+            return new.fill(fd, packed, lower=trees)
+        finally:
+            new.close()
+            for number in trees:
+                os.close(number)
 
-    def stage_new(self, fd: int, packed: Descriptor) -> Layer:
+    def stage_new(self, fd: int, packed: Descriptor, watch: _bytes.Watch | None = None) -> Layer:
         """Extract a bottom layer whose diff id nobody has said yet.
 
         Raises:
             IntegrityError: Not what was promised, or not safe to extract.
             DiskFull: No space.
         """
-        home = self._work.directory("new")
-        layer = _extract(home, fd, packed, [])
+        home = _make_home(self._work.directory("new"))
+        layer = _extract(home, fd, packed, watch=watch)
         os.rename(home, os.path.join(self._work.directory("layers"), hex_of(layer.chain_id)))
         return _record(os.path.join(self._work.directory("layers"), hex_of(layer.chain_id)), layer)
-
-    def _tree(self, chain_id: str) -> str:
-        staged = os.path.join(self._work.directory("layers"), hex_of(chain_id), "tree")
-        return staged if os.path.isdir(staged) else self._layers.tree(chain_id)
 
     def publish(self) -> None:
         """Make all staged layers appear. The caller has synced the file system first.
@@ -130,20 +199,34 @@ def _record(home: str, layer: Layer) -> Layer:
     return layer
 
 
-def _extract(home: str, fd: int, packed: Descriptor | None, lower: list[str]) -> Layer:
-    """Extract as if it were a bottom layer, whose chain id is its diff id."""
+def _make_home(home: str) -> str:
+    """The directory of a layer, with its empty tree."""
     tree = os.path.join(home, "tree")
     os.makedirs(tree, mode=0o755)
     os.chmod(tree, 0o755)
-    below = [os.open(path, _DIRECTORY) for path in lower]
+    return home
+
+
+def _extract(
+    home: str,
+    fd: int,
+    packed: Descriptor | None,
+    *,
+    lower: Sequence[int] = (),
+    gate: int = -1,
+    watch: _bytes.Watch | None = None,
+) -> Layer:
+    """Extract as if it were a bottom layer, whose chain id is its diff id."""
+    tree = os.path.join(home, "tree")
     root_fd = os.open(tree, _DIRECTORY)
     try:
-        digest, diff, packed_size, _, size, entries = _bytes.extract(fd, root_fd, True, lower=below)
+        digest, diff, packed_size, _, size, entries = _bytes.extract(
+            fd, root_fd, True, lower=lower, gate=gate, watch=watch
+        )
     except OSError as error:
         raise archive_error(error, "cannot extract the layer", tree) from error
     finally:
-        for number in (root_fd, *below):
-            os.close(number)
+        os.close(root_fd)
     _check_packed("sha256:" + digest, packed_size, packed)
     return Layer(
         chain_id="sha256:" + diff,

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 from fastbox import _native
 from fastbox.errors import os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
     from fastbox.store.root import Root
@@ -46,14 +48,27 @@ def hold(root: Root) -> Lock:
 
 
 def try_sweep_lock(root: Root) -> int:
-    """The sweeper's own lock: a descriptor to close, or -1 when somebody is adding content."""
+    """The sweeper's own lock: a descriptor to close, or -1 when somebody is adding content.
+
+    Another sweeper is waited for: it may have looked before the caller made its garbage.
+    """
     fd = os.open(root.path("blobs"), _DIRECTORY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        return -1
+    while not _try_lock(fd, fcntl.LOCK_EX):
+        if _try_lock(fd, fcntl.LOCK_SH):
+            if _try_lock(fd, fcntl.LOCK_EX):  # the other sweeper was done just now
+                return fd
+            os.close(fd)
+            return -1
+        time.sleep(0.002)
     return fd
+
+
+def _try_lock(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Work:
@@ -110,6 +125,23 @@ def _locked_directory(tmp: str) -> tuple[str, int]:
             return name, fd
         os.close(fd)
     raise OSError(11, "work directories vanish as they are made")
+
+
+def dead_work(root: Root) -> Iterator[tuple[str, int]]:
+    """The directories in tmp/ whose makers are gone: path, and a descriptor that holds the lock,
+    which the caller closes.
+    """
+    tmp = root.path("tmp")
+    for name in os.listdir(tmp):
+        path = os.path.join(tmp, name)
+        try:
+            fd = os.open(path, _DIRECTORY)
+        except OSError:  # gone, or no directory
+            continue
+        if _try_lock(fd, fcntl.LOCK_EX):
+            yield path, fd
+        else:
+            os.close(fd)
 
 
 def heal(root: Root) -> None:

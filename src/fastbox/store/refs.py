@@ -171,6 +171,10 @@ class Refs:
         for name in os.listdir(self._directory):
             if name.endswith(".tmp"):  # writers hold the lock, so this one's is dead
                 os.unlink(os.path.join(self._directory, name))
+        write_file(self._root.path("index.json"), self.index(familiar), durable=True)
+
+    def index(self, familiar: Callable[[str], str]) -> bytes:
+        """What index.json says when it agrees with the records."""
         entries = []
         for ref in self.all()[0]:
             entry = ref.manifest.as_json()
@@ -180,8 +184,7 @@ class Refs:
                     "org.opencontainers.image.ref.name": familiar(ref.reference),
                 }
             entries.append(entry)
-        index = {"schemaVersion": 2, "manifests": entries}
-        write_file(self._root.path("index.json"), json.dumps_bytes(index), durable=True)
+        return json.dumps_bytes({"schemaVersion": 2, "manifests": entries})
 
 
 def _parse(record: dict[str, Any]) -> Ref:

@@ -32,6 +32,22 @@ def rfc3339(nanoseconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
 
 
+def source_date() -> int | None:
+    """$SOURCE_DATE_EPOCH, seconds since 1970: the time that reproducible images are made at.
+
+    Raises:
+        InvalidArgument: It is not a number.
+    """
+    text = os.environ.get("SOURCE_DATE_EPOCH")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 11:
+        from fastbox.errors import InvalidArgument
+
+        raise InvalidArgument(f"SOURCE_DATE_EPOCH={text}: not a number of seconds")
+    return int(text)
+
+
 _command: list[Mark] = []  # one work, the command line's, from its first to its last moment
 _written = 0  # how many of its marks are in the trace file
 _wanted = False  # it wants a timeline

@@ -63,6 +63,9 @@ def test_rmi(shell, container) -> None:
     name, args, options = shell.images.calls[0]
     assert (name, args, options["force"]) == ("remove", ("a",), True)
     assert options["in_use"]("sha256:" + "ab" * 32) == [ID]
+    assert options["running"]("sha256:" + "ab" * 32) == [ID]
+    assert shell("rmi", "-f", "missing") == 0  # as docker
+    assert shell("rmi", "missing", "a") == 1
 
 
 def test_bad_signal_and_timeout(shell) -> None:
@@ -138,8 +141,8 @@ def test_images_is_dockers_table(shell, image, monkeypatch) -> None:
         "<none>       <none>    abababababab   N/A          0B",
     ]
     assert shell("images", "-q", "--no-trunc", "busy*") == 0
-    assert shell.out == "sha256:" + "ab" * 32 + "\n"
-    assert shell.images.calls[-1] == ("list", ("busy*",), {"all": False})
+    assert shell.out == ("sha256:" + "ab" * 32 + "\n") * 2  # one for each line, as docker
+    assert shell.images.calls[-1] == ("list", ("busy*",), {"all": False, "filters": []})
     assert shell("images", "--digests") == 0
     assert "DIGEST" in shell.out
 
@@ -235,12 +238,12 @@ def test_load_and_import(shell) -> None:
     shell.images.answers |= {"load": ["Loaded image: a:1"], "import_tar": "sha256:x"}
     assert shell("load", "-i", "/a.tar") == 0
     assert shell.out == "Loaded image: a:1\n"
-    assert shell.images.calls[0] == ("load", ("/a.tar",), {"progress": None})
+    assert shell.images.calls[0] == ("load", ("/a.tar",), {"progress": None, "platform": ""})
     assert shell("import", "-c", "CMD a", "-m", "b", "-", "n:t") == 0
     assert shell.images.calls[1] == (
         "import_tar",
         (0, "n:t"),
-        {"changes": ["CMD a"], "message": "b"},
+        {"changes": ["CMD a"], "message": "b", "platform": ""},
     )
     assert shell("import", "http://x/y") == 125
     assert shell.out == ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastbox.cli.parser import SWITCH, TEXT, Option
+from fastbox.cli.parser import MANY, SWITCH, TEXT, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ OPERANDS = (0, 1)
 _HEADINGS = {
     "Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST", "ID": "IMAGE ID",
     "CreatedSince": "CREATED", "CreatedAt": "CREATED AT", "Size": "SIZE",
+    "VirtualSize": "SIZE", "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE",
+    "Containers": "CONTAINERS",
 }  # fmt: skip
 
 
@@ -26,6 +28,9 @@ def options() -> tuple[Option, ...]:
     return (
         Option("all", "a", SWITCH, "show every image, also those without a name"),
         Option("digests", "", SWITCH, "show the digests of the manifests"),
+        Option(
+            "filter", "f", MANY, "only these, such as dangling=true, label=a=b, before=x", "filter"
+        ),
         Option("format", "", TEXT, "print a table, json, or a template such as {{.Repository}}"),
         Option("no-trunc", "", SWITCH, "do not cut anything"),
         Option("quiet", "q", SWITCH, "print ids only"),
@@ -35,12 +40,12 @@ def options() -> tuple[Option, ...]:
 def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Print the list, newest first."""
     pattern = args.operands[0] if args.operands else ""
-    found = engine.images.list(pattern, all=args.switch("all"))
+    found = engine.images.list(pattern, all=args.switch("all"), filters=args.texts("filter"))
     found = sorted(found, key=lambda info: info.created, reverse=True)
     whole_text = args.switch("no-trunc")
     if args.switch("quiet") and not args.given("format"):
-        for identity in dict.fromkeys(info.id for info in found):
-            out.line(identity if whole_text else identity.removeprefix("sha256:")[:12])
+        for info in found:
+            out.line(info.id if whole_text else info.id.removeprefix("sha256:")[:12])
         return 0
     import time
 
@@ -50,12 +55,13 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     columns = ["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"]
     if not args.switch("digests"):
         columns.remove("Digest")
-    items = [_fields(info, now, whole_text) for info in found]
+    items = [fields(info, now, whole_text) for info in found]
     table.show(out, items, fields=columns, headings=_HEADINGS, form=args.text("format"))
     return 0
 
 
-def _fields(info: ImageInfo, now: float, whole_text: bool) -> dict[str, str]:
+def fields(info: ImageInfo, now: float, whole_text: bool) -> dict[str, str]:
+    """An image's columns."""
     from fastbox.cli.render import human
 
     return {
@@ -66,4 +72,6 @@ def _fields(info: ImageInfo, now: float, whole_text: bool) -> dict[str, str]:
         "CreatedSince": f"{human.since(info.created, now)} ago" if info.created else "N/A",
         "CreatedAt": human.moment(info.created),
         "Size": human.size(info.size),
+        "VirtualSize": human.size(info.size),
+        **dict.fromkeys(("SharedSize", "UniqueSize", "Containers"), "N/A"),  # `system df -v` tells
     }

@@ -22,6 +22,7 @@ def options() -> tuple[Option, ...]:
     return (
         Option("change", "c", MANY, "apply a Dockerfile instruction to the image"),
         Option("message", "m", TEXT, "set the image's message"),
+        Option("platform", "", TEXT, "what the image is for (os/arch[/variant])"),
     )
 
 
@@ -44,6 +45,7 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
             reference,
             changes=args.texts("change"),
             message=args.text("message"),
+            platform=args.text("platform"),
         )
     )
     return 0

@@ -7,6 +7,8 @@ from fastbox.errors import FastboxError, InvalidArgument, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastbox.cli.door import Door
     from fastbox.cli.output import Output
     from fastbox.cli.parser import Arguments
@@ -28,15 +30,20 @@ def options() -> tuple[Option, ...]:
 
 def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Print what was found; 1 when something was not."""
+    kind = _kind(args)
+    return show(args, out, lambda name: _look_up(engine, name, kind))
+
+
+def show(args: Arguments, out: Output, look_up: Callable[[str], dict[str, object]]) -> int:
+    """Print the document of each operand; 1 when something was not found."""
     from fastbox.cli.report import report
 
-    kind = _kind(args)
     form = args.text("format")
     template = _template(form)
     found, code = [], 0
     for name in args.operands:
         try:
-            found.append(_look_up(engine, name, kind))
+            found.append(look_up(name))
         except FastboxError as error:
             report(error, out)
             code = 1

@@ -19,8 +19,12 @@ OPERANDS = (0, 0)
 
 def options() -> tuple[Option, ...]:
     """The flags it takes."""
+    from fastbox.cli.render.progress import OPTION
+
     return (
         Option("input", "i", TEXT, "read this file instead of stdin"),
+        OPTION,
+        Option("platform", "", TEXT, "take the images for this platform (os/arch[/variant])"),
         Option("quiet", "q", SWITCH, "show no progress"),
     )
 
@@ -32,7 +36,10 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     source = args.text("input")
     if not source and os.isatty(0):
         raise InvalidArgument("stdin is a terminal, not an archive", hint="fastbox load -i FILE")
-    progress = out.note if out.for_people() and not args.switch("quiet") else None
-    for line in engine.images.load(source or 0, progress=progress):
+    from fastbox.cli.render.progress import Shown
+
+    with Shown(out, args) as progress:
+        lines = engine.images.load(source or 0, progress=progress, platform=args.text("platform"))
+    for line in lines:
         out.line(line)
     return 0

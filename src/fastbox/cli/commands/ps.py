@@ -52,7 +52,7 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     from fastbox.cli.render import table
 
     now = _now()
-    items = [_fields(info, now, whole_text) for info in found]
+    items = [fields(info, now, whole_text) for info in found]
     table.show(out, items, fields=_COLUMNS, headings=_HEADINGS, form=args.text("format"))
     return 0
 
@@ -63,7 +63,8 @@ def _now() -> float:
     return time.time()
 
 
-def _fields(info: ContainerInfo, now: float, whole_text: bool) -> dict[str, str]:
+def fields(info: ContainerInfo, now: float, whole_text: bool) -> dict[str, str]:
+    """A container's columns."""
     from fastbox.cli.render import human
 
     command = " ".join(info.command)

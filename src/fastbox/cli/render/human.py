@@ -55,6 +55,26 @@ def moment(text: str) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(instant(text) // 10**9))
 
 
+def iso(text: str) -> str:
+    """A time to the second, in UTC, as RFC 3339 has it; "" for none, or what can't be read."""
+    import time
+
+    from fastbox.units import instant
+
+    try:
+        seconds = instant(text) // 10**9 if text else 0
+    except ValueError:
+        return ""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)) if text else ""
+
+
+def one_line(text: str) -> str:
+    """An author's text on one line, with everything escaped that isn't printable."""
+    from fastbox.errors import printable
+
+    return printable(text.replace("\t", " ").replace("\n", " "))
+
+
 def quoted(text: str) -> str:
     """Text in double quotes, with everything escaped that isn't printable."""
     from fastbox.errors import printable

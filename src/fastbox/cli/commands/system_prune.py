@@ -1,0 +1,59 @@
+"""Remove all that nobody uses: stopped containers, then images."""
+
+from __future__ import annotations
+
+from fastbox.cli.parser import MANY, SWITCH, Option
+from fastbox.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastbox.cli.door import Door
+    from fastbox.cli.output import Output
+    from fastbox.cli.parser import Arguments
+
+NAME = "prune"
+USAGE = "[OPTIONS]"
+SUMMARY = "remove stopped containers and the images that nobody uses"
+OPERANDS = (0, 0)
+
+
+def options() -> tuple[Option, ...]:
+    """The flags it takes."""
+    return (
+        Option("all", "a", SWITCH, "all images that no container uses, not only nameless ones"),
+        Option("filter", "", MANY, "only these, such as until=24h, label=a, label!=b", "filter"),
+        Option("force", "f", SWITCH, "do not ask"),
+        Option("volumes", "", SWITCH, "anonymous volumes, too (there are none yet)"),
+    )
+
+
+def execute(engine: Door, args: Arguments, out: Output) -> int:
+    """Ask, remove them, and print what went."""
+    from fastbox.cli.asking import agreed, show_pruned
+    from fastbox.support.filters import Filters
+
+    everything, filters = args.switch("all"), args.texts("filter")
+    if args.switch("volumes") and Filters(filters, ("until", "label", "label!")).values("until"):
+        raise InvalidArgument('the "until" filter is not supported with "--volumes"')
+    if not args.switch("force") and not agreed(out, _warning(everything, filters)):
+        return 0
+    containers = engine.containers.prune(filters=filters)
+    images = engine.images.prune(all=everything, filters=filters)
+    show_pruned(out, {"Deleted Containers": containers, "Deleted Images": images})
+    return 0
+
+
+def _warning(everything: bool, filters: Sequence[str]) -> str:
+    images = (
+        "all images without at least one container associated to them"
+        if everything
+        else "all dangling images"
+    )
+    lines = ["WARNING! This will remove:", "  - all stopped containers", f"  - {images}", ""]
+    if filters:
+        lines.append("  Items to be pruned will be filtered with:")
+        lines += [f"  - {text}" for text in sorted(filters)]
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,45 @@
+"""What is asked of the store as a whole; the command line and the Engine call it."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastbox.containers.service import Containers
+    from fastbox.images.service import Images
+    from fastbox.store.root import Root
+    from fastbox.system.check import Finding
+    from fastbox.system.usage import Usage
+
+
+class System:
+    """One store, with its images and containers."""
+
+    __slots__ = ("_containers", "_images", "_root")
+
+    def __init__(self, root: Root, images: Images, containers: Containers) -> None:
+        self._root, self._images, self._containers = root, images, containers
+
+    def usage(self) -> Usage:
+        """How much of the disk everything takes, as du counts: the sum is the store's.
+
+        Raises:
+            FastboxError: The kernel said no.
+        """
+        from fastbox.system.usage import measure
+
+        return measure(self._root, self._images.list(all=True), self._containers.list(all=True))
+
+    def check(self, *, quick: bool = False) -> Iterator[Finding]:
+        """Look at everything in the store, and tell what is wrong; nothing is changed.
+
+        Args:
+            quick: Leave out what reads all the content: the blobs' digests, the layers' files.
+
+        Raises:
+            FastboxError: The kernel said no.
+        """
+        from fastbox.system.check import check
+
+        return check(self._root, quick=quick)

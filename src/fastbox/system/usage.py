@@ -1,0 +1,192 @@
+"""`system df`: each file of the store is counted once, under what it is for, so that the parts add
+up to what du says of the whole.
+"""
+
+from __future__ import annotations
+
+import os
+
+from fastbox import _bytes
+from fastbox.errors import FastboxError, os_error
+from fastbox.images import documents
+from fastbox.store.content import Content, hex_of
+from fastbox.store.refs import Refs
+from fastbox.support.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fastbox.store.refs import Ref
+    from fastbox.store.root import Root
+    from fastbox.types import ContainerInfo, ImageInfo
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# What starts need, beside the containers themselves.
+_OF_CONTAINERS = ("names", "skeleton", "cache", "layers-in-memory")
+
+
+class Part(Record):
+    """One line: how many there are, how many are in use, bytes on disk, and how many of them a
+    prune would give back.
+    """
+
+    kind: str
+    total: int = 0
+    active: int = 0
+    size: int = 0
+    reclaimable: int = 0
+
+
+class ImageUsage(Record):
+    """One name of an image: what is its own, and what others need as well, in bytes on disk."""
+
+    info: ImageInfo
+    shared: int
+    unique: int
+    containers: int
+
+
+class ContainerUsage(Record):
+    """One container and what its own files take, in bytes on disk."""
+
+    info: ContainerInfo
+    size: int
+
+
+class Usage(Record):
+    """The whole store."""
+
+    parts: tuple[Part, ...]
+    images: tuple[ImageUsage, ...]
+    containers: tuple[ContainerUsage, ...]
+
+
+class _Meter:
+    """Counts directories of the store, each file once whatever its names."""
+
+    def __init__(self, root: Root) -> None:
+        self._root, self._usage = root, _bytes.DiskUsage()
+
+    def each(self, *parts: str, without: str = "") -> dict[str, int]:
+        """Bytes of each entry of a directory; of the directory itself under ""."""
+        try:
+            fd = os.open(self._root.path(*parts), _DIRECTORY)
+        except FileNotFoundError:
+            return {}
+        try:
+            found = {"": os.fstat(fd).st_blocks * 512}
+            for name in sorted(os.listdir(fd)):
+                if name != without:
+                    found[name] = self._usage.add(fd, name)
+        finally:
+            os.close(fd)
+        return found
+
+
+def measure(root: Root, images: Sequence[ImageInfo], containers: Sequence[ContainerInfo]) -> Usage:
+    """Walk the store; see `System.usage`."""
+    try:
+        return _measure(root, images, containers)
+    except FastboxError:
+        raise
+    except OSError as error:
+        raise os_error(error, "cannot measure the store", root.store) from error
+
+
+def _measure(root: Root, images: Sequence[ImageInfo], containers: Sequence[ContainerInfo]) -> Usage:
+    meter = _Meter(root)
+    blobs, layers = meter.each("blobs", "sha256"), meter.each("layers")
+    own = meter.each("containers")
+    tmp = meter.each("tmp")
+    trash = sum(size for name, size in tmp.items() if name.startswith("rm-"))
+    rest = {"": os.stat(root.store).st_blocks * 512, **_rest(root, meter)}
+    of_containers = sum(rest.pop(name, 0) for name in _OF_CONTAINERS)
+    volumes = rest.pop("volumes", 0)
+    needs = _needs(root)
+    used = {info.image_id for info in containers} & set(needs)
+    stopped = [info.id for info in containers if info.state != "running"]
+    stored = {"b" + name: size for name, size in blobs.items() if name}
+    stored |= {"l" + name: size for name, size in layers.items() if name}
+    kept = {thing for image in used for thing in needs[image]}
+    image_size = sum(blobs.values()) + sum(layers.values()) + sum(rest.values())
+    container_size = sum(own.values()) + of_containers + trash
+    return Usage(
+        parts=(
+            Part(
+                kind="Images",
+                total=len({info.id for info in images}),
+                active=len(used),
+                size=image_size + sum(tmp.values()) - trash,
+                reclaimable=sum(size for name, size in stored.items() if name not in kept),
+            ),
+            Part(
+                kind="Containers",
+                total=len(containers),
+                active=len(containers) - len(stopped),
+                size=container_size,
+                reclaimable=trash + sum(own.get(container, 0) for container in stopped),
+            ),
+            Part(kind="Local Volumes", size=volumes),
+            Part(kind="Build Cache"),
+        ),
+        images=_images(images, containers, needs, stored),
+        containers=tuple(
+            ContainerUsage(info=info, size=own.get(info.id, 0)) for info in containers
+        ),
+    )
+
+
+def _rest(root: Root, meter: _Meter) -> dict[str, int]:
+    """What lies at the top of the store, but for what is told entry by entry."""
+    found = {"blobs": sum(meter.each("blobs", without="sha256").values())}
+    for name in os.listdir(root.store):
+        if name in ("blobs", "layers", "containers", "tmp"):
+            continue
+        path = root.path(name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            found[name] = sum(meter.each(name).values())
+        else:
+            found[name] = os.lstat(path).st_blocks * 512
+    return found
+
+
+def _needs(root: Root) -> dict[str, set[str]]:
+    """What each image needs, by its id: "b" and a blob's digits, "l" and a layer's."""
+    content = Content(root)
+    needs: dict[str, set[str]] = {}
+    for ref in Refs(root).all()[0]:
+        things = needs.setdefault(ref.config.digest, set())
+        things.update("b" + hex_of(digest) for digest in (ref.manifest.digest, ref.config.digest))
+        things.update("b" + hex_of(digest) for digest in _packed(content, ref))
+        things.update("l" + hex_of(chain) for chain in ref.chains)
+    return needs
+
+
+def _packed(content: Content, ref: Ref) -> list[str]:
+    try:
+        data = content.read(ref.manifest, documents.MAX_MANIFEST)
+        manifest = documents.parse_manifest(data, ref.manifest.media_type)
+    except FastboxError:  # damaged: `system check` says so
+        return []
+    return [layer.digest for layer in manifest.layers]
+
+
+def _images(
+    images: Sequence[ImageInfo],
+    containers: Sequence[ContainerInfo],
+    needs: Mapping[str, set[str]],
+    stored: Mapping[str, int],
+) -> tuple[ImageUsage, ...]:
+    users: dict[str, int] = {}
+    for things in needs.values():
+        for thing in things:
+            users[thing] = users.get(thing, 0) + 1
+    found = []
+    for info in images:
+        things = needs.get(info.id, set())
+        shared = sum(stored.get(thing, 0) for thing in things if users[thing] > 1)
+        unique = sum(stored.get(thing, 0) for thing in things if users[thing] == 1)
+        count = sum(container.image_id == info.id for container in containers)
+        found.append(ImageUsage(info=info, shared=shared, unique=unique, containers=count))
+    return tuple(found)
