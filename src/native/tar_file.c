@@ -218,8 +218,12 @@ static void schedule(struct fb_file *file, struct chunk *chunk, bool end)
 int fb_file_write(struct fb_file *file, const uint8_t *data, size_t length, uint64_t offset,
 		  struct fb_error *err)
 {
-	struct chunk *chunk = malloc(sizeof(*chunk));
+	int r = outcome(file->files, err); /* else a large file is read to its end for nothing */
+	struct chunk *chunk;
 
+	if (r < 0)
+		return r;
+	chunk = malloc(sizeof(*chunk));
 	if (!chunk)
 		return FB_FAIL_CODE(err, FB_STAGE_TAR, ENOMEM, "malloc", NULL, NULL);
 	*chunk = (struct chunk){

@@ -117,18 +117,22 @@ def configuration(layers: list[Path]) -> bytes:
     return archives.encode(found)
 
 
-def docker_archive(target: Path, layers: list[Path], name: str) -> Path:
-    config = configuration(layers)
+def docker_archive(target: Path, images: dict[str, list[Path]]) -> Path:
+    """What `docker save` writes of images by name; a layer of several is there once."""
+    members: dict[Path, str] = {}
+    texts, entries = {}, []
+    for name, layers in images.items():
+        config = configuration(layers)
+        file = f"{archives.digest(config)[7:]}.json"
+        texts[file] = config
+        found = [members.setdefault(path, f"{len(members)}/layer.tar") for path in layers]
+        entries.append({"Config": file, "RepoTags": [name], "Layers": found})
+    texts["manifest.json"] = archives.encode(entries)
     with tarfile.open(target, "w") as tar:
-        names = []
-        for number, path in enumerate(layers):
-            names.append(f"{number}/layer.tar")
-            tar.add(path, names[-1])
-        texts = {f"{archives.digest(config)[7:]}.json": config}
-        image = {"Config": next(iter(texts)), "RepoTags": [name], "Layers": names}
-        texts["manifest.json"] = archives.encode([image])
-        for text_name, data in texts.items():
-            entry = tarfile.TarInfo(text_name)
+        for path, member in members.items():
+            tar.add(path, member)
+        for member, data in texts.items():
+            entry = tarfile.TarInfo(member)
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
     return target
@@ -262,6 +266,8 @@ def odd(work: Path) -> list[Path]:
         tar.directory("nodes", 0o700)
         tar.add("nodes/.wh.fifo")
         tar.add(".wh.empty")
+        tar.directory("new")
+        tar.add("new/.wh.nothing")
     return [one, two]
 
 

@@ -51,6 +51,10 @@ DIFFERENCES = [
         "docker", "odd", "attributes/default/.*", "xattrs", "system.*",
         "docker lets what it makes inherit the default ACL of the directory, whatever the archive says",
     ),
+    Difference(
+        "umoci", "odd", "new/nothing", "type|mtime", r"\(absent\)|",
+        "overlayfs lists a whiteout in a directory that no layer below has; docker's is such a one, too",
+    ),
 ]  # fmt: skip
 USED: set[Difference] = set()
 RUN: set[str] = set()
@@ -115,7 +119,7 @@ def test_the_tree_is_everyones(box: Box, docker: Docker, work: Path, image: str)
     layers = IMAGES[image](work)
     name = f"{image}:made"
     layout = images_made.layout(work / "layout", layers, "made")
-    archive = images_made.docker_archive(work / "archive.tar", layers, name)
+    archive = images_made.docker_archive(work / "archive.tar", {name: layers})
     seen = {"fastbox": of_fastbox(box, archive, name), "umoci": of_umoci(layout, "made", work)}
     if image != "linked":
         seen["docker"] = of_docker(docker, archive, name)
@@ -134,7 +138,7 @@ def test_every_packing_gives_the_same_tree(box: Box, work: Path, how: str) -> No
         home = work / image
         home.mkdir()
         layers = IMAGES[image](home)
-        plain = images_made.docker_archive(home / "archive.tar", layers, f"{image}:made")
+        plain = images_made.docker_archive(home / "archive.tar", {f"{image}:made": layers})
         wanted = of_fastbox(box, plain, f"{image}:made")
         age(wanted, begin)
         layout = images_made.layout(home / "layout", layers, f"{image}:made", how)
@@ -148,7 +152,7 @@ def test_every_packing_gives_the_same_tree(box: Box, work: Path, how: str) -> No
 def test_files_with_holes(box: Box, work: Path) -> None:
     """In each of GNU tar's formats: the bytes, the sizes, and no more of the disk than the data take."""
     layers = images_made.sparse(work, images_made.SPARSE)
-    archive = images_made.docker_archive(work / "archive.tar", layers, "sparse:made")
+    archive = images_made.docker_archive(work / "archive.tar", {"sparse:made": layers})
     images_made.holes(work)
     wanted = {path.name: path for path in work.iterdir() if path.is_file() and not path.suffix}
     box("load", "-i", str(archive))

@@ -37,7 +37,13 @@ def scan(root: str) -> Tree:
         rest = [name for name in names if os.path.islink(os.path.join(directory, name))]
         for path in (directory, *(os.path.join(directory, name) for name in files + rest)):
             name = os.path.relpath(path, root)
-            status = os.lstat(path)
+            try:
+                status = os.lstat(path)
+            except (
+                FileNotFoundError
+            ):  # overlayfs lists a whiteout where no layer below has the directory
+                found[name] = {"type": "listed, but not there", "mtime": "0"}
+                continue
             found[name] = describe(path, status)
             if not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1:
                 links.setdefault((status.st_dev, status.st_ino), []).append(name)
