@@ -181,7 +181,7 @@ def _is_zstd(content: Content, layer: Descriptor) -> bool:
     except FileNotFoundError:
         raise _missing(layer.digest) from None
     try:
-        return os.read(fd, 4) == b"\x28\xb5\x2f\xfd"
+        return documents.packing_of(os.read(fd, 4)) == "+zstd"
     finally:
         os.close(fd)
 
