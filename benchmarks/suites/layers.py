@@ -1,6 +1,7 @@
 """A real image, 300 MB in 15,000 entries, from its archive to directories: fastbox and the peers.
 
-One layer and five; gzip on the lab's disk and on tmpfs, zstd on the disk. Every sample begins with
+One layer and five; gzip on the lab's disk and on tmpfs, zstd (which docker 20.10 and umoci do not
+read) on the disk. Every sample begins with
 nothing: a fresh directory, a fresh store, no image; undoing is not timed. All read the same packed
 bytes: the extension and tar the layer itself, the engines an archive or a layout with it.
 """
@@ -167,5 +168,5 @@ def _suite(
 SUITES = (
     _suite("layers", "Debian, gzip, disk", "gzip", "", (), 210.0),
     _suite("layers-tmpfs", "Debian, gzip, tmpfs", "gzip", "/dev/shm", (*ENGINES, "umoci"), 60.0),
-    _suite("layers-zstd", "Debian, zstd, disk", "zstd", "", ("umoci", "load_layout"), 90.0),
+    _suite("layers-zstd", "Debian, zstd, disk", "zstd", "", ("umoci", "docker"), 90.0),
 )
