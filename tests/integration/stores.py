@@ -30,7 +30,9 @@ def names(box: Box) -> list[str]:
 def tree_of(box: Box, name: str) -> Tree:
     """An image's tree as a container sees it, without the times that its extraction made."""
     driver = json.loads(box("inspect", name).stdout)[0]["GraphDriver"]["Data"]
-    found = trees.stacked([driver["UpperDir"], *filter(None, driver["LowerDir"].split(":"))])
+    found = trees.stacked(
+        [driver["UpperDir"], *filter(None, driver.get("LowerDir", "").split(":"))]
+    )
     for entry in found.values():
         if abs(time.time_ns() - int(entry["mtime"])) < 3600 * 10**9:
             entry["mtime"] = "new"

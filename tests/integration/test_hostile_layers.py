@@ -245,7 +245,7 @@ def test_hostile_layers(place: Place, promise: int) -> None:
         # The same length, so that headers stay what they are.
         layers = [fill(data, place) for data in row.layers]
         begin = time.monotonic()
-        done = box("load", check=False, stdin=archive(layers, "hostile:1"), timeout=30)
+        done = box("load", "-q", check=False, stdin=archive(layers, "hostile:1"), timeout=30)
         assert time.monotonic() - begin < 10 * host.SLOW, row.what
         allowed = {"refused": (125,), "inside": (0,), "either": (0, 125)}[row.outcome]
         assert done.returncode in allowed, (row.what, done.stdout, done.stderr)
@@ -386,9 +386,9 @@ def test_ten_gigabytes_of_zeros(small: Box, tmp_path: Path, way: str) -> None:
     assert len(layer) < 12 << 20
     target = tmp_path / "bomb.tar"
     target.write_bytes(archive([layer], "bomb:1"))
-    check_bomb(small, measured(small, "load", "-i", str(target)), "no space left")
+    check_bomb(small, measured(small, "load", "-q", "-i", str(target)), "no space left")
     target.write_bytes(layer)
-    check_bomb(small, measured(small, "load", "-i", str(target)), "no space left")
+    check_bomb(small, measured(small, "load", "-q", "-i", str(target)), "no space left")
 
 
 def test_more_members_than_an_archive_may_have(small: Box, tmp_path: Path) -> None:
@@ -396,7 +396,9 @@ def test_more_members_than_an_archive_may_have(small: Box, tmp_path: Path) -> No
     header = tarfile.TarInfo("again").tobuf()
     target = tmp_path / "bomb.tar"
     target.write_bytes(gzip.compress(header * 10_000) * 101)
-    check_bomb(small, measured(small, "load", "-i", str(target)), "more entries than the limit")
+    check_bomb(
+        small, measured(small, "load", "-q", "-i", str(target)), "more entries than the limit"
+    )
 
 
 def test_a_million_files(small: Box, tmp_path: Path) -> None:
@@ -407,7 +409,7 @@ def test_a_million_files(small: Box, tmp_path: Path) -> None:
     target = tmp_path / "bomb.tar"
     layer = gzip.compress(one.getvalue()[: 20_000 * 512], 1) * 50
     target.write_bytes(archive([layer], "bomb:1"))
-    check_bomb(small, measured(small, "load", "-i", str(target)), "no space left")
+    check_bomb(small, measured(small, "load", "-q", "-i", str(target)), "no space left")
 
 
 def test_ten_thousand_layers(small: Box, tmp_path: Path) -> None:
@@ -415,7 +417,7 @@ def test_ten_thousand_layers(small: Box, tmp_path: Path) -> None:
     members = {name: data for name, data in members.items() if not name.endswith("/layer.tar")}
     target = tmp_path / "bomb.tar"
     target.write_bytes(archives.tar(members))
-    check_bomb(small, measured(small, "load", "-i", str(target)), "layers")
+    check_bomb(small, measured(small, "load", "-q", "-i", str(target)), "layers")
 
 
 @pytest.mark.parametrize(("depth", "width"), [(9, 1), (2000, 1), (8, 16), (2, 20_000)])
@@ -429,7 +431,7 @@ def test_indexes_of_indexes(small: Box, tmp_path: Path, depth: int, width: int) 
         entry = archives.descriptor(archives.INDEX, index)
     target = tmp_path / "bomb.tar"
     target.write_bytes(archives.tar(members | {"index.json": archives.index_of(*[entry] * width)}))
-    check_bomb(small, measured(small, "load", "-i", str(target)), "")
+    check_bomb(small, measured(small, "load", "-q", "-i", str(target)), "")
 
 
 def test_a_sparse_file_of_a_terabyte(small: Box, tmp_path: Path) -> None:
@@ -443,7 +445,7 @@ def test_a_sparse_file_of_a_terabyte(small: Box, tmp_path: Path) -> None:
         ["tar", "-C", str(home), "--format=pax", "-S", "-cf", str(layer), "sparse"], check=True
     )
     target = images_made.docker_archive(tmp_path / "bomb.tar", {"bomb:1": [layer]})
-    outcome = measured(small, "load", "-i", str(target))
+    outcome = measured(small, "load", "-q", "-i", str(target))
     assert outcome.code == 0, outcome
     assert outcome.memory < MEMORY
     assert shutil.disk_usage(small.root).used < 1 << 20

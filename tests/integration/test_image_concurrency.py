@@ -46,7 +46,7 @@ def made(box: Box) -> Iterator[Made]:
             name = f"many:{number}"
             found[name] = images_made.docker_archive(work / f"{number}.archive", {name: layers})
             if number < 3:
-                box("load", "-i", str(found[name]))
+                box("load", "-q", "-i", str(found[name]))
                 trees[name] = stores.tree_of(box, name)
         for name in trees:
             box("rmi", name)
@@ -71,7 +71,7 @@ def undamaged(box: Box, made: Made) -> Iterator[None]:
     for name in stores.names(box):
         if name.startswith("many:"):
             box("rmi", "-f", name)
-    box("load", "-i", str(made.archives["many:0"]))  # who adds sweeps what others could not
+    box("load", "-q", "-i", str(made.archives["many:0"]))  # who adds sweeps what others could not
     box("rmi", "many:0")
     assert stores.content(box) == before
 
@@ -95,7 +95,7 @@ def succeeds_or_is_true(process: subprocess.Popen[bytes]) -> bool:
 
 
 def load(box: Box, made: Made, name: str) -> subprocess.Popen[bytes]:
-    return begin(box, "load", "-i", str(made.archives[name]))
+    return begin(box, "load", "-q", "-i", str(made.archives[name]))
 
 
 def test_the_same_image_by_several(box: Box, made: Made) -> None:
@@ -125,7 +125,7 @@ def test_twenty_that_share_layers(box: Box, made: Made) -> None:
 def test_one_loads_what_another_removes(box: Box, made: Made, rounds: int) -> None:
     """They share all layers but one, and at times the image itself."""
     for number in range(rounds):
-        box("load", "-i", str(made.archives["many:0"]))
+        box("load", "-q", "-i", str(made.archives["many:0"]))
         others = [load(box, made, f"many:{1 + number % 2}"), load(box, made, "many:0")]
         removers = [begin(box, "rmi", "many:0") for _ in range(2)]
         for process in others:
@@ -140,7 +140,7 @@ def test_one_loads_what_another_removes(box: Box, made: Made, rounds: int) -> No
 def test_run_while_the_image_is_removed(box: Box, made: Made, rounds: int) -> None:
     """A container that starts has all of its files; one that does not says why."""
     for _ in range(rounds):
-        box("load", "-i", str(made.archives["many:1"]))
+        box("load", "-q", "-i", str(made.archives["many:1"]))
         words = ["run", "--rm", "many:1", "/bin/busybox", "cat", "/own1/file3", "/shared0/link"]
         runs = [begin(box, *words) for _ in range(3)]
         remover = begin(box, "rmi", "-f", "many:1")
@@ -156,7 +156,7 @@ def test_run_while_the_image_is_removed(box: Box, made: Made, rounds: int) -> No
 
 
 def test_containers_keep_what_is_removed_meanwhile(box: Box, made: Made) -> None:
-    box("load", "-i", str(made.archives["many:2"]))
+    box("load", "-q", "-i", str(made.archives["many:2"]))
     name = box("create", "many:2", "/bin/busybox", "wc", "-c", "/own2/link").stdout.strip()
     loaders = [load(box, made, "many:0"), load(box, made, "many:1")]
     box("rmi", "-f", "many:2")
@@ -170,7 +170,7 @@ def test_containers_keep_what_is_removed_meanwhile(box: Box, made: Made) -> None
 def test_names_that_move(box: Box, made: Made) -> None:
     """Two give the same name to different images, again and again; it always leads to one."""
     for name in ("many:0", "many:1"):
-        box("load", "-i", str(made.archives[name]))
+        box("load", "-q", "-i", str(made.archives[name]))
     ids = {box("images", "-q", "--no-trunc", n).stdout.strip() for n in ("many:0", "many:1")}
     for _ in range(4):
         movers = [begin(box, "tag", f"many:{n % 2}", "many:moving") for n in range(4)]

@@ -62,7 +62,7 @@ def made(box: Box) -> Iterator[Made]:
             layers.append(path)
         images = {"crash:one": layers[:4], "crash:two": [*layers[:3], layers[4]]}
         archive = images_made.docker_archive(work / "images.tar", images)
-        box("load", "-i", str(archive))
+        box("load", "-q", "-i", str(archive))
         found = {name: stores.tree_of(box, name) for name in images}
         box("import", str(layers[0]), "crash:imported")
         found["crash:imported"] = stores.tree_of(box, "crash:imported")
@@ -94,7 +94,7 @@ def kill_within(box: Box, seconds: float, *words: str) -> bool:
 @ROUNDS
 @pytest.mark.parametrize("there", [False, True], ids=["new", "there already"])
 def test_load(box: Box, made: Made, chance: random.Random, rounds: int, there: bool) -> None:
-    words = ["load", "-i", str(made.archive)]
+    words = ["load", "-q", "-i", str(made.archive)]
     images = {name for name in made.trees if name != "crash:imported"}
     before = stores.content(box)
     whole = took(lambda: box(*words))
@@ -141,10 +141,10 @@ def test_import(box: Box, made: Made, chance: random.Random, rounds: int) -> Non
 def test_rmi(box: Box, made: Made, chance: random.Random, rounds: int) -> None:
     """One of two images goes, or does not; the layers that both have stay."""
     before = stores.content(box)
-    box("load", "-i", str(made.archive))
+    box("load", "-q", "-i", str(made.archive))
     whole = took(lambda: box("rmi", "crash:one"))
     for _ in range(rounds):
-        box("load", "-i", str(made.archive))
+        box("load", "-q", "-i", str(made.archive))
         kill_within(box, chance.random() * whole, "rmi", "crash:one")
         assert "crash:two" in stores.names(box)
         assert stores.tree_of(box, "crash:two") == made.trees["crash:two"]
@@ -158,7 +158,7 @@ def test_rmi(box: Box, made: Made, chance: random.Random, rounds: int) -> None:
 @ROUNDS
 def test_tag(box: Box, made: Made, chance: random.Random, rounds: int) -> None:
     """A name leads to the old image or the new one, never to none."""
-    box("load", "-i", str(made.archive))
+    box("load", "-q", "-i", str(made.archive))
     box("tag", "crash:one", "crash:moving")
     whole = took(lambda: box("tag", "crash:one", "crash:moving"))
     ids = {box("images", "-q", "--no-trunc", name).stdout.strip() for name in made.trees} - {""}
@@ -247,16 +247,16 @@ def archive_of(work: Path, name: str, files: int, size: int) -> Path:
 def test_an_archive_that_does_not_fit(disk: Disk, tmp_path: Path, which: str) -> None:
     box = disk.box
     small = archive_of(tmp_path, "small", 10, 1000)
-    box("load", "-i", str(small))
+    box("load", "-q", "-i", str(small))
     wanted = {"small:made": stores.tree_of(box, "small:made")}
     large = archive_of(tmp_path, "large", *((20, 1 << 20) if which == "blocks" else (2000, 10)))
     begin = time.monotonic()
-    fails_for_space(box, "load", "-i", str(large))
+    fails_for_space(box, "load", "-q", "-i", str(large))
     fails_for_space(box, "import", str(tmp_path / "large.layer"), "large:imported")
     assert time.monotonic() - begin < 60
     stores.check_whole(box, wanted)
     fits = archive_of(tmp_path, "fits", 10, 100_000)
-    box("load", "-i", str(fits))
+    box("load", "-q", "-i", str(fits))
     box("rmi", "fits:made", "small:made")
     empty = stores.content(box)
     assert empty["layers"] == empty["blobs/sha256"] == empty["refs"] == empty["tmp"] == []
@@ -267,11 +267,11 @@ def test_a_disk_without_any_room(disk: Disk, tmp_path: Path, which: str) -> None
     """What needs no room works; what does works as soon as there is some."""
     box = disk.box
     small, other = (archive_of(tmp_path, name, 10, 9000) for name in ("small", "other"))
-    box("load", "-i", str(small))
+    box("load", "-q", "-i", str(small))
     wanted = {name: stores.tree_of(box, "small:made") for name in ("small:made", "small:more")}
     filler = disk.fill() if which == "blocks" else disk.fill_inodes()
     commands = [
-        ["load", "-i", str(other)],
+        ["load", "-q", "-i", str(other)],
         ["import", str(tmp_path / "other.layer"), "other:imported"],
         ["tag", "small:made", "small:more"],
     ]
@@ -304,7 +304,7 @@ def test_a_disk_without_any_room(disk: Disk, tmp_path: Path, which: str) -> None
 def test_space_is_given_back_on_a_full_disk(disk: Disk, tmp_path: Path) -> None:
     box = disk.box
     for name in ("one", "two"):
-        box("load", "-i", str(archive_of(tmp_path, name, 10, 9000)))
+        box("load", "-q", "-i", str(archive_of(tmp_path, name, 10, 9000)))
     disk.fill()
     for name in ("one", "two"):
         box("rmi", f"{name}:made")

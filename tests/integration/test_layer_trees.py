@@ -79,15 +79,17 @@ def work() -> Iterator[Path]:
 
 
 def of_fastbox(box: Box, source: Path, name: str) -> Tree:
-    box("load", "-i", str(source), timeout=120)
+    box("load", "-q", "-i", str(source), timeout=120)
     driver = json.loads(box("inspect", name).stdout)[0]["GraphDriver"]["Data"]
-    found = trees.stacked([driver["UpperDir"], *filter(None, driver["LowerDir"].split(":"))])
+    found = trees.stacked(
+        [driver["UpperDir"], *filter(None, driver.get("LowerDir", "").split(":"))]
+    )
     box("rmi", name)
     return found
 
 
 def of_docker(docker: Docker, archive: Path, name: str) -> Tree:
-    docker("load", "-i", str(archive))
+    docker("load", "-q", "-i", str(archive))
     driver = json.loads(docker("inspect", name).stdout)[0]["GraphDriver"]["Data"]
     found = trees.stacked(
         [driver["UpperDir"], *filter(None, driver.get("LowerDir", "").split(":"))]
@@ -155,9 +157,9 @@ def test_files_with_holes(box: Box, work: Path) -> None:
     archive = images_made.docker_archive(work / "archive.tar", {"sparse:made": layers})
     images_made.holes(work)
     wanted = {path.name: path for path in work.iterdir() if path.is_file() and not path.suffix}
-    box("load", "-i", str(archive))
+    box("load", "-q", "-i", str(archive))
     driver = json.loads(box("inspect", "sparse:made").stdout)[0]["GraphDriver"]["Data"]
-    found = [driver["UpperDir"], *driver["LowerDir"].split(":")]
+    found = [driver["UpperDir"], *driver.get("LowerDir", "").split(":")]
     for layer, version in zip(reversed(found), images_made.SPARSE, strict=True):
         home = Path(layer, f"sparse-{version}")
         assert {path.name for path in home.iterdir()} == set(wanted)
