@@ -236,15 +236,17 @@ def test_relative_times(monkeypatch) -> None:
 
 def test_load_and_import(shell) -> None:
     shell.images.answers |= {"load": ["Loaded image: a:1"], "import_tar": "sha256:x"}
-    assert shell("load", "-i", "/a.tar") == 0
+    assert shell("load", "-q", "-i", "/a.tar") == 0
     assert shell.out == "Loaded image: a:1\n"
     assert shell.images.calls[0] == ("load", ("/a.tar",), {"progress": None, "platform": ""})
-    assert shell("import", "-c", "CMD a", "-m", "b", "-", "n:t") == 0
+    assert shell("import", "-q", "-c", "CMD a", "-m", "b", "-", "n:t") == 0
     assert shell.images.calls[1] == (
         "import_tar",
         (0, "n:t"),
-        {"changes": ["CMD a"], "message": "b", "platform": ""},
+        {"changes": ["CMD a"], "message": "b", "platform": "", "progress": None},
     )
+    assert shell("load", "-i", "/a.tar") == 0
+    assert callable(shell.images.calls[2][2]["progress"])
     assert shell("import", "http://x/y") == 125
     assert shell.out == ""
 
