@@ -1,8 +1,8 @@
 """A real image, 300 MB in 15,000 entries, from its archive to directories: fastbox and the peers.
 
 One layer and five; gzip on the lab's disk and on tmpfs, zstd (which docker 20.10 and umoci do not
-read) on the disk. Every sample begins with
-nothing: a fresh directory, a fresh store, no image; undoing is not timed. All read the same packed
+read) on the disk. Every sample begins with nothing: a fresh directory, a fresh store, no image;
+undoing is not timed. All read the same packed
 bytes: the extension and tar the layer itself, the engines an archive or a layout with it.
 """
 

@@ -13,6 +13,7 @@
 static const char *const watched[] = {"canary", "lower", "lower/d", "lower/d/f"};
 #define WATCHED (sizeof(watched) / sizeof(watched[0]))
 
+static char base_path[128];
 static int base = -1, lower = -1;
 static struct timespec before[WATCHED];
 static unsigned long accepted;
@@ -37,12 +38,11 @@ static void make_file(const char *name)
 static void begin(void)
 {
 	const char *parent = getenv("TMPDIR");
-	char path[128];
 
-	snprintf(path, sizeof(path), "%.90s/fuzz_tar.XXXXXX", parent ? parent : "/dev/shm");
-	stop_unless(mkdtemp(path) != NULL);
-	fprintf(stderr, "in %s\n", path);
-	base = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(base_path, sizeof(base_path), "%.90s/fuzz_tar.XXXXXX", parent ? parent : "/dev/shm");
+	stop_unless(mkdtemp(base_path) != NULL);
+	fprintf(stderr, "in %s\n", base_path);
+	base = open(base_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	stop_unless(mkdirat(base, "lower", 0755) == 0 && mkdirat(base, "lower/d", 0711) == 0);
 	make_file("canary");
 	make_file("lower/d/f");
@@ -236,6 +236,7 @@ void fuzz_end(void)
 
 	fprintf(stderr, "%lu accepted\n", accepted);
 	stop_unless(unlinkat(base, "canary", 0) == 0 && fb_remove_tree(base, "lower", &err) == 0);
+	stop_unless(rmdir(base_path) == 0);
 }
 
 #endif
