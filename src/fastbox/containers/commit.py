@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     from fastbox.containers.heal import View
-    from fastbox.containers.service import ImageService
+    from fastbox.containers.needs import ImageService
     from fastbox.store.containers import ContainerRecord, ContainerStore
     from fastbox.types import Written
 

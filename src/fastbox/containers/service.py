@@ -17,40 +17,16 @@ from fastbox.support import clock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import BinaryIO, Protocol, Unpack
+    from typing import BinaryIO, Unpack
 
     from fastbox.containers.commit import CommitKeywords
     from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.heal import View
+    from fastbox.containers.needs import ImageService
     from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
-    from fastbox.types import (
-        Change,
-        Committed,
-        ContainerInfo,
-        ImageConfig,
-        LogLine,
-        Pruned,
-        RunOptions,
-    )
-
-    class ImageService(Protocol):
-        """What containers need of images."""
-
-        def resolve(self, reference: str) -> ImageConfig:
-            """The image's config and layers, or ImageNotFound."""
-
-        def commit(
-            self,
-            made: Committed,
-            reference: str,
-            *,
-            changes: Sequence[str],
-            author: str,
-            message: str,
-        ) -> str:
-            """Make an image of a container; its id."""
+    from fastbox.types import Change, ContainerInfo, LogLine, Pruned, RunOptions
 
 
 class Containers:

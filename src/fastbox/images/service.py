@@ -6,14 +6,7 @@ from __future__ import annotations
 
 import os
 
-from fastbox.errors import (
-    Conflict,
-    ImageNotFound,
-    IntegrityError,
-    InUse,
-    InvalidReference,
-    Unsupported,
-)
+from fastbox.errors import ImageNotFound, IntegrityError, InvalidReference, Unsupported
 from fastbox.images import documents
 from fastbox.images.reference import Reference, familiar, parse, parse_tagged
 from fastbox.store.content import Content, is_hex64
@@ -286,24 +279,23 @@ class Images:
             InUse: Containers use it.
             Conflict: An id with several names.
         """
+        from fastbox.images.removal import remove
+
         damaged = self._drop_damaged(reference)
         if damaged:
             return damaged
         ref, by_name = self._find_how(reference)
         self._check_platform(ref, reference, _wanted(platform))
-        names = [other.reference for other in self._same(ref)]
-        if by_name and len(names) > 1:
-            self._refs.drop(ref.reference, familiar=familiar)
-            return [f"Untagged: {familiar(ref.reference)}"]
         users = (running if force else in_use) or (lambda _: [])
-        holders = users(ref.config.digest)
-        if holders and force and by_name:
-            self._make_nameless(ref, names)
-            return [f"Untagged: {familiar(name)}" for name in names]
-        _refuse(names, reference, holders, force=force)
-        self._refs.drop(*names, familiar=familiar)
-        lines = [f"Untagged: {familiar(name)}" for name in names if not name.startswith("sha256:")]
-        return lines + self._deleted(ref)
+        return remove(
+            self._root,
+            ref,
+            self._same(ref),
+            users(ref.config.digest),
+            reference=reference,
+            by_name=by_name,
+            force=force,
+        )
 
     def prune(
         self, *, all: bool = False, filters: Sequence[str] = (), measure: bool = True
@@ -333,23 +325,6 @@ class Images:
         from fastbox.images.sweep import sweep
 
         sweep(self._root)
-
-    def _make_nameless(self, ref: Ref, names: _Lines) -> None:
-        from fastbox.store.lease import hold
-
-        with hold(self._root):  # a sweeper that reads the records now might see neither
-            self._refs.assign(ref.replace(reference=ref.config.digest), familiar=familiar)
-            self._refs.drop(*(set(names) - {ref.config.digest}), familiar=familiar)
-
-    def _deleted(self, ref: Ref) -> _Lines:
-        from fastbox.images.sweep import find_live, sweep
-
-        live = find_live(self._root)
-        sweep(self._root)
-        gone = [ref.config.digest]
-        if live is not None:
-            gone += [chain for chain in reversed(ref.chains) if chain not in live.chains]
-        return [f"Deleted: {digest}" for digest in gone]
 
     def _drop_damaged(self, reference: str) -> _Lines:
         """A name whose record can't be read can still be removed."""
@@ -497,24 +472,6 @@ if TYPE_CHECKING:
 
 def _wanted(platform: str) -> Platform | None:
     return documents.parse_platform(platform) if platform else None
-
-
-def _refuse(names: list[str], reference: str, users: list[str], *, force: bool) -> None:
-    if users:
-        from fastbox.support.ids import short
-
-        listed = ", ".join(short(user) for user in users[:5])
-        verb = "run from" if force else "use"
-        raise InUse(
-            f"cannot remove image {reference}: containers {verb} it: {listed}",
-            hint="stop and remove them first" if force else "remove them first, or force it",
-        )
-    if len(names) > 1 and not force:
-        listed = ", ".join(familiar(name) for name in names)
-        raise Conflict(
-            f"cannot remove image {reference}: it has several names: {listed}",
-            hint="remove them one by one, or force it",
-        )
 
 
 def _missing(reference: str) -> ImageNotFound:

@@ -1,0 +1,28 @@
+"""What containers need of others, as types: never imported at run time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastbox.types import Committed, ImageConfig
+
+
+class ImageService(Protocol):
+    """What containers need of images."""
+
+    def resolve(self, reference: str) -> ImageConfig:
+        """The image's config and layers, or ImageNotFound."""
+
+    def commit(
+        self,
+        made: Committed,
+        reference: str,
+        *,
+        changes: Sequence[str],
+        author: str,
+        message: str,
+    ) -> str:
+        """Make an image of a container; its id."""
