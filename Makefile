@@ -141,6 +141,10 @@ bench-vs-peers: $(BENCH_NEEDS) ## fastbox, the C floor and the peers interleaved
 bench-start: $(BENCH_NEEDS) ## only the table of one start
 	$(BENCH) -m benchmarks.vs_peers --suites start
 
+.PHONY: bench-layers
+bench-layers: $(BENCH_NEEDS) ## only a real image's layers, beside tar, docker, podman, skopeo and umoci: 8 minutes, the first time 10
+	$(BENCH) -m benchmarks.vs_peers --own-disk 24 --suites layers
+
 .PHONY: bench-bindings
 bench-bindings: $(BENCH_NEEDS) ## Cython, cffi, pybind11 and ctypes on the same call
 	$(BENCH) -m benchmarks.vs_peers --suites bindings

@@ -104,10 +104,11 @@ def machine(run: Json) -> str:
     commit = f" at commit {run['commit']}" if run.get("commit") else ""
     known = "; ".join(line for name, line in versions.items() if name not in ("cc", "dockerd"))
     daemon = f"; daemon: {versions['dockerd']}" if "dockerd" in versions else ""
+    own = " in a file, with a journal" if run["options"].get("own_disk") else ""
     return (
         f"Run of {run['taken']}{commit} on {host['cpus']} x {host['model']}, {host['memory']}, "
         f"kernel {host['kernel']}, control groups {host['cgroups']}, store on "
-        f"{host['file_system']}, Python {host['python']}. Suites: {', '.join(run['suites'])}. "
+        f"{host['file_system']}{own}, Python {host['python']}. Suites: {', '.join(run['suites'])}. "
         f"Measured: {known}{daemon}."
     )
 
@@ -134,6 +135,8 @@ def _cells(one: Latest, row: Json, beside: Sequence[str]) -> Iterator[str]:
     yield "" if row["to_base"] is None else f"{row['to_base']:.2f}"
     for other in beside:
         yield f"{median_ratio(row['samples'], record.samples(one.result, other) or []):.2f}"
+    if one.suite.resident:
+        yield f"{row['memory'] / 1024:.0f}" if "memory" in row else ""
 
 
 def rows(one: Latest) -> str:
@@ -143,6 +146,7 @@ def rows(one: Latest) -> str:
     base = "the floor" if suite.base == "floor" else suite.row(suite.base).label
     head = [f"{suite.title}, {suite.unit}", "median", "minimum", "p90", "p99", "spread"]
     head += [f"to {base}", *(f"to {suite.row(name).label}" for name in beside)]
+    head += ["peak memory, MiB"] if suite.resident else []
     ordered = sorted(one.result["rows"], key=lambda row: float(row["median"]))
     parts = [table(head, [list(_cells(one, row, beside)) for row in ordered])]
     for lost in one.result["missing"]:

@@ -60,6 +60,10 @@ class Suite:
     rounds: int = 80
     seconds: float = 60.0
     """When the rounds end though there were fewer."""
+    least: int = 5
+    """How many rounds there are though the seconds are over."""
+    warm_up: int = 3
+    """Rounds before the first that counts; each row was measured once before them."""
     budgets: tuple[Budget, ...] = ()
     flights: tuple[int, ...] = ()
     """How many at once, in the table of throughput."""
@@ -67,6 +71,10 @@ class Suite:
     """Rows whose rate is at least that share of the base's, at every number in flight."""
     burst: tuple[tuple[str, int], ...] = ()
     """Which rows are started how often at BURST_FLIGHT in flight; ours must not fail once."""
+    resident: tuple[tuple[str, int], ...] = ()
+    """Rows whose process never holds more than so many MiB; the table has a column for all."""
+    apart: bool = False
+    """Long: measured only when it is asked for by its name."""
     extra: Callable[[Field, dict[str, list[Measured]]], Json] | None = None
     """More to measure, kept in the suite's result."""
 

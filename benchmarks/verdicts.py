@@ -69,6 +69,20 @@ def _burst(suite: Suite, result: Json) -> list[Verdict]:
     return found
 
 
+def _resident(suite: Suite, result: Json) -> list[Verdict]:
+    rows = {row["name"]: row for row in result["rows"]}
+    found = []
+    for name, limit in suite.resident:
+        text = f"{suite.title}: {suite.row(name).label}, at most {limit} MiB of memory"
+        if "memory" not in rows.get(name, {}):
+            found.append(Verdict(text, UNMEASURED, None))
+        else:
+            most = rows[name]["memory"] / 1024
+            found.append(Verdict(text, f"{most:.0f} MiB", most <= limit))
+    return found
+
+
 def verdicts(suite: Suite, result: Json) -> list[Verdict]:
     """Every budget of the suite."""
-    return [*_ratios(suite, result), *_sustained(suite, result), *_burst(suite, result)]
+    judges = (_ratios, _sustained, _burst, _resident)
+    return [verdict for judge in judges for verdict in judge(suite, result)]

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from ..suite import Suite
 
-FILES = ("start", "exec", "overlay", "groups", "extraction", "bindings")
+FILES = ("start", "exec", "overlay", "groups", "extraction", "layers", "bindings")
 
 
 def all_suites() -> list[Suite]:
@@ -21,13 +21,13 @@ def all_suites() -> list[Suite]:
 
 
 def choose(names: list[str]) -> list[Suite]:
-    """The suites of these names, or of files of these names; all without any.
+    """The suites of these names, or of files of these names; all but the long ones without any.
 
     Raises:
         KeyError: There is no such suite.
     """
     if not names:
-        return all_suites()
+        return [suite for suite in all_suites() if not suite.apart]
     known = {suite.name: [suite] for suite in all_suites()}
     known |= {name: list(import_module(f"{__name__}.{name}").SUITES) for name in FILES}
     return [suite for name in names for suite in known[name]]

@@ -1,6 +1,7 @@
 """A gzip layer into a directory, on the lab's disk and on tmpfs: the extension, tar, and the floor.
 
-The floor inflates with the same library and computes the same two digests, but trusts the names.
+The short form of layers.py, with an archive that is made in a second. The floor inflates with the
+same library and computes the same two digests, but trusts the names.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def _layer(lab: Lab) -> str:
     return path
 
 
-def _where(lab: Lab, parent: str) -> str:
+def where(lab: Lab, parent: str) -> str:
+    """The template of a directory for a sample: in the lab, or below a place of another kind."""
     if parent:
         place = os.path.join(parent, lab.group)
         if not os.path.exists(place):
@@ -62,15 +64,17 @@ def _where(lab: Lab, parent: str) -> str:
     return os.path.join(lab.sub("extracted"), "{id}")
 
 
-def _floor(lab: Lab, parent: str) -> Measure:
-    program = lab.build("extract-floor", ["extract.c"], ["-lisal", "-lcrypto"])
-    words = [program, _layer(lab), "{directory}"]
-    return command(lab.commands, words, directory=_where(lab, parent))
+def floor(lab: Lab, layer: str, parent: str) -> Measure:
+    """floors/extract.c."""
+    program = lab.build("extract-floor", ["extract.c"], ["-lisal", "-lzstd", "-lcrypto"])
+    words = [program, layer, "{directory}"]
+    return command(lab.commands, words, directory=where(lab, parent))
 
 
-def _extension(lab: Lab, parent: str) -> Measure:
+def extension(lab: Lab, layer: str, parent: str) -> Measure:
+    """fastbox's own function, in a process that lives long."""
     worker = lab.stack.enter_context(Worker("extract", lab.env))
-    layer, directory = _layer(lab), _where(lab, parent)
+    directory = where(lab, parent)
 
     def measure(count: int, flight: int) -> Measured:
         return worker.measure([layer], count, flight, directory=directory)
@@ -78,16 +82,17 @@ def _extension(lab: Lab, parent: str) -> Measure:
     return measure
 
 
-def _tar(lab: Lab, parent: str) -> Measure:
-    words = [lab.need("tar"), "-xzf", _layer(lab), "-C", "{directory}"]
-    return command(lab.commands, words, directory=_where(lab, parent))
+def _tar(lab: Lab, layer: str, parent: str) -> Measure:
+    words = [lab.need("tar"), "-xzf", layer, "-C", "{directory}"]
+    return command(lab.commands, words, directory=where(lab, parent))
 
 
 def _open(parent: str) -> Callable[[Field], None]:
     def open_it(field: Field) -> None:
-        field.admit("floor", partial(_floor, field.lab, parent))
-        field.admit("extension", partial(_extension, field.lab, parent))
-        field.admit("tar", partial(_tar, field.lab, parent))
+        layer = _layer(field.lab)
+        field.admit("floor", partial(floor, field.lab, layer, parent))
+        field.admit("extension", partial(extension, field.lab, layer, parent))
+        field.admit("tar", partial(_tar, field.lab, layer, parent))
 
     return open_it
 

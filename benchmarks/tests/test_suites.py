@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from benchmarks import record, suites
 from benchmarks.suite import BASE, OURS, PEER, Field, Row, Suite, open_field
 from benchmarks.suites import all_suites, choose
 from benchmarks.vs_peers import __main__ as runner
+from benchmarks.vs_peers import debian
 from benchmarks.vs_peers.clients import Measured
 from benchmarks.vs_peers.lab import Missing
 from benchmarks.vs_peers.rounds import burst, interleave, rows, throughput
-from benchmarks.vs_peers.worker import run_many
+from benchmarks.vs_peers.worker import run_command, run_many
 
 LAB: Any = None  # rows that measure nothing need no lab
 
@@ -53,6 +55,7 @@ def test_suites_are_whole() -> None:
         assert len(set(names)) == len(names)
         used = {one.base, *one.beside, *(name for name, _ in one.sustained + one.burst)}
         used |= {name for budget in one.budgets for name in (budget.row, budget.other)}
+        used |= {name for name, _ in one.resident}
         assert used <= set(names), one.name
         assert {row.kind for row in one.rows} <= {BASE, OURS, PEER}
         assert any(row.kind == OURS for row in one.rows), one.name
@@ -60,7 +63,14 @@ def test_suites_are_whole() -> None:
 
 def test_the_whole_record_fits_in_ten_minutes() -> None:
     """The rounds' limits and five minutes for set-up, throughput and the 1,000 starts."""
-    assert sum(one.seconds for one in all_suites()) <= 400
+    assert sum(one.seconds for one in choose([])) <= 400
+
+
+def test_what_is_long_is_measured_by_its_name_only_and_fits_in_eight_minutes() -> None:
+    apart = [one for one in all_suites() if one.apart]
+    assert {one.name for one in apart} == {one.name for one in choose(["layers"])}
+    assert not set(apart) & set(choose([]))
+    assert sum(one.seconds for one in apart) <= 480
 
 
 def test_a_suite_is_chosen_by_its_name_or_its_files() -> None:
@@ -118,6 +128,28 @@ def test_rounds_end_with_the_suites_seconds() -> None:
     assert {len(one) for one in interleave(field, 1000, 1).values()} == {5}
 
 
+def test_a_suite_says_how_many_rounds_are_enough_and_which_warm_it_up() -> None:
+    calls = []
+
+    def counted(_count: int, _flight: int) -> Measured:
+        calls.append(1)
+        return Measured([1.0], 1.0)
+
+    field = open_field(suite(seconds=0.0, least=2, warm_up=1), LAB)
+    field.measures["mine"] = counted
+    assert {len(one) for one in interleave(field, 1000, 1).values()} == {2}
+    assert len(calls) == 3
+
+
+def test_the_most_memory_of_all_rounds_is_kept_where_it_is_known() -> None:
+    field = open_field(suite(), LAB)
+    found = {
+        "floor": [Measured([1.0], 1.0)] * 2,
+        "mine": [Measured([1.0], 1.0, memory=n) for n in (3, 9)],
+    }
+    assert [row.get("memory") for row in rows(field, found)] == [None, 9]
+
+
 def test_throughput_and_burst_count_what_failed() -> None:
     def failing(count: int, flight: int) -> Measured:
         return Measured([100.0] * (count - 1), 100.0 * count / flight, 1, "it broke")
@@ -163,6 +195,62 @@ def test_a_worker_counts_failures_and_keeps_what_succeeded() -> None:
     request: Any = {"count": 20, "flight": 4}
     answer = run_many(request, once, iter(range(100)))  # type: ignore[arg-type]
     assert (len(answer["samples"]), answer["failures"], answer["error"]) == (15, 5, "OSError: no")
+
+
+def words(*argv: str, directory: str = "", after: tuple[str, ...] = ()) -> Any:
+    undo = [list(after)] if after else []
+    return {
+        "argv": list(argv),
+        "files": {},
+        "directory": directory,
+        "after": undo,
+        "count": 1,
+        "flight": 1,
+    }
+
+
+def test_a_command_has_a_directory_of_its_own_and_its_memory_is_known(tmp_path: Path) -> None:
+    place = str(tmp_path / "{id}")
+    request = words("/bin/sh", "-c", 'echo x > "$0/file"', "{directory}", directory=place)
+    begin, end, memory = run_command(request, 1, 0)
+    assert begin < end
+    assert 1 << 10 < memory < 1 << 20
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_done_is_undone_after_the_clock_and_a_failure_of_that_counts(
+    tmp_path: Path,
+) -> None:
+    undo = ("/bin/sh", "-c", 'mv "$0/a" "$0/b"', str(tmp_path))
+    run_command(words("/bin/touch", str(tmp_path / "a"), after=undo), 1, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    with pytest.raises(RuntimeError, match="mv"):
+        run_command(words("/bin/true", after=undo), 2, 0)
+
+
+def member(
+    name: str, size: int = 0, link: str = "", kind: bytes = tarfile.REGTYPE
+) -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.size, found.linkname, found.type = size, link, tarfile.LNKTYPE if link else kind
+    return found
+
+
+def test_layers_weigh_about_the_same_and_each_can_be_unpacked_by_itself() -> None:
+    members = [member("d", kind=tarfile.DIRTYPE), member("d/e", kind=tarfile.DIRTYPE)]
+    members += [member(f"d/e/{number:03}", number * 100) for number in range(200)]
+    members += [member("last", link="d/e/000")]
+    found = debian.groups(members, 5)
+    weights = [sum(one.size + debian.ENTRY_COST for one in group) for group in found]
+    assert max(weights) < 1.1 * min(weights)
+    assert {one.name for group in found for one in group} == {one.name for one in members}
+    for group in found:
+        seen: set[str] = set()
+        for one in group:
+            above = one.name.rpartition("/")[0]
+            assert not above or above in seen
+            assert not one.linkname or one.linkname in seen
+            seen.add(one.name)
 
 
 def test_a_result_is_written_whole_and_read_again(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ written all the same.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -21,7 +22,7 @@ from ..suite import OURS, SCALES, Field, Suite, open_field
 from ..suites import all_suites, choose
 from . import machine
 from .clients import HERE, Measured
-from .lab import FLOORS, Lab, open_lab
+from .lab import FLOORS, Lab, disk_of_its_own, open_lab
 from .peers import versions
 from .rounds import burst, interleave, rows, throughput
 
@@ -38,6 +39,7 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the random order")
     parser.add_argument("--scratch", help="the lab's place, on the disk to measure (/var/tmp)")
     parser.add_argument("--tmpfs", action="store_true", help="the same as --scratch /dev/shm")
+    parser.add_argument("--own-disk", type=int, metavar="GIB", help="an ext4 with a journal there")
     parser.add_argument("--no-daemons", action="store_true", help="neither docker nor podman")
     parser.add_argument("--no-report", action="store_true", help="leave docs/ as it is")
     options = parser.parse_args(words)
@@ -132,12 +134,15 @@ def _path(options: argparse.Namespace, disk: str) -> str:
 
 
 def _run(options: argparse.Namespace) -> Json:
-    place = "/dev/shm" if options.tmpfs else options.scratch
-    with open_lab(place) as lab:
+    with contextlib.ExitStack() as stack:
+        place = "/dev/shm" if options.tmpfs else options.scratch
+        if options.own_disk:
+            place = stack.enter_context(disk_of_its_own(place or "/var/tmp", options.own_disk))
+        lab = stack.enter_context(open_lab(place))
         result: Json = {"schema": 2, "machine": machine.describe(lab.path)}
         result["taken"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         result |= {"commit": _commit(), "floor": floor_digest(), "versions": versions(lab)}
-        result |= {"options": {"seed": options.seed}, "suites": {}}
+        result |= {"options": {"seed": options.seed, "own_disk": options.own_disk}, "suites": {}}
         path = _path(options, result["machine"]["file_system"])
         for suite in choose(options.suites):
             result["suites"][suite.name] = measure(lab, suite, options)

@@ -16,7 +16,10 @@ HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 @dataclass(frozen=True)
 class Measured:
-    """Microseconds; `begins` on the monotonic clock; `stages`, a list a stage: the floor's only."""
+    """Microseconds; `begins` on the monotonic clock; `stages`, a list a stage: the floor's only.
+
+    `memory` is the most that one of the processes held, in KiB; 0: not known.
+    """
 
     samples: list[float]
     wall: float
@@ -24,6 +27,7 @@ class Measured:
     error: str = ""
     begins: list[float] = field(default_factory=list)
     stages: dict[str, list[float]] = field(default_factory=dict)
+    memory: int = 0
 
 
 Measure = Callable[[int, int], Measured]
@@ -93,6 +97,7 @@ class Worker(Client):
         files: Mapping[str, str] | None = None,
         image: str = "",
         directory: str = "",
+        after: Sequence[Sequence[str]] = (),
     ) -> Measured:
         """Do the mode's work `count` times, `flight` at once, and return the times.
 
@@ -101,14 +106,18 @@ class Worker(Client):
             files: Descriptor number to the file that the command gets there.
             image: What containers are started from.
             directory: Made before the clock starts and removed after it; "{directory}" in `argv`.
+            after: Commands that make undone what was done, when the clock has stopped.
         """
         request = {"argv": list(argv), "files": dict(files or {}), "image": image}
-        more = {"directory": directory, "count": count, "flight": flight}
+        more: dict[str, object] = {"directory": directory, "count": count, "flight": flight}
+        more["after"] = [list(words) for words in after]
         self.ask(json.dumps({**request, **more}))
         got = json.loads(self.answer())
-        samples = [(end - begin) / 1e3 for begin, end in got["samples"]]
-        begins = [begin / 1e3 for begin, _ in got["samples"]]
-        return Measured(samples, got["wall"] / 1e3, got["failures"], got["error"], begins)
+        samples = [(end - begin) / 1e3 for begin, end, *_ in got["samples"]]
+        begins = [begin / 1e3 for begin, *_ in got["samples"]]
+        memory = max((most for _, _, *known in got["samples"] for most in known), default=0)
+        wall, failures, error = got["wall"] / 1e3, got["failures"], got["error"]
+        return Measured(samples, wall, failures, error, begins, memory=memory)
 
 
 class Floor(Client):

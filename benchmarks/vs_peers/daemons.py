@@ -6,8 +6,10 @@ No bridge, no packet filter: what is measured has no network, and the host's sta
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
@@ -66,7 +68,9 @@ class Podman:
 
     def __init__(self, lab: Lab) -> None:
         home = lab.sub("podman")
-        self.words = [lab.need("podman"), "--root", home + "/root", "--runroot", home + "/run"]
+        run = tempfile.mkdtemp(prefix="fbp-", dir="/run")  # no longer than podman takes: 50
+        lab.stack.callback(shutil.rmtree, run, ignore_errors=True)
+        self.words = [lab.need("podman"), "--root", home + "/root", "--runroot", run]
         self.words += ["--tmpdir", home + "/tmp", "--cgroup-manager=cgroupfs"]
         if os.path.exists(HYBRID):  # its crun refuses hybrid control groups
             self.words += ["--runtime", lab.need("runc")]

@@ -35,7 +35,8 @@ def make_root(root: str) -> None:
             file.write(line)
 
 
-def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    """A member of these bytes."""
     member = tarfile.TarInfo(name)
     member.size = len(data)
     archive.addfile(member, io.BytesIO(data))
@@ -58,6 +59,6 @@ def make_image(root: str, path: str) -> None:
     name = hashlib.sha256(config).hexdigest() + ".json"
     manifest = [{"Config": name, "RepoTags": [IMAGE], "Layers": [f"{digest}/layer.tar"]}]
     with tarfile.open(path, "w") as archive:
-        _add(archive, name, config)
-        _add(archive, f"{digest}/layer.tar", layer.getvalue())
-        _add(archive, "manifest.json", json.dumps(manifest).encode())
+        add(archive, name, config)
+        add(archive, f"{digest}/layer.tar", layer.getvalue())
+        add(archive, "manifest.json", json.dumps(manifest).encode())

@@ -25,11 +25,12 @@ def command(
     words: Sequence[str],
     files: Mapping[str, str] | None = None,
     directory: str = "",
+    after: Sequence[Sequence[str]] = (),
 ) -> Measure:
     """Time a command."""
 
     def measure(count: int, flight: int) -> Measured:
-        return worker.measure(words, count, flight, files=files, directory=directory)
+        return worker.measure(words, count, flight, files=files, directory=directory, after=after)
 
     return measure
 
@@ -108,7 +109,11 @@ def versions(lab: Lab) -> dict[str, str]:
         "docker",
         "dockerd",
         "podman",
+        "skopeo",
+        "umoci",
         "tar",
+        "pigz",
+        "zstd",
         "cc",
     )
     found = {name: machine.version(name, lab.env) for name in names}

@@ -12,7 +12,6 @@ from ..suite import OURS, Field
 from .clients import Measured
 
 Json = dict[str, Any]
-LEAST_ROUNDS, WARM_UP = 5, 3
 BLOCKS, LEAST_BLOCKS = 5, 2
 BLOCK_SECONDS = 25.0
 """When the blocks of one number in flight end though there were fewer."""
@@ -28,8 +27,8 @@ def interleave(field: Field, rounds: int, seed: int) -> dict[str, list[Measured]
     order = random.Random(seed)
     found: dict[str, list[Measured]] = {name: [] for name in field.measures}
     deadline = time.monotonic() + field.suite.seconds
-    for number in range(-WARM_UP, rounds):
-        if number >= LEAST_ROUNDS and time.monotonic() > deadline:
+    for number in range(-field.suite.warm_up, rounds):
+        if number >= field.suite.least and time.monotonic() > deadline:
             break
         for name in order.sample(list(field.measures), len(field.measures)):
             measured = field.measures[name](1, 1)
@@ -55,10 +54,17 @@ def rows(field: Field, found: dict[str, list[Measured]]) -> list[Json]:
             **summarise(samples[row.name]),
             "to_base": median_ratio(samples[row.name], base) if base else None,
             "samples": [rounded(value) for value in samples[row.name]],
+            **_memory(found[row.name]),
         }
         for row in field.suite.rows
         if row.name in samples
     ]
+
+
+def _memory(measured: list[Measured]) -> Json:
+    """The most that any of them held, in KiB; nothing where nobody knows."""
+    most = max(one.memory for one in measured)
+    return {"memory": most} if most else {}
 
 
 def _block(field: Field, name: str, count: int, flight: int) -> tuple[float, Measured]:

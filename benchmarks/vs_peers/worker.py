@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -20,27 +21,31 @@ from typing import TypedDict
 
 class Request(TypedDict):
     """`{id}`, `{slot}` and `{directory}` in the words become a new name, the number of the place in
-    flight, and the directory (which holds `{id}` or `{slot}` when many are in flight).
+    flight, and the directory (which holds `{id}` or `{slot}` when many are in flight). `after` are
+    commands that undo what was measured.
     """
 
     argv: list[str]
     files: dict[str, str]
     image: str
     directory: str
+    after: list[list[str]]
     count: int
     flight: int
 
 
 class Answer(TypedDict):
-    """Nanoseconds; `samples` has begin and end of those that succeeded, on the monotonic clock."""
+    """Nanoseconds; `samples` has begin and end of those that succeeded, on the monotonic clock, and
+    where it is known the most memory that the process held, in KiB.
+    """
 
-    samples: list[tuple[int, int]]
+    samples: list[tuple[int, ...]]
     wall: int
     failures: int
     error: str
 
 
-Once = Callable[[Request, int, int], tuple[int, int]]
+Once = Callable[[Request, int, int], tuple[int, ...]]
 STDERR_MAX = 400
 SLEEP = ["sleep", "1000000"]
 
@@ -49,14 +54,24 @@ def _fill(word: str, number: int, slot: int) -> str:
     return word.replace("{id}", f"bench{os.getpid()}x{number}").replace("{slot}", str(slot))
 
 
+def _undo(words: list[str]) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()[-STDERR_MAX:]}")
+
+
 @contextlib.contextmanager
-def _directory(template: str, number: int, slot: int) -> Iterator[str]:
-    path = _fill(template, number, slot)
+def _directory(request: Request, number: int, slot: int) -> Iterator[str]:
+    """A directory of the sample's own, on a disk that has written what came before it."""
+    path = _fill(request["directory"], number, slot)
     if path:
         os.mkdir(path, 0o755)
+        os.sync()
     try:
         yield path
     finally:
+        for words in request["after"]:
+            _undo([_fill(word, number, slot).replace("{directory}", path) for word in words])
         if path:
             shutil.rmtree(path)
 
@@ -68,21 +83,23 @@ def _actions(files: dict[str, str]) -> list[tuple[int, int, str, int, int]]:
     return actions
 
 
-def run_command(request: Request, number: int, slot: int) -> tuple[int, int]:
-    """Spawn the command with its output on /dev/null, wait for it, and return when.
+def run_command(request: Request, number: int, slot: int) -> tuple[int, int, int]:
+    """Spawn the command with its output on /dev/null, wait for it, and return when, and the most
+    that it or one of its children held. It is never less than this process has: the kernel counts
+    what was there before the exec.
 
     Raises:
         RuntimeError: It did not end with 0; what it said on stderr.
     """
     errors = os.memfd_create("stderr", os.MFD_CLOEXEC)
     try:
-        with _directory(request["directory"], number, slot) as directory:
+        with _directory(request, number, slot) as directory:
             argv = [_fill(word, number, slot) for word in request["argv"]]
             argv = [word.replace("{directory}", directory) for word in argv]
             actions = [*_actions(request["files"]), (os.POSIX_SPAWN_DUP2, errors, 2)]
             begin = time.perf_counter_ns()
             pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions)
-            status = os.waitpid(pid, 0)[1]
+            _, status, used = os.wait4(pid, 0)
             end = time.perf_counter_ns()
         if status:
             said = os.pread(errors, STDERR_MAX, 0).decode("utf-8", "replace").strip()
@@ -90,7 +107,7 @@ def run_command(request: Request, number: int, slot: int) -> tuple[int, int]:
             raise RuntimeError(f"{os.path.basename(argv[0])}: status {code}: {said}")
     finally:
         os.close(errors)
-    return begin, end
+    return begin, end, used.ru_maxrss
 
 
 def run_many(request: Request, once: Once, numbers: itertools.count[int]) -> Answer:
@@ -158,18 +175,30 @@ def serve_exec(image: str) -> None:
         serve(once)
 
 
+def _forget_peak() -> None:
+    with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")
+
+
+def _peak() -> int:
+    """The most that this process held since it was forgotten, in KiB."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
+
+
 def serve_extract() -> None:
     """Extract the archive `argv[0]` with fastbox's own extension, as an image's layer."""
     from fastbox import _bytes
 
-    def once(request: Request, number: int, slot: int) -> tuple[int, int]:
-        with _directory(request["directory"], number, slot) as directory:
+    def once(request: Request, number: int, slot: int) -> tuple[int, int, int]:
+        with _directory(request, number, slot) as directory:
             archive = os.open(request["argv"][0], os.O_RDONLY | os.O_CLOEXEC)
             root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
+                _forget_peak()
                 begin = time.perf_counter_ns()
                 _bytes.extract(archive, root, True)
-                return begin, time.perf_counter_ns()
+                return begin, time.perf_counter_ns(), _peak()
             finally:
                 os.close(archive)
                 os.close(root)

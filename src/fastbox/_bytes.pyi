@@ -16,6 +16,7 @@ def extract(
     gate: int = -1,
     watch: Watch | None = None,
     digests: bool = True,
+    copy: int = -1,
     max_entries: int = 0,
 ) -> tuple[str, str, int, int, int, int]: ...
 def digest_fd(fd: int) -> tuple[str, int]: ...

@@ -55,6 +55,7 @@ cdef extern from "tar_extract.h":
         fb_extract_mode mode
         fb_extract_limits limits
         bint no_digests
+        int copy
         const int *lower
         size_t lower_count
         int gate
@@ -90,9 +91,9 @@ cdef class Watch:
 
 
 def extract(int archive_fd, int root_fd, bint layer, *, lower=(), int gate=-1, Watch watch=None, bint digests=True,
-            uint64_t max_entries=0):
+            int copy=-1, uint64_t max_entries=0):
     """Extract one archive below a root, over the trees in `lower` (descriptors, topmost first), which are complete when `gate`
-    is readable: returns (packed hex, diff hex, packed size, tar size, data size, entries).
+    is readable, the archive's bytes going to `copy` as well: returns (packed hex, diff hex, packed size, tar size, data size, entries).
     """
     cdef int lowers[FB_LOWER_MAX]
     cdef fb_extract_options options
@@ -105,7 +106,7 @@ def extract(int archive_fd, int root_fd, bint layer, *, lower=(), int gate=-1, W
         lowers[i] = number
     options.mode = FB_EXTRACT_LAYER if layer else FB_EXTRACT_PLAIN
     options.limits.max_bytes, options.limits.max_entries, options.limits.max_packed = 0, max_entries, 0
-    options.no_digests = not digests
+    options.no_digests, options.copy = not digests, copy
     options.lower, options.lower_count, options.gate = lowers, len(lower), gate
     options.watch = NULL if watch is None else &watch.watch
     with nogil:

@@ -102,7 +102,7 @@ class Progress(Record):
     id: str  # of the part: a layer's short diff id
     status: str  # waiting, extracting, complete, exists
     current: int  # bytes
-    total: int  # bytes
+    total: int  # bytes; 0: not known
 
 
 class HistoryEntry(Record):

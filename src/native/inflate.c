@@ -2,13 +2,16 @@
 
 #include <errno.h>
 #include <isa-l/igzip_lib.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
 
 #include "cleanup.h"
+#include "io.h"
 
 #define IN_SIZE ((size_t)256 << 10)
+#define STOP_MS 100
 #define ZSTD_WINDOW_LOG 27
 
 enum format { PLAIN, GZIP, ZSTD };
@@ -16,7 +19,8 @@ enum format { PLAIN, GZIP, ZSTD };
 struct fb_inflate {
 	int fd;
 	enum format format;
-	uint64_t packed, max_packed;
+	uint64_t packed;
+	struct fb_inflate_options options;
 	struct fb_digest digest;
 	size_t in_used, in_length; /* in[in_used..in_length] is not unpacked yet */
 	bool in_end;
@@ -33,10 +37,42 @@ static int damaged(struct fb_error *err, int line, const char *call, const char 
 	return fb_fail_code(err, FB_STAGE_INFLATE, line, EBADMSG, call, NULL, detail);
 }
 
-static int too_large(struct fb_error *err)
+/* A pipe may stay silent for ever, and a thread in read(2) hears nothing. */
+static int wait_for_input(struct fb_inflate *f, struct fb_error *err)
 {
-	return FB_FAIL_CODE(err, FB_STAGE_INFLATE, EFBIG, "read", NULL,
-			    "the packed stream is larger than the limit");
+	struct pollfd input = {.fd = f->fd, .events = POLLIN};
+
+	while (f->options.stop) {
+		int n;
+
+		if (*f->options.stop)
+			return FB_FAIL_CODE(err, FB_STAGE_INFLATE, ECANCELED, "read", NULL, "stopped");
+		n = poll(&input, 1, STOP_MS);
+		if (n > 0 || (n < 0 && errno != EINTR))
+			break;
+	}
+	return 0;
+}
+
+/* 0 at the end. */
+static ssize_t take(struct fb_inflate *f, uint8_t *to, size_t room, struct fb_error *err)
+{
+	int r = wait_for_input(f, err);
+	ssize_t got;
+
+	if (r < 0)
+		return r;
+	do
+		got = read(f->fd, to, room);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return FB_FAIL(err, FB_STAGE_INFLATE, "read", NULL);
+	if ((uint64_t)got > f->options.max_packed - f->packed)
+		return FB_FAIL_CODE(err, FB_STAGE_INFLATE, EFBIG, "read", NULL,
+				    "the packed stream is larger than the limit");
+	f->packed += (uint64_t)got;
+	r = f->options.copy < 0 ? 0 : fb_write_all(f->options.copy, to, (size_t)got);
+	return r < 0 ? FB_FAIL_CODE(err, FB_STAGE_INFLATE, -r, "write", NULL, NULL) : got;
 }
 
 /* Called with the buffer used up. `least` bytes or the end of the input. */
@@ -44,17 +80,11 @@ static int fill(struct fb_inflate *f, size_t least, struct fb_error *err)
 {
 	f->in_used = f->in_length = 0;
 	while (f->in_length < least && !f->in_end) {
-		ssize_t got = read(f->fd, f->in + f->in_length, IN_SIZE - f->in_length);
+		ssize_t got = take(f, f->in + f->in_length, IN_SIZE - f->in_length, err);
 
-		if (got < 0 && errno == EINTR)
-			continue;
 		if (got < 0)
-			return FB_FAIL(err, FB_STAGE_INFLATE, "read", NULL);
-		if (got == 0)
-			f->in_end = true;
-		if ((uint64_t)got > f->max_packed - f->packed)
-			return too_large(err);
-		f->packed += (uint64_t)got;
+			return (int)got;
+		f->in_end = got == 0;
 		f->in_length += (size_t)got;
 	}
 	return f->format == PLAIN ? 0 : fb_digest_add(&f->digest, f->in, f->in_length, err);
@@ -92,8 +122,8 @@ static int start(struct fb_inflate *f, struct fb_error *err)
 	return 0;
 }
 
-int fb_inflate_open(int fd, uint64_t max_packed, struct fb_inflate **ret_inflate,
-		    struct fb_error *err)
+int fb_inflate_open(int fd, const struct fb_inflate_options *options,
+		    struct fb_inflate **ret_inflate, struct fb_error *err)
 {
 	struct fb_inflate *f = malloc(sizeof(*f));
 	int r;
@@ -102,7 +132,7 @@ int fb_inflate_open(int fd, uint64_t max_packed, struct fb_inflate **ret_inflate
 		return FB_FAIL_CODE(err, FB_STAGE_INFLATE, ENOMEM, "malloc", NULL, NULL);
 	memset(f, 0, offsetof(struct fb_inflate, in));
 	f->fd = fd;
-	f->max_packed = max_packed;
+	f->options = *options;
 	r = fb_digest_begin(&f->digest, err);
 	if (r == 0)
 		r = start(f, err);
@@ -225,24 +255,13 @@ static ssize_t read_zstd(struct fb_inflate *f, uint8_t *to, size_t room, struct 
 static ssize_t read_plain(struct fb_inflate *f, uint8_t *to, size_t room, struct fb_error *err)
 {
 	size_t left = f->in_length - f->in_used;
-	ssize_t got;
+	size_t n = left < room ? left : room;
 
-	if (left) {
-		size_t n = left < room ? left : room;
-
-		memcpy(to, f->in + f->in_used, n);
-		f->in_used += n;
-		return (ssize_t)n;
-	}
-	do
-		got = read(f->fd, to, room);
-	while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return FB_FAIL(err, FB_STAGE_INFLATE, "read", NULL);
-	if ((uint64_t)got > f->max_packed - f->packed)
-		return too_large(err);
-	f->packed += (uint64_t)got;
-	return got;
+	if (!left)
+		return f->in_end ? 0 : take(f, to, room, err);
+	memcpy(to, f->in + f->in_used, n);
+	f->in_used += n;
+	return (ssize_t)n;
 }
 
 ssize_t fb_inflate_read(struct fb_inflate *f, uint8_t *to, size_t room, struct fb_error *err)

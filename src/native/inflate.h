@@ -18,9 +18,15 @@
 
 struct fb_inflate;
 
-/* `fd` stays the caller's. More than `max_packed` bytes of input are EFBIG. */
-int fb_inflate_open(int fd, uint64_t max_packed, struct fb_inflate **ret_inflate,
-		    struct fb_error *err);
+struct fb_inflate_options {
+	uint64_t max_packed;	 /* more bytes of input are EFBIG */
+	int copy;		 /* where what is read is written, too; -1: nowhere */
+	const _Atomic int *stop; /* or NULL; once it is true, ECANCELED, soon even if no input comes */
+};
+
+/* `fd` stays the caller's. */
+int fb_inflate_open(int fd, const struct fb_inflate_options *options,
+		    struct fb_inflate **ret_inflate, struct fb_error *err);
 /* At most `room` of the next bytes. 0: the end, reached only after the whole input was read and
  * every check passed. */
 ssize_t fb_inflate_read(struct fb_inflate *inflate, uint8_t *to, size_t room, struct fb_error *err);

@@ -64,17 +64,15 @@ static ssize_t inflate_piece(struct fb_stream *s, struct fb_piece *piece, struct
 	return (ssize_t)length;
 }
 
-static int note(struct fb_stream *s, size_t length, struct fb_error *err)
+static void note(struct fb_stream *s, size_t length)
 {
 	struct fb_watch *watch = s->options.watch;
 
 	s->unpacked += length;
-	if (!watch)
-		return 0;
-	watch->packed = fb_inflate_taken(s->inflate);
-	watch->unpacked = s->unpacked;
-	return watch->stop ? FB_FAIL_CODE(err, FB_STAGE_INFLATE, ECANCELED, "read", NULL, "stopped")
-			   : 0;
+	if (watch) {
+		watch->packed = fb_inflate_taken(s->inflate);
+		watch->unpacked = s->unpacked;
+	}
 }
 
 /* The free slot, or NULL: nobody wants more. */
@@ -100,18 +98,19 @@ static void *fill(void *argument)
 
 	while ((piece = wait_for_room(s))) {
 		ssize_t got = inflate_piece(s, piece, &err);
-		int r = got < 0 ? (int)got : note(s, (size_t)got, &err);
 
+		if (got > 0)
+			note(s, (size_t)got);
 		pthread_mutex_lock(&s->lock);
-		if (r < 0) {
-			s->code = r;
+		if (got < 0) {
+			s->code = (int)got;
 			s->error = err;
 		} else if (got > 0) {
 			piece->length = (size_t)got;
 			piece->users = s->hasher_runs ? 2 : 1;
 			s->fill++;
 		}
-		s->end = r < 0 || got == 0;
+		s->end = got <= 0;
 		pthread_cond_broadcast(&s->filled);
 		pthread_mutex_unlock(&s->lock);
 		if (s->end)
@@ -151,7 +150,12 @@ static void *hash(void *argument)
 
 static int start(struct fb_stream *s, int fd, struct fb_error *err)
 {
-	int r = fb_inflate_open(fd, s->options.max_packed, &s->inflate, err);
+	const struct fb_inflate_options options = {
+	    .max_packed = s->options.max_packed,
+	    .copy = s->options.copy,
+	    .stop = s->options.watch ? &s->options.watch->stop : NULL,
+	};
+	int r = fb_inflate_open(fd, &options, &s->inflate, err);
 
 	if (r == 0)
 		r = fb_digest_begin(&s->digest, err);

@@ -18,6 +18,7 @@ struct fb_watch { /* what another thread may see and say while an archive is rea
 
 struct fb_stream_options {
 	uint64_t max_packed;
+	int copy; /* where what is read is written, too; -1: nowhere */
 	bool digests;
 	struct fb_watch *watch; /* or NULL */
 };

@@ -218,6 +218,7 @@ static int run(struct extract *x, int archive_fd)
 {
 	const struct fb_stream_options options = {
 	    .max_packed = x->options.limits.max_packed,
+	    .copy = x->options.copy,
 	    .digests = !x->options.no_digests,
 	    .watch = x->options.watch,
 	};

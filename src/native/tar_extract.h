@@ -34,6 +34,7 @@ struct fb_extract_options {
 	enum fb_extract_mode mode;
 	struct fb_extract_limits limits;
 	bool no_digests; /* nobody wants them: they stay zero */
+	int copy;	 /* where the bytes of the archive are written, too; -1: nowhere */
 	/* The trees of the layers below, topmost first: a directory that the archive needs but does not list gets mode,
 	 * owner, extended attributes and times of theirs (without them 0755, root), so that stacking this layer on top changes
 	 * nothing about it; the target of a hard link that only they have is copied up from them, and counts as data of this one. */

@@ -21,7 +21,8 @@ static int pass_on(struct fb_stream *stream, int out, struct fb_error *err)
 
 int fb_unpack(int in, int out, struct fb_unpack_result *ret_result, struct fb_error *err)
 {
-	const struct fb_stream_options options = {.max_packed = UINT64_MAX, .digests = true};
+	const struct fb_stream_options options = {
+	    .max_packed = UINT64_MAX, .copy = -1, .digests = true};
 	struct fb_stream_result read;
 	struct fb_stream *stream = NULL;
 	int r = fb_stream_open(in, &options, &stream, err);

@@ -43,6 +43,7 @@ from ..integration.archives import CONFIG, INDEX, LAYER, MANIFEST, descriptor, d
 Layout = dict[str, bytes]
 DOCUMENTED = (InvalidArgument, IntegrityError, ResourceExhausted, Unsupported)
 SECONDS, MEMORY, HANGS = 1.0, 1 << 30, 60
+DOUBLED = 2 << 20  # bytes that one doubling adds at most: several may meet in a document
 FIXED = 200  # seeds that every run begins with
 CRASH = "crash-documents.json"
 DOCKER = "application/vnd.docker."
@@ -171,11 +172,13 @@ def change_value(source: random.Random, document: Any) -> Any:
     elif kind == 1:
         del holder[key]
     elif kind == 2 and isinstance(holder, dict):
-        holder[source.choice(KEYS)] = holder[key]
+        holder[source.choice(KEYS)] = copy.deepcopy(holder[key])
     elif kind == 3 and isinstance(holder, dict):
         holder[source.choice(KEYS)] = word(source)
-    elif kind == 4 and isinstance(holder, list) and len(found) < 5000:
-        holder[key:key] = [holder[key]] * source.choice([*[1] * 12, *[2] * 6, 600, 11_000])
+    elif kind == 4 and isinstance(holder, list):
+        times = source.choice([*[1] * 12, *[2] * 6, 600, 11_000])
+        times = min(times, DOUBLED // len(json.dumps(holder[key])))
+        holder[key:key] = [copy.deepcopy(holder[key]) for _ in range(times)]
     else:
         holder[key] = word(source)
     return document
@@ -310,7 +313,7 @@ def check_error(error: FastboxError) -> None:
     if not isinstance(error, DOCUMENTED):
         raise Failed(f"{type(error).__name__} is no error that load documents: {line}")
     if not line.isprintable() or len(line) > 6000 or not error.what:
-        raise Failed(f"a line for nobody: {line[:6000]!r}")
+        raise Failed(f"a line for nobody: {line[:300]!r}")
 
 
 def check_plan(plan: load.Plan) -> None:

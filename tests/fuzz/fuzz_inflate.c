@@ -85,7 +85,9 @@ static struct outcome mine(const uint8_t *data, size_t size, size_t piece, size_
 	} else {
 		ends[0] = mk_fd(data, size);
 	}
-	if (fb_inflate_open(ends[0], max_packed, &inflate, err) == 0) {
+	const struct fb_inflate_options options = {.max_packed = max_packed, .copy = -1};
+
+	if (fb_inflate_open(ends[0], &options, &inflate, err) == 0) {
 		while (outcome.length <= OUT_MAX && (got = fb_inflate_read(inflate, mine_data + outcome.length, room, err)) > 0) {
 			stop_unless((size_t)got <= room);
 			outcome.length += (size_t)got;

@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fb_extract_options options = {
 	    .limits = {.max_bytes = 16 << 20, .max_entries = 1000, .max_packed = 1 << 20},
-	    .gate = -1};
+	    .copy = -1, .gate = -1};
 	struct fb_extract_result result;
 	struct fb_error err = {0};
 	struct timespec now[WATCHED];

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -16,6 +17,9 @@ import pytest
 from . import host
 
 CACHE = Path(__file__).resolve().parents[2] / "build" / "test-cache"
+
+
+PROGRESS = re.compile(r"(layer|[0-9a-f]{12}): (complete|exists), ")
 
 
 class Box:
@@ -57,7 +61,7 @@ class Box:
         before = host.snapshot(self.root, self.run_root)
         done = self(*words, check=False, stdin=stdin)
         assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
-        lines = done.stderr.strip().splitlines()
+        lines = [line for line in done.stderr.strip().splitlines() if not PROGRESS.match(line)]
         assert lines, f"{words}: no error line"
         assert lines[0].startswith("fastbox"), done.stderr
         assert all(line.startswith("hint: ") for line in lines[1:]), done.stderr

@@ -242,7 +242,9 @@ def test_a_damaged_blob_is_not_saved(
         path.write_bytes(data)
 
 
-def test_save_to_odd_places(root: Root, images: Images, tmp_path: Path) -> None:
+def test_save_to_odd_places(
+    root: Root, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     load(images, docker_archive([BASE], ["a:1"]))
     images.save(["a:1"], str(tmp_path / "a.tar"))
     wanted = (tmp_path / "a.tar").read_bytes()
@@ -254,7 +256,7 @@ def test_save_to_odd_places(root: Root, images: Images, tmp_path: Path) -> None:
     )
     assert streamed.stdout == wanted
     (tmp_path / "old").write_bytes(b"old")
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)
     images.save(["a:1"], "old")
     assert (tmp_path / "old").read_bytes() == wanted
     images.save(["a:1"], "/dev/null")
@@ -273,6 +275,12 @@ def test_save_to_odd_places(root: Root, images: Images, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == [
         "a.tar", "empty", "full", "old", "run", "store",
     ]  # fmt: skip
+    script = "set -o pipefail; fastbox save a:1 | head -c 100 >/dev/null"
+    big = docker_archive([tar({"big": os.urandom(1 << 20)})], ["a:1"])
+    load(images, big)
+    environ = {**os.environ, "FASTBOX_ROOT": root.store, "FASTBOX_RUN": root.run}
+    done = subprocess.run(["bash", "-c", script], env=environ, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (141, b"")
     # A terminal is refused.
     main, side = os.openpty()
     done = subprocess.run(
@@ -747,7 +755,7 @@ def test_a_sweeper_killed_between_renames_loses_nothing(engine: Engine, root: Ro
         "def dying(a, b):\n"
         "    rename(a, b)\n"
         "    if '/swept/' in b: moved.append(b)\n"
-        "    if len(moved) == int(sys.argv[4]): os.kill(os.getpid(), 9)\n"
+        "    if moved and len(moved) == int(sys.argv[4]): os.kill(os.getpid(), 9)\n"
         "os.rename = dying\n"
         "sweep.sweep(root)\n"
     )

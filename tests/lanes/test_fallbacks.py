@@ -147,3 +147,41 @@ def test_a_clear_refusal(box: Box, lane: shim.Lane) -> None:
     assert done.returncode == 125
     assert len(done.stderr.splitlines()) == 1
     assert lane.needs in done.stderr
+
+
+@pytest.mark.parametrize("rule", ["fsopen:ENOSYS", "fsconfig:ENOSYS", "openat2:EPERM"])
+def test_a_containers_files_are_read_the_same(box: Box, rule: str, tmp_path: Path) -> None:
+    """What `export`, `diff` and `commit` say of one that runs and of one that does not."""
+    script = "echo 1 >/own; rm /etc/group; ln /own /hard; rm -r /var; mkdir /var; "
+    box("run", "--name", "ended", "busybox", "sh", "-c", script)
+    box(
+        "run",
+        "-d",
+        "--name",
+        "runs",
+        "-v",
+        "/tmp:/mnt",
+        "busybox",
+        "sh",
+        "-c",
+        script + "sleep 1000",
+    )
+    try:
+        while "D /etc/group" not in box("diff", "runs").stdout:
+            pass
+        seen: list[bytes | str] = []
+        for rules in ((), (rule,)):
+            box.environ["SOURCE_DATE_EPOCH"] = "1500000000"
+            for name in ("ended", "runs"):
+                archive = tmp_path / name
+                run(box, rules, "export", "-o", str(archive), name)
+                seen.append(archive.read_bytes())
+                archive.unlink()
+                seen += [run(box, rules, verb, name).stdout for verb in ("diff", "commit")]
+        assert all(seen)
+        assert seen[:6] == seen[6:]
+        for image in {seen[2], seen[5]}:
+            box("rmi", "-f", str(image).strip())
+    finally:
+        box.environ.pop("SOURCE_DATE_EPOCH", None)
+        box("rm", "-f", "ended", "runs")

@@ -120,7 +120,7 @@ static inline void make_canaries(void)
 
 static inline int extract_fd(int fd, enum fb_extract_mode mode)
 {
-	const struct fb_extract_options options = {.mode = mode, .limits = limits, .gate = -1};
+	const struct fb_extract_options options = {.mode = mode, .limits = limits, .copy = -1, .gate = -1};
 
 	return fb_extract(fd, root, &options, &result, &err);
 }

@@ -50,11 +50,12 @@ static void unpack(int fd, const uint8_t *data, size_t size)
 {
 	struct fb_inflate *inflate;
 	struct fb_error err = {0};
+	const struct fb_inflate_options options = {.max_packed = UINT64_MAX, .copy = -1};
 	uint8_t piece[65536];
 	size_t at = 0;
 	ssize_t got;
 
-	CHECK(fb_inflate_open(fd, UINT64_MAX, &inflate, &err) == 0);
+	CHECK(fb_inflate_open(fd, &options, &inflate, &err) == 0);
 	while ((got = fb_inflate_read(inflate, piece, sizeof(piece), &err)) > 0) {
 		CHECK(at + (size_t)got <= size && memcmp(piece, data + at, (size_t)got) == 0);
 		at += (size_t)got;

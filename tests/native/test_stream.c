@@ -111,7 +111,7 @@ static void look(struct fb_job *job)
 /* Workers that are slower than the reader still see the bytes that they were given. */
 static void test_held_pieces(void)
 {
-	const struct fb_stream_options options = {.max_packed = SIZE, .digests = true};
+	const struct fb_stream_options options = {.max_packed = SIZE, .copy = -1, .digests = true};
 	fb_auto_close int fd = source();
 	struct fb_stream_result result;
 	struct fb_stream *stream = NULL;
@@ -148,7 +148,7 @@ static void test_held_pieces(void)
 
 static void test_early_ends(void)
 {
-	struct fb_stream_options options = {.max_packed = SIZE, .digests = true};
+	struct fb_stream_options options = {.max_packed = SIZE, .copy = -1, .digests = true};
 	fb_auto_close int fd = source();
 	struct fb_watch watch = {0};
 	struct fb_stream *stream = NULL;
@@ -174,9 +174,42 @@ static void test_early_ends(void)
 	options.max_packed = SIZE;
 	options.watch = &watch;
 	watch.stop = 1;
+	CHECK(fb_stream_open(fd, &options, &stream, &err) == -ECANCELED);
+}
+
+/* What is read can be kept; and a stop is heard although no byte comes. */
+static void test_copy_and_silence(void)
+{
+	struct fb_stream_options options = {.max_packed = SIZE, .digests = true};
+	fb_auto_close int fd = source(), copy = memfd_create("copy", MFD_CLOEXEC);
+	struct fb_stream_result result;
+	struct fb_watch watch = {0};
+	struct fb_stream *stream = NULL;
+	const uint8_t *data;
+	uint8_t digest[32];
+	int silent[2];
+
+	options.copy = copy;
 	CHECK(fb_stream_open(fd, &options, &stream, &err) == 0);
-	CHECK(fb_stream_next(stream, &data, &err) == -ECANCELED);
+	while (fb_stream_next(stream, &data, &err) > 0)
+		;
+	CHECK(fb_stream_finish(stream, &result, &err) == 0);
 	fb_stream_close(stream);
+	lseek(copy, 0, SEEK_SET);
+	CHECK(fb_digest_fd(copy, digest, NULL, &err) == 0 &&
+	      memcmp(digest, result.packed_digest, 32) == 0);
+
+	CHECK(pipe(silent) == 0 && write(silent[1], "0123456789", 10) == 10);
+	options.copy = -1;
+	options.watch = &watch;
+	CHECK(fb_stream_open(silent[0], &options, &stream, &err) == 0);
+	CHECK(!fb_stream_ready(stream));
+	watch.stop = 1;
+	alarm(20);
+	CHECK(fb_stream_next(stream, &data, &err) == -ECANCELED);
+	alarm(0);
+	fb_stream_close(stream);
+	close(silent[0]), close(silent[1]);
 }
 
 /* ---- a gate ---- */
@@ -208,7 +241,7 @@ static void test_gate(void)
 	mk_file(&m, "d/file", "f");
 	mk_end(&m);
 	archive = mk_fd(m.data, m.length);
-	const struct fb_extract_options options = {.lower = &lower, .lower_count = 1, .gate = gate[0]};
+	const struct fb_extract_options options = {.lower = &lower, .lower_count = 1, .copy = -1, .gate = gate[0]};
 
 	CHECK(pthread_create(&thread, NULL, open_gate, &gate[1]) == 0);
 	CHECK(fb_extract(archive, root, &options, &result, &err) == 0);
@@ -226,6 +259,7 @@ int main(void)
 		test_pool(threads);
 	test_held_pieces();
 	test_early_ends();
+	test_copy_and_silence();
 	test_gate();
 	return failures != 0;
 }

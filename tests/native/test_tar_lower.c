@@ -65,7 +65,7 @@ static int run_over(int line, struct make *m)
 						.limits = limits,
 						.lower = lower,
 						.lower_count = LAYERS,
-						.gate = -1};
+						.copy = -1, .gate = -1};
 	fb_auto_close int archive = -1;
 	int r;
 

@@ -320,7 +320,7 @@ static void test_holes(void)
 	lseek(archive, 0, SEEK_SET);
 	begin("holes back");
 	to = open(".", O_RDONLY | O_DIRECTORY);
-	CHECK(fb_extract(archive, to, &(struct fb_extract_options){.mode = FB_EXTRACT_PLAIN, .gate = -1},
+	CHECK(fb_extract(archive, to, &(struct fb_extract_options){.mode = FB_EXTRACT_PLAIN, .copy = -1, .gate = -1},
 			 &result, &err) == 0);
 	close(archive);
 	CHECK(stat("nothing", &st) == 0 && st.st_size == (off_t)1 << 40 && st.st_blocks == 0);

@@ -40,8 +40,8 @@ def other_names(words: str) -> list[str]:
     group, _, word = words.rpartition(" ")
     module = (registry.GROUPS[group] if group else registry.PLAIN)[word]
     names = [word for word, target in registry.PLAIN.items() if target == module]
-    for group, members in registry.GROUPS.items():
-        names += [f"{group} {word}" for word, target in members.items() if target == module]
+    for name, commands in registry.GROUPS.items():
+        names += [f"{name} {word}" for word, target in commands.items() if target == module]
     return names
 
 

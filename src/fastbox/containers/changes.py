@@ -33,63 +33,91 @@ def compare(upper: int, lower: int) -> tuple[Change, ...]:
         OSError: The kernel said no.
     """
     found: list[Change] = []
-    _compare(found, upper, lower, "", 0)
+    levels = [_Level(os.dup(upper), os.dup(lower), "", listed=True)]
+    try:
+        while levels:
+            _step(found, levels)
+    finally:
+        for level in levels:
+            level.close()
     return tuple(found)
 
 
-def _compare(found: list[Change], upper: int, lower: int, path: str, depth: int) -> None:
-    """The entries of one directory; `lower` is -1 where the layers below have none."""
-    if depth > MAX_DEPTH:
-        raise ResourceExhausted(f"directories nested more than {MAX_DEPTH} deep", where=path[:200])
-    names = set(os.listdir(upper))
-    if lower >= 0 and _mark(f"/proc/self/fd/{upper}", "opaque") == b"y":
-        names.update(os.listdir(lower))
-    for name in sorted(names, key=os.fsencode):
-        below = None if lower < 0 else _stat(name, lower)
-        now = _stat(name, upper)
-        if now is None or _is_whiteout(now, upper, name):
-            if below is not None:
-                found.append(Change(kind="D", path=f"{path}/{name}"))
-            continue
-        _compare_entry(found, (upper, now), (lower, below), f"{path}/{name}", depth)
+class _Level:
+    """One directory under way; `lower` is -1 where the layers below have none."""
+
+    __slots__ = ("at", "listed", "lower", "names", "path", "upper")
+
+    def __init__(
+        self, upper: int, lower: int, path: str, *, at: int = 0, listed: bool = False
+    ) -> None:
+        self.upper, self.lower, self.path = upper, lower, path
+        self.at, self.listed = at, listed  # where in the list it is, or would be
+        names = set(os.listdir(upper))
+        if lower >= 0 and _mark(f"/proc/self/fd/{upper}", "opaque") == b"y":
+            names.update(os.listdir(lower))
+        self.names = iter(sorted(names, key=os.fsencode))
+
+    def close(self) -> None:
+        os.close(self.upper)
+        if self.lower >= 0:
+            os.close(self.lower)
 
 
-def _compare_entry(
-    found: list[Change],
-    now: tuple[int, os.stat_result],
-    before: tuple[int, os.stat_result | None],
-    path: str,
-    depth: int,
-) -> None:
-    (upper, there), (lower, below) = now, before
-    name, at = path.rpartition("/")[2], len(found)
+def _step(found: list[Change], levels: list[_Level]) -> None:
+    """The next name of the innermost directory, or its end."""
+    level = levels[-1]
+    name = next(level.names, None)
+    if name is None:
+        levels.pop().close()
+        if not level.listed and len(found) > level.at:
+            found.insert(level.at, Change(kind="C", path=level.path))
+        return
+    inner = _compare_entry(found, level, name)
+    if inner is None:
+        return
+    levels.append(inner)
+    if len(levels) > MAX_DEPTH:
+        raise ResourceExhausted(
+            f"directories nested more than {MAX_DEPTH} deep", where=level.path[:200]
+        )
+
+
+def _compare_entry(found: list[Change], level: _Level, name: str) -> _Level | None:
+    """One name; a directory to look into, if it is one."""
+    upper, lower, path = level.upper, level.lower, f"{level.path}/{name}"
+    below = None if lower < 0 else _stat(name, lower)
+    now = _stat(name, upper)
+    if now is None or _is_whiteout(now, upper, name):
+        if below is not None:
+            found.append(Change(kind="D", path=path))
+        return None
+    at = len(found)
     if below is None:
         found.append(Change(kind="A", path=path))
-    elif _differs(there, below) or _capability(upper, name) != _capability(lower, name):
+    elif _differs(now, below) or _capability(upper, name) != _capability(lower, name):
         found.append(Change(kind="C", path=path))
-    if not stat.S_ISDIR(there.st_mode):
-        return
-    listed = len(found)
-    _descend(found, upper, lower if below and stat.S_ISDIR(below.st_mode) else -1, path, depth)
-    if listed == at and len(found) > at:
-        found.insert(at, Change(kind="C", path=path))
+    if not stat.S_ISDIR(now.st_mode):
+        return None
+    both = below is not None and stat.S_ISDIR(below.st_mode)
+    return _descend(level, name, both=both, at=at, listed=len(found) > at)
 
 
-def _descend(found: list[Change], upper: int, lower: int, path: str, depth: int) -> None:
-    name = path.rpartition("/")[2]
+def _descend(level: _Level, name: str, *, both: bool, at: int, listed: bool) -> _Level | None:
     try:
-        inner = os.open(name, _DIRECTORY, dir_fd=upper)
+        inner = os.open(name, _DIRECTORY, dir_fd=level.upper)
     except (FileNotFoundError, NotADirectoryError):  # changed since we looked
-        return
+        return None
     below = -1
     try:
-        if lower >= 0:
-            below = os.open(name, _DIRECTORY, dir_fd=lower)
-        _compare(found, inner, below, path, depth + 1)
-    finally:
+        if both:
+            below = os.open(name, _DIRECTORY, dir_fd=level.lower)
+        return _Level(inner, below, f"{level.path}/{name}", at=at, listed=listed)
+    except BaseException:
         os.close(inner)
         if below >= 0:
             os.close(below)
+        raise
 
 
 def _stat(name: str, directory: int) -> os.stat_result | None:

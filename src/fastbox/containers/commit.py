@@ -127,5 +127,8 @@ def _paused(run: str, view: View) -> Iterator[None]:
         try:
             conversation.ask({"op": "freeze", "id": view.id, "frozen": True})
         except (StateConflict, SupervisorGone):
-            pass
+            pass  # it has ended, or another commit has stopped it
+        except FastboxError as error:
+            hint = "fastbox commit --pause=false reads it as it runs"
+            raise Unsupported(str(error), hint=hint) from error
         yield

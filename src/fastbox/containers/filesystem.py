@@ -35,42 +35,48 @@ class FileSystem:
         view: How the container was found.
     """
 
-    __slots__ = ("_bundle", "_directory", "_fds", "_held", "_path", "view")
+    __slots__ = ("_directory", "_fds", "_held", "_overlay", "_path", "view")
 
     def __init__(self, store: ContainerStore, run: str, reference: str) -> None:
         container = store.find(reference)
         self._held: Held | None = None
         self._fds: list[int] = []
-        self.view = heal.view(store, run, container)
-        if self.view.state != "running":
-            self._held = store.lock(container)
-            self.view = heal.view(store, run, container, self._held)
         self._path = store.directory(container)
         try:
+            self.view = heal.view(store, run, container)
+            if self.view.state != "running":
+                self._held = store.lock(container)
+                self.view = heal.view(store, run, container, self._held)
             self._directory = self._open(self._path)
-            overlay = read_bundle(self._path)["fastbox"]["overlay"]
-            self._bundle: dict[str, Any] = overlay
-        except (OSError, ValueError, KeyError) as error:
+            self._overlay = self._read_overlay(container)
+        except BaseException:
             self.close()
+            raise
+
+    def _read_overlay(self, container: str) -> dict[str, Any]:
+        try:
+            overlay: dict[str, Any] = read_bundle(self._path)["fastbox"]["overlay"]
+        except (OSError, ValueError, KeyError) as error:
             raise StateConflict(
                 f"container {container[:12]} is damaged: {error}", hint="remove it"
             ) from None
+        return overlay
 
     def upper(self) -> int:
         """The directory of its changes; -1 when it can't make any. Closed with the block."""
-        path = self._bundle.get("upper")
+        path = self._overlay.get("upper")
         return self._open(path) if path else -1
 
     def lower(self) -> int:
         """What it was made of. Closed with the block."""
-        return self._stack(self._bundle["lower"])
+        return self._stack(self._overlay["lower"])
 
     def root(self) -> int:
         """All that it shows, without what is mounted in it. Closed with the block."""
         if self.view.state == "running" and self.view.live is not None:
             return self._root_of(self.view.live.pid, self.view.live.start_time)
-        upper = self._bundle.get("upper")
-        return self._stack([*([upper] if upper else []), *self._bundle["lower"]])
+        upper = self._overlay.get("upper")
+        return self._stack([*([upper] if upper else []), *self._overlay["lower"]])
 
     def check(self) -> None:
         """After reading: whether there was a container all the time.

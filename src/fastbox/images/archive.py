@@ -20,6 +20,7 @@ from fastbox.errors import (
     UnsafePath,
     os_error,
 )
+from fastbox.images.watched import watched
 from fastbox.store.content import Descriptor, staged_path, verify
 from fastbox.store.extract import archive_error
 
@@ -201,7 +202,11 @@ def _spool(stream: BinaryIO, work: Work) -> int:
 def _unpack(work: Work, fd: int) -> int:
     root = os.open(work.directory("archive"), _DIRECTORY)
     try:
-        _bytes.extract(fd, root, False, digests=False, max_entries=MAX_MEMBERS)
+        watched(
+            lambda watch: _bytes.extract(
+                fd, root, False, digests=False, watch=watch, max_entries=MAX_MEMBERS
+            )
+        )
     except OSError as error:
         os.close(root)
         raise archive_error(error, "cannot read the archive", work.path) from error

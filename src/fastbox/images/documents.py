@@ -22,6 +22,7 @@ MAX_MANIFEST = 4 << 20
 MAX_CONFIG = 8 << 20
 MAX_LAYERS = 512
 MAX_DESCRIPTORS = 10_000
+_SHOWN = 100  # characters of an author's text in a message
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -66,10 +67,8 @@ class Platform(Record):
     variant: str = ""
 
     def __str__(self) -> str:
-        return (
-            "/".join(part for part in (self.os, self.architecture, self.variant) if part)
-            or "unknown"
-        )
+        parts = [part for part in (self.os, self.architecture, self.variant) if part]
+        return "/".join(parts)[:_SHOWN] or "unknown"
 
     def fits(self, wanted: Platform | None = None) -> bool:
         """Whether this machine runs it natively, whatever its generation; or, when a platform is

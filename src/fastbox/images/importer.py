@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 
-from fastbox import _bytes
 from fastbox.errors import FastboxError, InvalidArgument, Unsupported, os_error
 from fastbox.images import documents
 from fastbox.images.archive import open_source
@@ -14,19 +13,24 @@ from fastbox.images.documents import Platform
 from fastbox.images.load import publish, stage_manifest
 from fastbox.images.reference import familiar, parse_tagged
 from fastbox.images.sweep import sweep, tidy
+from fastbox.images.watched import watched
 from fastbox.store.content import Content, Descriptor, staged_path
 from fastbox.store.extract import NewLayers
 from fastbox.store.lease import Work, hold
 from fastbox.store.refs import Ref, Refs
 from fastbox.support import clock, json
+from fastbox.types import Progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, BinaryIO
 
+    from fastbox import _bytes
     from fastbox.store.layers import Layer
     from fastbox.store.root import Root
+
+_PART = "layer"  # its digests are not known before the end
 
 
 def import_tar(
@@ -36,6 +40,7 @@ def import_tar(
     changes: Sequence[str],
     message: str,
     platform: Platform | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> str:
     """Import one root file system; see `Images.import_tar`."""
     name = str(parse_tagged(reference)) if reference else ""
@@ -43,7 +48,7 @@ def import_tar(
     try:
         tidy(root)
         with hold(root), Work(root) as work:
-            layer, packed = _stage_layer(root, work, source)
+            layer, packed = _stage_layer(root, work, source, progress)
             ref = _stage_image(root, work, layer, packed, _document(layer, run, message, platform))
             publish(root, work)
             Refs(root).assign(ref.replace(reference=name or ref.reference), familiar=familiar)
@@ -55,24 +60,40 @@ def import_tar(
     return ref.config.digest
 
 
-def _stage_layer(root: Root, work: Work, source: str | int | BinaryIO) -> tuple[Layer, Descriptor]:
-    """One pass over the source keeps its bytes; a second, over what was kept, extracts them."""
+def _stage_layer(
+    root: Root,
+    work: Work,
+    source: str | int | BinaryIO,
+    progress: Callable[[Progress], None] | None,
+) -> tuple[Layer, Descriptor]:
+    """One pass over the source extracts it and keeps its bytes."""
     kept = os.path.join(work.path, "import")
-    with open(kept, "xb", buffering=0) as out:
-        fd = open_source(source, work)
-        try:
-            if stat.S_ISDIR(os.fstat(fd).st_mode):
-                raise InvalidArgument("a directory: import takes a tar")
-            digest, size = _bytes.copy_digest(fd, out.fileno(), 1 << 62)
-        finally:
-            os.close(fd)
-    with open(kept, "rb", buffering=0) as file:
-        media_type = documents.OCI_LAYER + documents.packing_of(file.read(4))
-        file.seek(0)
-        packed = Descriptor(media_type=media_type, digest="sha256:" + digest, size=size)
-        layer = NewLayers(root, work).stage_new(file.fileno(), packed)
+    fd = open_source(source, work)
+    try:
+        status = os.fstat(fd)
+        if stat.S_ISDIR(status.st_mode):
+            raise InvalidArgument("a directory: import takes a tar")
+        with open(kept, "x+b", buffering=0) as copy:
+            layer = watched(
+                lambda watch: NewLayers(root, work).stage_new(fd, copy.fileno(), watch),
+                progress and (lambda watch: progress(_part(watch, status.st_size))),
+            )
+            copy.seek(0)
+            packing = documents.packing_of(copy.read(4))
+    finally:
+        os.close(fd)
+    if progress:
+        size = layer.packed_size
+        progress(Progress(id=_PART, status="complete", current=size, total=size))
+    packed = Descriptor(
+        media_type=documents.OCI_LAYER + packing, digest=layer.digest, size=layer.packed_size
+    )
     os.rename(kept, staged_path(work, packed.digest))
     return layer, packed
+
+
+def _part(watch: _bytes.Watch, size: int) -> Progress:
+    return Progress(id=_PART, status="extracting", current=watch.packed, total=size)
 
 
 def _stage_image(

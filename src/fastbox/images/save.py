@@ -86,6 +86,8 @@ def save(
     except FastboxError:
         raise
     except OSError as error:
+        if error.errno == errno.EPIPE:  # nobody reads it any more: no failure of ours
+            raise BrokenPipeError(error.errno, "broken pipe") from None
         where = target if isinstance(target, str) else "the output"
         raise os_error(error, "cannot save", where) from error
 

@@ -78,6 +78,7 @@ class Images:
         changes: Sequence[str] = (),
         message: str = "",
         platform: str = "",
+        progress: Callable[[Progress], None] | None = None,
     ) -> str:
         """Make an image of one layer from the tar of a root file system.
 
@@ -87,6 +88,7 @@ class Images:
             changes: Dockerfile instructions, such as "CMD echo hi".
             message: The comment in its history.
             platform: What it is for, os/arch[/variant]; "" for this machine.
+            progress: Is told how far it is, some ten times a second.
 
         Returns:
             Its id.
@@ -97,7 +99,9 @@ class Images:
         """
         from fastbox.images.importer import import_tar
 
-        return import_tar(self._root, source, reference, changes, message, _wanted(platform))
+        return import_tar(
+            self._root, source, reference, changes, message, _wanted(platform), progress
+        )
 
     def save(
         self,
@@ -120,6 +124,7 @@ class Images:
             ImageNotFound: There is none, or none for the platform; nothing was written.
             IntegrityError: A blob is missing or not what its digest says; there is no file then.
             InvalidArgument: An unknown format.
+            BrokenPipeError: The target is a pipe that nobody reads any more.
         """
         from fastbox.images.save import save
 
@@ -293,8 +298,7 @@ class Images:
         users = (running if force else in_use) or (lambda _: [])
         holders = users(ref.config.digest)
         if holders and force and by_name:
-            self._refs.assign(ref.replace(reference=ref.config.digest), familiar=familiar)
-            self._refs.drop(*names, familiar=familiar)
+            self._make_nameless(ref, names)
             return [f"Untagged: {familiar(name)}" for name in names]
         _refuse(names, reference, holders, force=force)
         self._refs.drop(*names, familiar=familiar)
@@ -329,6 +333,13 @@ class Images:
         from fastbox.images.sweep import sweep
 
         sweep(self._root)
+
+    def _make_nameless(self, ref: Ref, names: _Lines) -> None:
+        from fastbox.store.lease import hold
+
+        with hold(self._root):  # a sweeper that reads the records now might see neither
+            self._refs.assign(ref.replace(reference=ref.config.digest), familiar=familiar)
+            self._refs.drop(*(set(names) - {ref.config.digest}), familiar=familiar)
 
     def _deleted(self, ref: Ref) -> _Lines:
         from fastbox.images.sweep import find_live, sweep

@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from fastbox import _bytes
 from fastbox.images.documents import packing_of
+from fastbox.images.watched import LOOK
 from fastbox.support.ids import short
 from fastbox.support.record import Record
 from fastbox.types import Progress
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from fastbox.store.extract import NewLayer, NewLayers
     from fastbox.store.layers import Layer
 
-_LOOK = 0.1  # seconds between two looks at how far the layers are
 _MANY = 256  # layers, from which on each extraction may need too many descriptors for two at a time
 
 
@@ -126,7 +126,7 @@ def _watch(
     for task in tasks[:1]:
         task.open_gate()
     while pending:
-        ended, pending = wait(pending, _LOOK if progress else None, FIRST_COMPLETED)
+        ended, pending = wait(pending, LOOK if progress else None, FIRST_COMPLETED)
         for future in ended:
             future.result()
         while complete < len(tasks) and futures[complete].done():

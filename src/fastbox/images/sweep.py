@@ -20,6 +20,8 @@ from fastbox.store.root import read_record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from fastbox.store.root import Root
 
 _SWEPT = "swept"  # within a sweeper's work directory: blobs/ and layers/ that it moved away
@@ -35,8 +37,13 @@ class Live:
         self.chains: set[str] = set()
 
 
-def sweep(root: Root, *, measure: bool = False) -> int:
+def sweep(root: Root, *, measure: bool = False, spare: AbstractSet[str] = frozenset()) -> int:
     """Delete unneeded blobs and layers, unless somebody adds content: they sweep when done.
+
+    Args:
+        root: The store.
+        measure: Count what that gives back.
+        spare: Digests and chain ids to leave alone.
 
     Returns:
         With `measure`: how many bytes of the disk that gave back.
@@ -50,7 +57,7 @@ def sweep(root: Root, *, measure: bool = False) -> int:
         return 0
     with Work(root) as trash:
         try:
-            _sweep_into(root, trash)
+            _sweep_into(root, trash, spare)
         except OSError as error:
             raise os_error(error, "cannot sweep the store", root.store) from error
         finally:
@@ -168,7 +175,7 @@ def used_images(root: Root) -> set[str]:
     return images
 
 
-def _sweep_into(root: Root, trash: Work) -> None:
+def _sweep_into(root: Root, trash: Work, spare: AbstractSet[str]) -> None:
     live = find_live(root)
     if live is None:
         return
@@ -177,12 +184,12 @@ def _sweep_into(root: Root, trash: Work) -> None:
     unneeded = [
         (content.path(digest), os.path.join(blobs, hex_of(digest)))
         for digest in content.digests()
-        if digest not in live.blobs
+        if digest not in live.blobs and digest not in spare
     ]
     unneeded += [
         (layers.path(chain), os.path.join(trees, hex_of(chain)))
         for chain in layers.chains()
-        if chain not in live.chains
+        if chain not in live.chains and chain not in spare
     ]
     moved: list[tuple[str, str]] = []
     try:

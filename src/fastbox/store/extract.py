@@ -156,15 +156,20 @@ class NewLayers:
             for number in trees:
                 os.close(number)
 
-    def stage_new(self, fd: int, packed: Descriptor, watch: _bytes.Watch | None = None) -> Layer:
-        """Extract a bottom layer whose diff id nobody has said yet.
+    def stage_new(self, fd: int, copy: int, watch: _bytes.Watch) -> Layer:
+        """Extract a bottom layer of which nobody has said yet what it is.
+
+        Args:
+            fd: The packed bytes, from its offset to its end.
+            copy: A file to keep them in.
+            watch: How far it is, for another thread.
 
         Raises:
-            IntegrityError: Not what was promised, or not safe to extract.
+            IntegrityError: Damaged, or not safe to extract.
             DiskFull: No space.
         """
         home = _make_home(self._work.directory("new"))
-        layer = _extract(home, fd, packed, watch=watch)
+        layer = _extract(home, fd, None, watch=watch, copy=copy)
         os.rename(home, os.path.join(self._work.directory("layers"), hex_of(layer.chain_id)))
         return _record(os.path.join(self._work.directory("layers"), hex_of(layer.chain_id)), layer)
 
@@ -215,13 +220,14 @@ def _extract(
     lower: Sequence[int] = (),
     gate: int = -1,
     watch: _bytes.Watch | None = None,
+    copy: int = -1,
 ) -> Layer:
     """Extract as if it were a bottom layer, whose chain id is its diff id."""
     tree = os.path.join(home, "tree")
     root_fd = os.open(tree, _DIRECTORY)
     try:
         digest, diff, packed_size, _, size, entries = _bytes.extract(
-            fd, root_fd, True, lower=lower, gate=gate, watch=watch
+            fd, root_fd, True, lower=lower, gate=gate, watch=watch, copy=copy
         )
     except OSError as error:
         raise archive_error(error, "cannot extract the layer", tree) from error

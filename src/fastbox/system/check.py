@@ -1,7 +1,8 @@
 """`system check`: is everything in the store what its records say? Nothing is changed.
 
 What others do meanwhile is no finding: whoever adds content holds the lease, a work directory that
-is locked has a living maker, a container that is made or removed is locked.
+is locked has a living maker, a container that is made or removed is locked. Locks
+come a moment after what they are on, so what seems free is looked at twice.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from fastbox import _bytes
 from fastbox.errors import FastboxError, NotFound, os_error
 from fastbox.images import documents
 from fastbox.images.reference import familiar
-from fastbox.images.sweep import find_live
+from fastbox.images.sweep import find_live, sweep
 from fastbox.runtime import state
 from fastbox.store.containers import ContainerStore
 from fastbox.store.content import Content, Descriptor, hex_of, is_hex64
@@ -26,17 +27,20 @@ from fastbox.system.layer import compare_layer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fastbox.images.documents import Manifest
     from fastbox.store.refs import Ref
     from fastbox.store.root import Root
+
+    _Unneeded = set[tuple[str, str]]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ANY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _RELOAD = "load the image again"
 _SWEEP = "`fastbox image prune` gives it back"
 _REMOVE = "remove it; nothing reads it"
+_TO_LOCK = 0.2  # seconds from making a directory to its lock, or from a removal to its sweep
 
 
 class Finding(Record):
@@ -51,12 +55,14 @@ def check(root: Root, *, quick: bool) -> Iterator[Finding]:
     """Everything; see `System.check`."""
     checker = _Checker(root)
     try:
+        before = _lasting(checker.unneeded)
         with hold(root):
             yield from checker.images()
             yield from checker.blobs(quick=quick)
             yield from checker.layers(quick=quick)
         yield from checker.containers()
-        yield from checker.orphans()
+        checker.sweep_for_others(before)
+        yield from checker.orphans(before)
         yield from checker.leftovers()
     except FastboxError:
         raise
@@ -247,7 +253,8 @@ class _Checker:
             if record is None:
                 yield from self._half_made(container)
                 continue
-            if any(not os.path.isdir(self._layers.tree(chain)) for chain in layers):
+            missing = any(not os.path.isdir(self._layers.tree(chain)) for chain in layers)
+            if missing and os.path.isdir(self._containers.directory(container)):
                 yield Finding(
                     what="a layer that the container needs is missing",
                     where=container,
@@ -269,12 +276,15 @@ class _Checker:
         return chain_ids(documents.parse_config(data).diff_ids)
 
     def _half_made(self, container: str) -> Iterator[Finding]:
-        held = self._containers.lock(container, wait=False, missing_ok=True)
-        if held is None:
-            return  # it is being made, or gone
-        with held:
-            made = os.path.exists(held.directory + "/record.json")
-        if not made:
+        for _ in range(2):
+            held = self._containers.lock(container, wait=False, missing_ok=True)
+            if held is None:
+                return  # it is being made, or gone
+            with held:
+                if os.path.exists(held.directory + "/record.json"):
+                    return
+            time.sleep(_TO_LOCK)
+        if os.path.isdir(self._containers.directory(container)):
             yield Finding(
                 what="a container whose maker died before it was made",
                 where=container,
@@ -311,29 +321,43 @@ class _Checker:
 
     # What nobody needs.
 
-    def orphans(self) -> Iterator[Finding]:
-        """Blobs and layers that neither image nor container needs, if nobody adds any now."""
+    def orphans(self, before: _Unneeded | None) -> Iterator[Finding]:
+        """Blobs and layers that nothing needs, and that nothing needed when we began."""
+        for kind, digest in sorted((before or set()) & (self.unneeded() or set())):
+            yield Finding(what=f"a {kind} that nothing needs", where=digest, hint=_SWEEP)
+
+    def sweep_for_others(self, before: _Unneeded | None) -> None:
+        """Who removed an image meanwhile could not sweep, since we held the lease: it is on us to
+        delete what they would have deleted, and nothing else.
+        """
+        if before is not None and (self.unneeded() or set()) - before:
+            sweep(self._root, spare={digest for _, digest in before})
+
+    def unneeded(self) -> _Unneeded | None:
+        """(blob or layer, digest); None while somebody adds content, or when a damaged record makes
+        it unknowable.
+        """
         lock = try_sweep_lock(self._root)
         if lock < 0:
-            return
+            return None
         try:
             live = find_live(self._root)
             if live is None:
-                return  # a damaged record, told already
-            blobs = [digest for digest in self._content.digests() if digest not in live.blobs]
-            layers = [chain for chain in self._layers.chains() if chain not in live.chains]
+                return None
+            blobs = set(self._content.digests()) - live.blobs
+            layers = set(self._layers.chains()) - live.chains
         finally:
             os.close(lock)
-        for digest in sorted(blobs):
-            yield Finding(what="a blob that nothing needs", where=digest, hint=_SWEEP)
-        for chain in sorted(layers):
-            yield Finding(what="a layer that nothing needs", where=chain, hint=_SWEEP)
+        return {("blob", digest) for digest in blobs} | {("layer", chain) for chain in layers}
 
     def leftovers(self) -> Iterator[Finding]:
         """What the dead have left: work directories, trash, temporary files."""
-        for name in sorted(os.listdir(self._root.path("tmp"))):
-            path = self._root.path("tmp", name)
-            if _is_free(path) and not self._being_removed(name) and os.path.lexists(path):
+        names = [name for name in os.listdir(self._root.path("tmp")) if self._is_left(name)]
+        if names:
+            time.sleep(_TO_LOCK)
+        for name in sorted(names):
+            if self._is_left(name) and not self._being_removed(name) and self._is_left(name):
+                path = self._root.path("tmp", name)
                 yield Finding(what="what a process that is gone left", where=path, hint=_SWEEP)
         # Who writes these holds the store's lock.
         for directory in (self._root.store, self._root.path("refs")):
@@ -343,6 +367,9 @@ class _Checker:
             directory = self._containers.directory(container)
             if _is_free(directory) and not state.is_live(self._root.run, container):
                 yield from _temporary(directory)
+
+    def _is_left(self, name: str) -> bool:
+        return _is_free(self._root.path("tmp", name))
 
     def _being_removed(self, name: str) -> bool:
         """A container's trash is emptied by its supervisor, which holds no lock on it: as long as
@@ -363,6 +390,15 @@ class _Checker:
         finally:
             os.close(fd)
         return False
+
+
+def _lasting(look: Callable[[], _Unneeded | None]) -> _Unneeded | None:
+    """What is still unneeded a moment later: whoever has just removed an image sweeps at once."""
+    found = look()
+    if found:
+        time.sleep(_TO_LOCK)
+        found &= look() or set()
+    return found
 
 
 def _temporary(directory: str) -> Iterator[Finding]:

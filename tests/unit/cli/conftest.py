@@ -57,6 +57,7 @@ class Shell:
 
     def __init__(self) -> None:
         self.containers, self.images = Calls(ContainerNotFound), Calls(ImageNotFound)
+        self.system = Calls(ImageNotFound)
         self.out = self.err = ""
 
     def __call__(self, *words: str, terminal: bool = False) -> int:

@@ -34,6 +34,12 @@ def changed(base: dict[str, Any], **members: object) -> bytes:
     return encode({k: v for k, v in (base | members).items() if v is not ...})
 
 
+def test_a_platform_is_shown_in_a_line_whatever_its_author_wrote() -> None:
+    assert str(Platform(os="linux", architecture="arm", variant="v7")) == "linux/arm/v7"
+    assert str(Platform()) == "unknown"
+    assert len(str(Platform(os="x" * 70_000))) == 100
+
+
 def test_manifest() -> None:
     found = documents.parse_manifest(encode(MANIFEST), OCI_MANIFEST)
     assert found.config.digest == DIGEST

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastbox.cli.parser import MANY, TEXT, Option
+from fastbox.cli.parser import MANY, SWITCH, TEXT, Option
 from fastbox.errors import InvalidArgument, Unsupported
 
 TYPE_CHECKING = False
@@ -19,10 +19,14 @@ OPERANDS = (1, 2)
 
 def options() -> tuple[Option, ...]:
     """The flags it takes."""
+    from fastbox.cli.render.progress import OPTION
+
     return (
         Option("change", "c", MANY, "apply a Dockerfile instruction to the image"),
         Option("message", "m", TEXT, "set the image's message"),
         Option("platform", "", TEXT, "what the image is for (os/arch[/variant])"),
+        OPTION,
+        Option("quiet", "q", SWITCH, "show no progress"),
     )
 
 
@@ -39,13 +43,16 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
         raise InvalidArgument(
             "stdin is a terminal, not an archive", hint="fastbox import FILE [REPOSITORY[:TAG]]"
         )
-    out.line(
-        engine.images.import_tar(
+    from fastbox.cli.render.progress import Shown
+
+    with Shown(out, args) as progress:
+        identity = engine.images.import_tar(
             0 if source == "-" else source,
             reference,
             changes=args.texts("change"),
             message=args.text("message"),
             platform=args.text("platform"),
+            progress=progress,
         )
-    )
+    out.line(identity)
     return 0

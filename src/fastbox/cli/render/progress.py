@@ -126,7 +126,8 @@ class _Bars:
         bar = self._ids[part.id]
         if part.status != "waiting":
             self._bars.start_task(bar)
-        self._bars.update(bar, completed=part.current, total=part.total, status=part.status)
+        total = part.total or None  # a pipe does not say how much will come
+        self._bars.update(bar, completed=part.current, total=total, status=part.status)
 
     def end(self) -> None:
         self._bars.stop()
