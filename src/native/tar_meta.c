@@ -92,6 +92,13 @@ int fb_meta_at(const struct fb_blame *blame, int parent, const char *leaf,
 	return r;
 }
 
+void fb_meta_note_acl(struct fb_place *place, const struct fb_tar_entry *entry)
+{
+	for (size_t i = 0; i < entry->xattr_count; i++)
+		if (strcmp(entry->xattrs[i].name, FB_DEFAULT_ACL) == 0)
+			place->default_acls = true;
+}
+
 int fb_meta_shed_acls(struct fb_place *place, int parent, const char *leaf)
 {
 	static const char *const names[] = {"system.posix_acl_access", FB_DEFAULT_ACL};

@@ -234,13 +234,6 @@ static int make_directory(struct fb_place *place, int parent, const char *leaf, 
 	return r;
 }
 
-static void note_default_acl(struct fb_place *place, const struct fb_tar_entry *entry)
-{
-	for (size_t i = 0; i < entry->xattr_count; i++)
-		if (strcmp(entry->xattrs[i].name, FB_DEFAULT_ACL) == 0)
-			place->default_acls = true;
-}
-
 int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 		       const struct fb_tar_entry *entry)
 {
@@ -251,7 +244,7 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 
 	if (fb_spot_is_root(spot)) {
 		place->root_listed = true;
-		note_default_acl(place, entry);
+		fb_meta_note_acl(place, entry);
 		r = fb_meta_fd(&place->blame, place->root, entry);
 		return r < 0 ? r : fb_meta_defer(place, place->root, "", "", times);
 	}
@@ -267,7 +260,7 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 	r = fb_meta_shed_acls(place, parent, spot->leaf);
 	if (r == 0)
 		r = fb_meta_fd(&place->blame, fd, entry);
-	note_default_acl(place, entry);
+	fb_meta_note_acl(place, entry);
 	if (r == 0 && opaque)
 		r = hide(place, fd);
 	if (r == 0)

@@ -95,6 +95,8 @@ int fb_meta_apply_deferred(struct fb_place *place);
 /* Take away what something new has from its directory's default ACL: an archive says all of its
  * rights. */
 int fb_meta_shed_acls(struct fb_place *place, int parent, const char *leaf);
+/* Whether a directory's entry is the reason for that, from here on. */
+void fb_meta_note_acl(struct fb_place *place, const struct fb_tar_entry *entry);
 
 /* Until the layers below are complete. */
 int fb_lower_wait(struct fb_place *place);

@@ -66,11 +66,12 @@ def sweep(root: Root, *, measure: bool = False, spare: AbstractSet[str] = frozen
 
 
 def tidy(root: Root) -> None:
-    """Remove what the dead have left in tmp/, but not what is needed again.
+    """Remove what the dead have left, but not what is needed again.
 
     Raises:
         FastboxError: The kernel said no.
     """
+    Refs(root).tidy()
     recover(root)
     heal(root)
 

@@ -111,6 +111,22 @@ class Refs:
             sync_directory(self._directory)
             self._write_index(familiar)
 
+    def tidy(self) -> None:
+        """Remove what writers that were killed have left.
+
+        Raises:
+            FastboxError: The kernel said no.
+        """
+        with self._lock():
+            self._unlink_temporary()
+
+    def _unlink_temporary(self) -> None:
+        """Writers hold the lock, so whoever made these is dead."""
+        for directory in (self._root.store, self._directory):
+            for name in os.listdir(directory):
+                if name.endswith(".tmp"):
+                    os.unlink(os.path.join(directory, name))
+
     def _assign_one(self, ref: Ref) -> None:
         try:
             old = self.get(ref.reference)
@@ -168,9 +184,7 @@ class Refs:
         return ref
 
     def _write_index(self, familiar: Callable[[str], str]) -> None:
-        for name in os.listdir(self._directory):
-            if name.endswith(".tmp"):  # writers hold the lock, so this one's is dead
-                os.unlink(os.path.join(self._directory, name))
+        self._unlink_temporary()
         write_file(self._root.path("index.json"), self.index(familiar), durable=True)
 
     def index(self, familiar: Callable[[str], str]) -> bytes:
