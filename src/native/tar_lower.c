@@ -97,14 +97,32 @@ int fb_lower_wait(struct fb_place *place)
 	return 0;
 }
 
-int fb_lower_find(struct fb_place *place, const char *path, bool made)
+bool fb_lower_shows(const struct fb_place *place, const char *path)
 {
-	bool own = place->lower_count && (place->hides || !made);
-	int fd = own ? walk_in(place->root, path) : -EAGAIN;
+	fb_auto_close int fd = -1;
+
+	if (!place->lower_count)
+		return false;
+	if (!place->hides)
+		return true;
+	fd = walk_in(place->root, path);
+	return fd == -EAGAIN;
+}
+
+int fb_lower_search(const struct fb_place *place, const char *path)
+{
+	int fd = -EAGAIN;
 
 	for (size_t i = 0; i < place->lower_count && fd == -EAGAIN; i++)
 		fd = find_in(place->lower[i], path);
 	return fd == -EAGAIN ? -ENOENT : fd;
+}
+
+int fb_lower_find(struct fb_place *place, const char *path)
+{
+	int fd = walk_in(place->root, path);
+
+	return fd == -EAGAIN ? fb_lower_search(place, path) : fd;
 }
 
 static int copy_xattr(const char *from, const char *to, const char *name)
@@ -171,6 +189,26 @@ int fb_lower_meta(struct fb_place *place, int from, const struct stat *st, int p
 	return utimensat(parent, leaf, times, AT_SYMLINK_NOFOLLOW) < 0
 		   ? PLACE_FAIL(place, "utimensat", errno, NULL)
 		   : 0;
+}
+
+int fb_lower_inherit(struct fb_place *place, int found, int parent, const char *leaf,
+		     const char *path)
+{
+	fb_auto_close int fd = -1;
+	struct timespec times[2];
+	struct stat st;
+	int r;
+
+	if (fstat(found, &st) < 0 || !S_ISDIR(st.st_mode))
+		return 0;
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
+	r = fb_lower_meta(place, found, &st, parent, leaf);
+	if (r < 0)
+		return r;
+	fd = fb_inroot_step(parent, leaf, O_RDONLY | O_DIRECTORY);
+	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL)
+		      : fb_meta_defer(place, fd, "", path, times);
 }
 
 /* From `begin` to `end`, which hold no hole. */

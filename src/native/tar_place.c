@@ -34,6 +34,8 @@ int fb_place_open(struct fb_place *ret_place, int root_fd, const struct fb_extra
 	ret_place->lower = options->lower;
 	ret_place->lower_count = options->lower_count;
 	ret_place->gate = options->gate;
+	ret_place->implied = NULL;
+	ret_place->implied_size = 0;
 	ret_place->root_listed = ret_place->hides = ret_place->default_acls = false;
 	ret_place->copied = 0;
 	ret_place->copy_max = UINT64_MAX;
@@ -47,24 +49,17 @@ int fb_place_open(struct fb_place *ret_place, int root_fd, const struct fb_extra
 /* Of all the roots of an image, overlayfs shows the topmost one. */
 static int inherit_root(struct fb_place *place)
 {
-	struct timespec times[2];
-	struct stat st;
 	int r = fb_lower_wait(place);
 
-	if (r < 0)
-		return r;
-	if (fstat(place->lower[0], &st) < 0)
-		return PLACE_FAIL(place, "fstat", errno, NULL);
-	times[0] = st.st_atim;
-	times[1] = st.st_mtim;
-	r = fb_lower_meta(place, place->lower[0], &st, place->root, ".");
-	return r < 0 ? r : fb_meta_defer(place, place->root, "", "", times);
+	return r < 0 ? r : fb_lower_inherit(place, place->lower[0], place->root, ".", "");
 }
 
 int fb_place_finish(struct fb_place *place)
 {
 	int r = place->root_listed || !place->lower_count ? 0 : inherit_root(place);
 
+	if (r == 0)
+		r = fb_implied_settle(place);
 	return r < 0 ? r : fb_meta_apply_deferred(place);
 }
 
@@ -72,6 +67,7 @@ void fb_place_close(struct fb_place *place)
 {
 	fb_cleanup_fd(&place->parent);
 	fb_cleanup_fd(&place->root);
+	fb_implied_free(place);
 	if (place->times)
 		fclose(place->times);
 	place->times = NULL;
@@ -89,35 +85,40 @@ static int hide(struct fb_place *place, int fd)
 	return fb_meta_opaque(&place->blame, fd);
 }
 
+/* It looks as in the layers below, although the archive does not say how. */
+static int take_over(struct fb_place *place, int fd, int above, const char *prefix,
+		     const char *name)
+{
+	fb_auto_close int below = -1;
+	int r;
+
+	if (fb_implied_wanted(place))
+		return fb_implied_note(place, fd, prefix);
+	r = fb_lower_wait(place);
+	if (r < 0)
+		return r;
+	below = fb_lower_search(place, prefix);
+	return below < 0 ? 0 : fb_lower_inherit(place, below, above, name, prefix);
+}
+
 /* A parent that no entry has made (yet). `prefix` is its path, `name` the last part of it. */
 static int make_parent(struct fb_place *place, int above, const char *prefix, const char *name,
 		       bool opaque)
 {
-	fb_auto_close int below = -1, fd = -1;
-	struct stat st;
-	int r = opaque ? 0 : fb_lower_wait(place);
+	bool shows = !opaque && fb_lower_shows(place, prefix);
+	fb_auto_close int fd = -1;
+	int r;
 
-	if (r < 0)
-		return r;
-	if (!opaque)
-		below = fb_lower_find(place, prefix, true);
 	if (mkdirat(above, name, 0755) < 0)
 		return PLACE_FAIL(place, "mkdirat", errno, NULL);
 	fd = fb_inroot_step(above, name, OPEN_DIRECTORY);
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat2", -fd, NULL);
-	/* It looks as before, although the archive does not say how. */
-	if (below >= 0 && fstat(below, &st) == 0 && S_ISDIR(st.st_mode)) {
-		const struct timespec times[2] = {st.st_atim, st.st_mtim};
-
-		r = fb_lower_meta(place, below, &st, above, name);
-		if (r == 0)
-			r = fb_meta_defer(place, fd, "", prefix, times);
-	} else {
-		r = fb_meta_shed_acls(place, above, name);
-		if (r == 0 && fchmod(fd, 0755) < 0) /* whatever the umask */
-			return PLACE_FAIL(place, "fchmod", errno, NULL);
-	}
+	r = fb_meta_shed_acls(place, above, name);
+	if (r == 0 && fchmod(fd, 0755) < 0) /* whatever the umask */
+		return PLACE_FAIL(place, "fchmod", errno, NULL);
+	if (r == 0 && shows)
+		r = take_over(place, fd, above, prefix, name);
 	if (r == 0 && opaque)
 		r = hide(place, fd);
 	return r < 0 ? r : fb_steal_fd(&fd);
@@ -257,6 +258,7 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 	fd = fb_inroot_step(parent, spot->leaf, OPEN_DIRECTORY);
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat2", -fd, NULL);
+	fb_implied_forget(place, fd);
 	r = fb_meta_shed_acls(place, parent, spot->leaf);
 	if (r == 0)
 		r = fb_meta_fd(&place->blame, fd, entry);
@@ -310,7 +312,7 @@ static int open_target(struct fb_place *place, const struct fb_spot *target, int
 		return r;
 	snprintf(path, sizeof(path), "%s%s%s", target->parent, *target->parent ? "/" : "",
 		 target->leaf);
-	found = fb_lower_find(place, path, false);
+	found = fb_lower_find(place, path);
 	if (found < 0)
 		return PLACE_FAIL(place, "linkat", -found,
 				  "the target of the hard link is in no layer");

@@ -37,7 +37,9 @@ struct fb_place {
 	const int *lower; /* the trees of the layers below, complete, topmost first */
 	size_t lower_count;
 	uint64_t copied, copy_max; /* bytes of file data copied up from them, and how many may be */
-	int gate; /* until it is known that they are complete */
+	int gate;	     /* until it is known that they are complete */
+	void *implied;	     /* of tar_implied.c */
+	size_t implied_size; /* bytes */
 	/* Archives list one directory after the other, so the last parent saves nearly every
 	 * lookup. */
 	int parent;
@@ -100,15 +102,29 @@ void fb_meta_note_acl(struct fb_place *place, const struct fb_tar_entry *entry);
 
 /* Until the layers below are complete. */
 int fb_lower_wait(struct fb_place *place);
-/* What this layer and those below have at `path`, which goes through no link: an O_PATH descriptor,
- * or -errno; the topmost that has it counts, and a whiteout or an opaque directory hides the rest.
- * `made`: what leads to it in this layer are directories, so that only these two may hide it. */
-int fb_lower_find(struct fb_place *place, const char *path, bool made);
+/* Whether what lies below shows through at `path`, which this layer does not have (yet). What leads to it
+ * are directories, so that only a whiteout or an opaque one may hide it. */
+bool fb_lower_shows(const struct fb_place *place, const char *path);
+/* What the layers below have at `path`, which goes through no link: an O_PATH descriptor, or -errno; the
+ * topmost that has it counts, and a whiteout or an opaque directory hides the rest. They are complete. */
+int fb_lower_search(const struct fb_place *place, const char *path);
+/* The same with this layer on top. */
+int fb_lower_find(struct fb_place *place, const char *path);
+/* A directory of this layer, `leaf` in `parent`, `path` from the root, becomes what was found, if that is one. */
+int fb_lower_inherit(struct fb_place *place, int found, int parent, const char *leaf, const char *path);
 /* Owner, mode, extended attributes and times of what was found (`st` is its own). */
 int fb_lower_meta(struct fb_place *place, int found, const struct stat *st, int parent,
 		  const char *leaf);
 /* All of what was found, which must be no directory, to a name that is free. */
 int fb_lower_copy(struct fb_place *place, int found, int parent, const char *leaf);
+
+/* Whether a directory that no entry lists is to be noted; else the layers below say now what it is like. */
+bool fb_implied_wanted(const struct fb_place *place);
+int fb_implied_note(struct fb_place *place, int fd, const char *path);
+/* An entry lists it. */
+void fb_implied_forget(struct fb_place *place, int fd);
+int fb_implied_settle(struct fb_place *place);
+void fb_implied_free(struct fb_place *place);
 
 int fb_blame_fail(const struct fb_blame *blame, int line, const char *call, int code,
 		  const char *detail);

@@ -1,10 +1,13 @@
 /* Extraction over lower layers: what the archive builds on and does not hold (7 and 21 of part A of
  * the promises). */
+#include <sys/eventfd.h>
+
 #include "tar_place_test.h"
 
 #define LAYERS 3
 
 static int lower[LAYERS] = {-1, -1, -1}; /* topmost first */
+static int gate = -1;
 
 static int below(int layer, const char *name, char path[512])
 {
@@ -65,7 +68,8 @@ static int run_over(int line, struct make *m)
 						.limits = limits,
 						.lower = lower,
 						.lower_count = LAYERS,
-						.copy = -1, .gate = -1};
+						.copy = -1,
+						.gate = gate};
 	fb_auto_close int archive = -1;
 	int r;
 
@@ -246,17 +250,74 @@ static void test_copies_count(void)
 	limits.max_bytes = 0;
 }
 
+/* A directory is made for what lies in it, and listed later, replaced, or removed. */
+static void test_listed_after_all(void)
+{
+	struct make m = {0};
+	char path[512];
+
+	fresh_layers();
+	for (const char *const *name = (const char *const[]){"d", "f", "g", "h", NULL}; *name; name++)
+		put_dir(0, *name, 0711, false);
+	snprintf(path, sizeof(path), "%s/lower0/d", base_path);
+	CHECK(setxattr(path, "user.note", "kept", 4, 0) == 0);
+	mk_file(&m, "d/file", "1");
+	mk_file(&m, "f/file", "1");
+	mk_file(&m, "g/file", "1");
+	mk_file(&m, "h/file", "1");
+	mk_dir(&m, "d", 0750);
+	mk_file(&m, "f", "a file now");
+	mk_file(&m, "g", "for a while");
+	mk_dir(&m, "g", 0700);
+	CHECK(RUN_OVER(&m) == 0);
+	CHECK((at("d").st_mode & 07777) == 0750 && xattr_is("d", "user.note", NULL));
+	CHECK(at("d").st_mtim.tv_sec == 1000000000 && holds("f", "a file now"));
+	CHECK((at("g").st_mode & 07777) == 0700 && opaque("g"));
+	CHECK((at("h").st_mode & 07777) == 0711);
+}
+
+/* Directories with paths of 2 kB that are not listed. */
+static void test_more_than_is_noted(void)
+{
+	struct make m = {0};
+	char name[2200], *end = name;
+
+	fresh_layers();
+	put_dir(0, "last", 0711, false);
+	put_dir(0, "first", 0711, false);
+	mk_file(&m, "first/file", "1");
+	for (int i = 0; i < 2000; i++)
+		*end++ = i % 200 == 199 ? '/' : 'n';
+	for (int i = 0; i < 2300; i++) {
+		sprintf(end, "%d/file", i);
+		mk_pax(&m, 'x', "path", name, NULL);
+		mk_file(&m, "x", "");
+	}
+	mk_file(&m, "last/file", "1");
+	CHECK(RUN_OVER(&m) == 0);
+	CHECK((at("first").st_mode & 07777) == 0711 && (at("last").st_mode & 07777) == 0711);
+}
+
 int main(void)
 {
 	int r = place_begin();
 
 	if (r)
 		return r;
-	test_implicit_parents();
-	test_an_unlisted_root();
-	test_links_to_lower_files();
-	test_links_to_hidden_files();
-	test_copies_count();
+	/* Once with layers that are said to be complete, once with a gate, so that all that can wait waits. */
+	for (int pass = 0; pass < 2; pass++) {
+		test_implicit_parents();
+		test_listed_after_all();
+		test_an_unlisted_root();
+		test_links_to_lower_files();
+		test_links_to_hidden_files();
+		test_copies_count();
+		clean_layers();
+		if (pass == 0)
+			gate = eventfd(1, EFD_CLOEXEC);
+	}
+	test_more_than_is_noted();
 	clean_layers();
+	close(gate);
 	return place_end();
 }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastbox.store.extract import NewLayer, NewLayers
     from fastbox.store.layers import Layer
 
+_THREADS = 4  # each holds some 10 MiB
 _MANY = 256  # layers, from which on each extraction may need too many descriptors for two at a time
 
 
@@ -100,7 +101,10 @@ def _run_all(
     tasks: Sequence[_Task], progress: Callable[[Progress], None] | None
 ) -> list[tuple[Layer, str]]:
     trees = [task.new.tree for task in tasks]
-    threads = 1 if len(tasks) > _MANY else min(len(tasks), len(os.sched_getaffinity(0)))
+    # One more than processors: a layer that is done may still wait for those below it.
+    threads = min(len(tasks), len(os.sched_getaffinity(0)) + 1, _THREADS)
+    if len(tasks) > _MANY:
+        threads = 1
     with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="layer") as pool:
         futures = [pool.submit(task.run, trees[:at][::-1]) for at, task in enumerate(tasks)]
         try:
