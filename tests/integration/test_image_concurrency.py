@@ -64,6 +64,7 @@ def layer(path: Path, name: str, chance: random.Random) -> Path:
 @pytest.fixture(autouse=True)
 def undamaged(box: Box, made: Made) -> Iterator[None]:
     """Whatever ran at once: what is listed is whole, and when all is removed nothing is left."""
+    box("image", "prune", "-f")  # nothing that goes with the first removal
     before = stores.content(box)
     yield
     host.quiet(box.run_root)

@@ -288,19 +288,7 @@ def test_a_disk_without_any_room(disk: Disk, tmp_path: Path, which: str) -> None
     stores.check_whole(box, wanted)
 
 
-@pytest.mark.parametrize(
-    "disk",
-    [
-        "tmpfs",
-        pytest.param(
-            "ext4",
-            marks=pytest.mark.xfail(
-                strict=True, reason="the directories of the sweeper's trash take blocks themselves"
-            ),
-        ),
-    ],
-    indirect=True,
-)
+@pytest.mark.parametrize("disk", ["tmpfs", "ext4"], indirect=True)
 def test_space_is_given_back_on_a_full_disk(disk: Disk, tmp_path: Path) -> None:
     box = disk.box
     for name in ("one", "two"):

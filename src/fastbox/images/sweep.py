@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from fastbox.errors import IntegrityError, NotFound, Unsupported, os_error
+from fastbox.errors import DiskFull, IntegrityError, NotFound, Unsupported, os_error
 from fastbox.images import documents
 from fastbox.store.content import Content, Descriptor, hex_of, is_hex64
 from fastbox.store.layers import Layers, chain_ids
@@ -55,14 +55,49 @@ def sweep(root: Root, *, measure: bool = False, spare: AbstractSet[str] = frozen
     lock = try_sweep_lock(root)
     if lock < 0:
         return 0
-    with Work(root) as trash:
+    try:
         try:
-            _sweep_into(root, trash, spare)
-        except OSError as error:
-            raise os_error(error, "cannot sweep the store", root.store) from error
-        finally:
-            os.close(lock)
+            trash = _swept(root, spare)
+        except DiskFull:
+            if not _make_room(root, spare):
+                raise
+            trash = _swept(root, spare)
+    finally:
+        os.close(lock)
+    with trash:
         return _usage(root, trash) if measure else 0
+
+
+def _swept(root: Root, spare: AbstractSet[str]) -> Work:
+    """A work directory with all that nobody needs in it."""
+    trash = Work(root)
+    try:
+        _sweep_into(root, trash, spare)
+    except OSError as error:
+        with trash:
+            raise os_error(error, "cannot sweep the store", root.store) from error
+    except BaseException:
+        with trash:
+            raise
+    return trash
+
+
+def _make_room(root: Root, spare: AbstractSet[str]) -> bool:
+    """On a full disk not even the trash can be made. Packed bytes are needed by images only, not by
+    containers, which are recorded without a lease: those of layers that no image has go at once.
+    """
+    live = find_live(root)
+    content, layers = Content(root), Layers(root)
+    made = False
+    for chain in layers.chains() if live else ():
+        layer = layers.get(chain)
+        if live and layer and not {chain, layer.digest} & (live.chains | live.blobs | spare):
+            try:
+                os.unlink(content.path(layer.digest))
+                made = True
+            except FileNotFoundError:  # of another layer, too
+                pass
+    return made
 
 
 def tidy(root: Root) -> None:
