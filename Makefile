@@ -7,8 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD_PACKAGES := gcc g++ cmake ninja-build pkg-config libseccomp-dev libjson-c-dev libzstd-dev libisal-dev libssl-dev zlib1g-dev python3-dev python3-venv busybox-static
-TEST_PACKAGES := debootstrap skopeo umoci docker.io runc bubblewrap tmux zstd attr libcap2-bin procps strace crun
-PEER_PACKAGES := crun podman catatonit buildah containerd pigz
+TEST_PACKAGES := debootstrap skopeo umoci docker.io podman runc bubblewrap tmux zstd attr libcap2-bin procps strace crun mount e2fsprogs
+PEER_PACKAGES := crun catatonit buildah containerd pigz
 BINDING_PACKAGES := cffi pybind11
 SOURCES := $(shell git ls-files --cached --others --exclude-standard src CMakeLists.txt pyproject.toml cmake 2>/dev/null)
 
