@@ -12,6 +12,7 @@ import os
 
 from fastbox.errors import DiskFull, IntegrityError, NotFound, Unsupported, os_error
 from fastbox.images import documents
+from fastbox.images.reference import familiar
 from fastbox.store.content import Content, Descriptor, hex_of, is_hex64
 from fastbox.store.layers import Layers, chain_ids
 from fastbox.store.lease import Work, dead_work, heal, try_sweep_lock
@@ -106,7 +107,7 @@ def tidy(root: Root) -> None:
     Raises:
         FastboxError: The kernel said no.
     """
-    Refs(root).tidy()
+    Refs(root).tidy(familiar=familiar)
     recover(root)
     heal(root)
 

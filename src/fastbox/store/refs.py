@@ -111,14 +111,25 @@ class Refs:
             sync_directory(self._directory)
             self._write_index(familiar)
 
-    def tidy(self) -> None:
-        """Remove what writers that were killed have left.
+    def tidy(self, *, familiar: Callable[[str], str]) -> None:
+        """Mend what writers that were killed have left: temporary files, and an index.json from
+        before the records that they wrote.
+
+        Args:
+            familiar: How a reference reads in index.json.
 
         Raises:
             FastboxError: The kernel said no.
         """
         with self._lock():
             self._unlink_temporary()
+            try:
+                with open(self._root.path("index.json"), "rb") as file:
+                    agrees = file.read() == self.index(familiar)
+            except FileNotFoundError:
+                agrees = False
+            if not agrees:
+                self._write_index(familiar)
 
     def _unlink_temporary(self) -> None:
         """Writers hold the lock, so whoever made these is dead."""

@@ -167,7 +167,7 @@ class _Checker:
             yield Finding(
                 what="it does not agree with the images' records",
                 where=path,
-                hint="the next `fastbox tag` or `load` writes it anew",
+                hint="the next `fastbox load` or `image prune` writes it anew",
             )
 
     # Blobs and layers.

@@ -114,3 +114,22 @@ def test_a_newer_record(root: Root) -> None:
 def test_escapes_never_collide(texts: list[str]) -> None:
     assert len({escape(text) for text in texts}) == len(texts)
     assert not any("/" in escape(text) or escape(text).endswith(".tmp") for text in texts)
+
+
+def test_what_a_killed_writer_left_is_mended(root: Root) -> None:
+    """Killed between a record and index.json, with its temporary file."""
+    refs = Refs(root)
+    refs.assign(ref(A, "one"), familiar=familiar)
+    index = Path(root.path("index.json"))
+    stale = index.read_bytes()
+    refs.assign(ref(B, "two"), familiar=familiar)
+    right = index.read_bytes()
+    index.write_bytes(stale)
+    for left in (index.with_name("index.json.1.ab.tmp"), Path(root.path("refs", "x.1.ab.tmp"))):
+        left.write_bytes(b"{")
+    refs.tidy(familiar=familiar)
+    assert index.read_bytes() == right
+    assert not [*Path(root.store).glob("*.tmp"), *Path(root.path("refs")).glob("*.tmp")]
+    before = index.stat().st_ino
+    refs.tidy(familiar=familiar)
+    assert index.stat().st_ino == before  # what is right is left alone
