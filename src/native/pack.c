@@ -6,14 +6,12 @@
 #include <errno.h>
 #include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <zstd.h>
 
 #include "cleanup.h"
 #include "io.h"
+#include "thread.h"
 
 #define BLOCK ((size_t)1 << 20)
 /* Deflate stores what it can't make smaller: 5 bytes for each 64 KiB, and the flush. */
@@ -116,25 +114,12 @@ static void *work(void *context)
 	return NULL;
 }
 
-static unsigned processors(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (unsigned)CPU_COUNT(&set);
-}
-
-/* Fewer than wanted are fine: with none, the caller does the work. Signals are for the caller's
- * thread. */
+/* Fewer than wanted are fine: with none, the caller does the work. */
 static void start_threads(struct fb_pack *pack, unsigned wanted)
 {
-	sigset_t all, saved;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
 	while (pack->thread_count < wanted &&
-	       pthread_create(&pack->threads[pack->thread_count], NULL, work, pack) == 0)
+	       fb_thread_start(&pack->threads[pack->thread_count], work, pack) == 0)
 		pack->thread_count++;
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 }
 
 static int open_gzip(struct fb_pack *pack, unsigned threads, struct fb_error *err)
@@ -189,7 +174,7 @@ int fb_pack_open(int fd, enum fb_packing packing, unsigned threads, struct fb_pa
 	pthread_cond_init(&pack->work, NULL);
 	pthread_cond_init(&pack->ready, NULL);
 	if (threads == 0)
-		threads = processors();
+		threads = fb_processors();
 	if (threads > FB_PACK_THREADS_MAX)
 		threads = FB_PACK_THREADS_MAX;
 	pack->fd = fd;

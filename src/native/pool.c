@@ -1,7 +1,7 @@
 #include "pool.h"
 
+#include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 
 #include "thread.h"
@@ -21,13 +21,6 @@ struct fb_pool {
 	unsigned thread_count;
 	pthread_t threads[THREADS_MAX];
 };
-
-unsigned fb_pool_processors(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 1 : (unsigned)CPU_COUNT(&set);
-}
 
 /* Both with the lock held. */
 static struct fb_job *take(struct fb_pool *pool)
@@ -122,9 +115,11 @@ int fb_pool_open(unsigned threads, struct fb_pool **ret_pool, struct fb_error *e
 	pthread_cond_init(&pool->idle, NULL);
 	pool->last = &pool->first;
 	while (r == 0 && pool->thread_count < threads && pool->thread_count < THREADS_MAX) {
-		r = fb_thread_start(&pool->threads[pool->thread_count], work, pool, err);
+		r = fb_thread_start(&pool->threads[pool->thread_count], work, pool);
 		if (r == 0)
 			pool->thread_count++;
+		else
+			r = FB_FAIL_CODE(err, FB_STAGE_TAR, r, "pthread_create", NULL, NULL);
 	}
 	if (r < 0)
 		fb_pool_close(pool);

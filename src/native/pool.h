@@ -15,8 +15,6 @@ struct fb_job {
 
 struct fb_pool;
 
-/* How many processors this process may run on. */
-unsigned fb_pool_processors(void);
 int fb_pool_open(unsigned threads, struct fb_pool **ret_pool, struct fb_error *err);
 /* From one thread at a time. */
 void fb_pool_submit(struct fb_pool *pool, struct fb_job *job);

@@ -169,14 +169,14 @@ static int start(struct fb_stream *s, int fd, struct fb_error *err)
 		s->pieces[i].data = s->memory + (size_t)i * PIECE_SIZE;
 	}
 	if (s->options.digests) {
-		r = fb_thread_start(&s->hasher, hash, s, err);
+		r = fb_thread_start(&s->hasher, hash, s);
 		s->hasher_runs = r == 0;
 	}
 	if (r == 0) {
-		r = fb_thread_start(&s->filler, fill, s, err);
+		r = fb_thread_start(&s->filler, fill, s);
 		s->filler_runs = r == 0;
 	}
-	return r;
+	return r ? FB_FAIL_CODE(err, FB_STAGE_INFLATE, r, "pthread_create", NULL, NULL) : 0;
 }
 
 int fb_stream_open(int fd, const struct fb_stream_options *options, struct fb_stream **ret_stream,

@@ -1,10 +1,12 @@
 #include "tar_file.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "cleanup.h"
+#include "thread.h"
 
 #define WORKERS_MAX 4
 
@@ -43,7 +45,7 @@ struct fb_file {
 int fb_files_open(struct fb_stream *stream, struct fb_files **ret_files, struct fb_error *err)
 {
 	struct fb_files *files = calloc(1, sizeof(*files));
-	unsigned processors = fb_pool_processors();
+	unsigned processors = fb_processors();
 	int r;
 
 	if (!files)

@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "thread.h"
 
 /* A page is all that mount(2) takes, and 255 bytes a string all that fsconfig(2) does. */
 #define DATA_SIZE 4096
@@ -83,15 +82,11 @@ static void *do_errand(void *context)
 
 static int send_thread(struct errand *errand, struct fb_error *err)
 {
-	sigset_t all, saved;
 	pthread_t thread;
 	int r;
 
 	errand->err = err;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	r = pthread_create(&thread, NULL, do_errand, errand);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	r = fb_thread_start(&thread, do_errand, errand);
 	if (r)
 		return FAIL(r, "pthread_create", NULL);
 	pthread_join(thread, NULL);
