@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
 
 
+def stream_names(interactive: bool, tty: bool) -> list[str]:
+    """Which streams a client holds: a terminal has no stderr of its own."""
+    return [*(["stdin"] if interactive else []), "stdout", *([] if tty else ["stderr"])]
+
+
 class AttachEnd(Record):
     """How carrying ended: `kind` is "exit" (then the rest counts), "detached" or "lost" (its
     supervisor died).

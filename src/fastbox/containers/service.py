@@ -5,25 +5,22 @@ A start needs half of it: looking, healing and exec are imported where they are 
 
 from __future__ import annotations
 
-from fastbox.containers import create
-from fastbox.containers.attachment import Attachment, Streams, converse, not_running
-from fastbox.errors import FastboxError, StateConflict
-from fastbox.runtime import supervisor
-from fastbox.runtime.supervisor import Conversation, SupervisorGone
+from fastbox.containers.starting import Starter
 from fastbox.store import names
 from fastbox.store.containers import ContainerStore, not_found
-from fastbox.support import clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import BinaryIO, Unpack
 
+    from fastbox.containers.attachment import Attachment
     from fastbox.containers.commit import CommitKeywords
     from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.heal import View
     from fastbox.containers.needs import ImageService
     from fastbox.runtime.session import Session
+    from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
     from fastbox.types import Change, ContainerInfo, LogLine, Pruned, RunOptions
@@ -32,18 +29,19 @@ if TYPE_CHECKING:
 class Containers:
     """The containers of one store."""
 
-    __slots__ = ("_images", "_root", "_run", "_store")
+    __slots__ = ("_images", "_root", "_run", "_starter", "_store")
 
     def __init__(self, root: Root, images: Callable[[], ImageService]) -> None:
         self._root, self._run = root, root.run
         self._images = images  # called when needed: a start from a directory imports none of it
         self._store = ContainerStore(root)
+        self._starter = Starter(root, self._store, images)
 
     # Making and starting
 
     def create(self, options: RunOptions) -> str:
         """Make a container and return its id; it is not started."""
-        held, record = self._make(options, start=False)
+        held, record = self._starter.make(options, start=False)
         held.close()
         return record.id
 
@@ -53,47 +51,17 @@ class Containers:
         Raises:
             LaunchError: It could not be started.
         """
-        clock.begin()
-        held, record = self._make(options, start=True)
-        with held:
-            self._launch(held, record, Streams([])).close()
-        return record.id
+        return self._starter.detached(options)
 
     def start_attached(self, options: RunOptions, *, rows: int = 0, columns: int = 0) -> Attachment:
         """Make and start a container whose streams we hold; it still outlives this process."""
-        clock.begin()
-        held, record = self._make(options, start=True)
-        with held:
-            streams = _streams(options.interactive, options.tty, held, self._store, record)
-            conversation = self._launch(held, record, streams, rows=rows, columns=columns)
-        return Attachment(record.id, conversation, streams, terminal=options.tty)
+        return self._starter.attached(options, rows, columns)
 
     def start_tied(
         self, options: RunOptions, session: Session
     ) -> tuple[ContainerRecord, Conversation]:
         """Make and start a container that ends with the session."""
-        clock.begin()
-        for attempt in range(3):
-            with session.starting() as name:
-                try:
-                    return self._start_tied(options, name)
-                except SupervisorGone:
-                    session.forget(name)
-                    if attempt == 2:
-                        raise
-        raise AssertionError("unreachable")
-
-    def _start_tied(self, options: RunOptions, name: str) -> tuple[ContainerRecord, Conversation]:
-        conversation = Conversation(self._run, name)
-        clock.mark("supervisor")
-        try:
-            held, record = self._make(options, start=True, session=name)
-        except BaseException:
-            conversation.close()
-            raise
-        with held:
-            create.launch(self._store, held, record, conversation, Streams([]), tied=True)
-        return record, conversation
+        return self._starter.tied(options, session)
 
     def start(self, reference: str) -> None:
         """Start a created or exited container again, detached.
@@ -101,14 +69,7 @@ class Containers:
         Raises:
             StateConflict: It can't be started again: its writable layer was not kept.
         """
-        clock.begin()
-        container = self._store.find(reference)
-        if self._view(container).state == "running":
-            return
-        with self._lock(container) as held:
-            record = self._restartable(held)
-            if record is not None:
-                self._launch_again(held, record, Streams([])).close()
+        self._starter.again(self._store.find(reference))
 
     def start_again(
         self, reference: str, *, interactive: bool = False, rows: int = 0, columns: int = 0
@@ -126,78 +87,9 @@ class Containers:
         Raises:
             StateConflict: It can't be started again: its writable layer was not kept.
         """
-        clock.begin()
-        with self._lock(self._store.find(reference)) as held:
-            record = self._restartable(held)
-            if record is not None:
-                streams = _streams(
-                    interactive and record.open_stdin, record.tty, held, self._store, record
-                )
-                conversation = self._launch_again(held, record, streams, rows=rows, columns=columns)
-                return Attachment(record.id, conversation, streams, terminal=record.tty)
-        return self.attach(reference, interactive=interactive)
-
-    def _launch_again(
-        self,
-        held: Held,
-        record: ContainerRecord,
-        streams: Streams,
-        *,
-        rows: int = 0,
-        columns: int = 0,
-    ) -> Conversation:
-        self._store.write(record.replace(start=True))
-        self._store.clear_exit(record.id)
-        clock.mark("record")
-        return self._launch(held, record, streams, rows=rows, columns=columns)
-
-    def _restartable(self, held: Held) -> ContainerRecord | None:
-        """The record, once nothing of its last run is left; None when it runs."""
-        container = held.id
-        view = self._view(container, held)
-        if view.state == "running":
-            return None
-        if view.record is None:
-            raise StateConflict(
-                f"container {container[:12]} is damaged: {view.error}", hint="remove it"
-            )
-        if view.record.session or view.record.options.get("volatile"):
-            raise StateConflict(
-                f"container {container[:12]} can't start again: its layer was not synced"
-            )
-        if view.live is not None:
-            supervisor.sync(self._run, view.live.supervisor)
-        return view.record
-
-    def _make(
-        self, options: RunOptions, *, start: bool, session: str = ""
-    ) -> tuple[Held, ContainerRecord]:
-        images = None if options.rootfs else self._images()
-        clock.mark("services")
-        image = create.rootfs_image(options) if images is None else images.resolve(options.image)
-        clock.mark("image")
-        made = create.make(self._root, self._store, options, image, start=start, session=session)
-        clock.mark("record")
-        return made
-
-    def _launch(
-        self,
-        held: Held,
-        record: ContainerRecord,
-        streams: Streams,
-        *,
-        rows: int = 0,
-        columns: int = 0,
-    ) -> Conversation:
-        try:
-            conversation = Conversation(self._run, supervisor.spawn(self._run, tied=False))
-        except FastboxError as error:
-            streams.close()
-            create.fail(self._store, held, record, error)
-            raise
-        clock.mark("supervisor")
-        create.launch(self._store, held, record, conversation, streams, rows=rows, columns=columns)
-        return conversation
+        container = self._store.find(reference)
+        started = self._starter.again_attached(container, interactive, rows, columns)
+        return started or self.attach(reference, interactive=interactive)
 
     # In the foreground of one that runs
 
@@ -207,18 +99,9 @@ class Containers:
         Raises:
             StateConflict: It does not run.
         """
-        view = self._running(reference)
-        record = view.record
-        assert record is not None
+        from fastbox.containers import foreground
 
-        def begin(conversation: Conversation, streams: Streams) -> None:
-            message = {"op": "attach", "id": view.id, "streams": streams.names}
-            conversation.ask(message, streams.theirs)
-            streams.sent()
-
-        wanted = _names(interactive and record.open_stdin, record.tty)
-        conversation, streams, _ = self._hold(view, wanted, begin)
-        return Attachment(view.id, conversation, streams, terminal=record.tty)
+        return foreground.attach(self._store, self._run, reference, interactive)
 
     def exec_attached(
         self,
@@ -244,21 +127,12 @@ class Containers:
             StateConflict: The container does not run.
             CommandNotFound: No such command in it.
         """
-        from fastbox.containers import exec as execs
+        from fastbox.containers import foreground
 
-        clock.begin()
-        clock.mark("services")
-        view = self._running(reference)
-        clock.mark("container")
-        text = execs.document(execs.read_bundle(self.directory(view.id)), argv, wishes)
-        clock.mark("document")
-        tty = wishes.get("tty", False)
-
-        def begin(conversation: Conversation, streams: Streams) -> str:
-            return execs.begin(conversation, view.id, text, streams, rows=rows, columns=columns)
-
-        conversation, streams, number = self._hold(view, _names(interactive, tty), begin)
-        return Attachment(view.id, conversation, streams, terminal=tty, exec_id=number)
+        return foreground.exec_attached(
+            self._store, self._run, reference, argv, wishes,
+            interactive=interactive, rows=rows, columns=columns,
+        )  # fmt: skip
 
     def exec_detached(
         self, reference: str, argv: Sequence[str], **wishes: Unpack[ExecKeywords]
@@ -269,40 +143,14 @@ class Containers:
             StateConflict: The container does not run.
             CommandNotFound: No such command in it.
         """
-        from fastbox.containers import exec as execs
+        from fastbox.containers import foreground
 
-        clock.begin()
-        clock.mark("services")
-        view = self._running(reference)
-        clock.mark("container")
-        text = execs.document(execs.read_bundle(self.directory(view.id)), argv, wishes)
-        clock.mark("document")
-        with converse(self._run, view) as conversation:
-            execs.begin(conversation, view.id, text, Streams([]), detach=True)
+        foreground.exec_detached(self._store, self._run, reference, argv, wishes)
 
     def _running(self, reference: str) -> View:
-        view = self._view(self._store.find(reference))
-        if view.state != "running" or view.live is None:
-            raise not_running(view.id, reference)
-        return view
+        from fastbox.containers import foreground
 
-    def _hold(
-        self, view: View, names: list[str], begin: Callable[[Conversation, Streams], str | None]
-    ) -> tuple[Conversation, Streams, str | None]:
-        """A conversation and streams for one of its processes, once `begin` has handed them over;
-        what `begin` returned.
-        """
-        conversation = converse(self._run, view)
-        try:
-            streams = Streams(names)
-            try:
-                return conversation, streams, begin(conversation, streams)
-            except BaseException:
-                streams.close()
-                raise
-        except BaseException:
-            conversation.close()
-            raise
+        return foreground.running(self._store, self._run, reference)
 
     # Looking
 
@@ -399,11 +247,6 @@ class Containers:
 
         return heal.view(self._store, self._run, container, held)
 
-    def _lock(self, container: str) -> Held:
-        held = self._store.lock(container)
-        assert held is not None  # it waits
-        return held
-
     # Ending
 
     def stop(
@@ -425,6 +268,7 @@ class Containers:
         Raises:
             StateConflict: It does not run.
         """
+        from fastbox.containers.attachment import converse
         from fastbox.support import signals
 
         number = signals.number(signal)
@@ -469,26 +313,9 @@ class Containers:
             NameInUse: Another container has it.
         """
         wanted = names.check(name)
-        with self._lock(self._store.find(reference)) as held:
+        with self._store.hold(self._store.find(reference)) as held:
             record = self._store.read(held.id)
             if record is None:
                 raise not_found(reference)
             if record.name != wanted:
                 self._store.rename(record, wanted)
-
-
-def _names(interactive: bool, tty: bool) -> list[str]:
-    return [*(["stdin"] if interactive else []), "stdout", *([] if tty else ["stderr"])]
-
-
-def _streams(
-    interactive: bool, tty: bool, held: Held, store: ContainerStore, record: ContainerRecord
-) -> Streams:
-    try:
-        return Streams(_names(interactive, tty))
-    except OSError as error:
-        from fastbox.errors import os_error
-
-        failed = os_error(error, "cannot make pipes")
-        create.fail(store, held, record, failed)
-        raise failed from error

@@ -155,6 +155,16 @@ class ContainerStore:
             raise os_error(error, "cannot make the container", directory) from error
         raise ContainerNotFound("the directory of the container vanishes", where=directory)
 
+    def hold(self, container: str) -> Held:
+        """Lock a container, however long that takes.
+
+        Raises:
+            ContainerNotFound: It does not exist (any more).
+        """
+        held = self.lock(container)
+        assert held is not None  # it waits
+        return held
+
     def lock(self, container: str, *, wait: bool = True, missing_ok: bool = False) -> Held | None:
         """Lock a container: None when it is locked by another and `wait` is false, or gone and
         `missing_ok`.

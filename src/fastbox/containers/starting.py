@@ -1,0 +1,176 @@
+"""Starts: a container's record, its supervisor, its launch. Looking at what is there, which only a
+second start needs, is imported then.
+"""
+
+from __future__ import annotations
+
+from fastbox.containers import create
+from fastbox.containers.attachment import Attachment, Streams, stream_names
+from fastbox.errors import FastboxError, StateConflict
+from fastbox.runtime import supervisor
+from fastbox.runtime.supervisor import Conversation, SupervisorGone
+from fastbox.support import clock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastbox.containers.needs import ImageService
+    from fastbox.runtime.session import Session
+    from fastbox.store.containers import ContainerRecord, ContainerStore, Held
+    from fastbox.store.root import Root
+    from fastbox.types import RunOptions
+
+
+class Starter:
+    """Makes and starts the containers of one store."""
+
+    __slots__ = ("_images", "_root", "_run", "_store")
+
+    def __init__(self, root: Root, store: ContainerStore, images: Callable[[], ImageService]):
+        self._root, self._run, self._store = root, root.run, store
+        self._images = images  # called when needed: a start from a directory imports none of it
+
+    def make(
+        self, options: RunOptions, *, start: bool, session: str = ""
+    ) -> tuple[Held, ContainerRecord]:
+        """Record a container, and hold it."""
+        images = None if options.rootfs else self._images()
+        clock.mark("services")
+        image = create.rootfs_image(options) if images is None else images.resolve(options.image)
+        clock.mark("image")
+        made = create.make(self._root, self._store, options, image, start=start, session=session)
+        clock.mark("record")
+        return made
+
+    def detached(self, options: RunOptions) -> str:
+        """Make and start one that outlives this process; its id."""
+        clock.begin()
+        held, record = self.make(options, start=True)
+        with held:
+            self._launch(held, record, Streams([])).close()
+        return record.id
+
+    def attached(self, options: RunOptions, rows: int, columns: int) -> Attachment:
+        """Make and start one whose streams we hold."""
+        clock.begin()
+        held, record = self.make(options, start=True)
+        with held:
+            streams = self._streams(options.interactive, options.tty, held, record)
+            conversation = self._launch(held, record, streams, rows=rows, columns=columns)
+        return Attachment(record.id, conversation, streams, terminal=options.tty)
+
+    def tied(self, options: RunOptions, session: Session) -> tuple[ContainerRecord, Conversation]:
+        """Make and start one that ends with the session."""
+        clock.begin()
+        for attempt in range(3):
+            with session.starting() as name:
+                try:
+                    return self._tied(options, name)
+                except SupervisorGone:
+                    session.forget(name)
+                    if attempt == 2:
+                        raise
+        raise AssertionError("unreachable")
+
+    def _tied(self, options: RunOptions, name: str) -> tuple[ContainerRecord, Conversation]:
+        conversation = Conversation(self._run, name)
+        clock.mark("supervisor")
+        try:
+            held, record = self.make(options, start=True, session=name)
+        except BaseException:
+            conversation.close()
+            raise
+        with held:
+            create.launch(self._store, held, record, conversation, Streams([]), tied=True)
+        return record, conversation
+
+    def again(self, container: str) -> None:
+        """Start a created or exited one again, detached; nothing when it runs."""
+        from fastbox.containers import heal
+
+        clock.begin()
+        if heal.view(self._store, self._run, container).state == "running":
+            return
+        with self._store.hold(container) as held:
+            record = self._restartable(held)
+            if record is not None:
+                self._launch_again(held, record, Streams([])).close()
+
+    def again_attached(
+        self, container: str, interactive: bool, rows: int, columns: int
+    ) -> Attachment | None:
+        """Start a created or exited one again, and hold its streams; None when it runs."""
+        clock.begin()
+        with self._store.hold(container) as held:
+            record = self._restartable(held)
+            if record is None:
+                return None
+            streams = self._streams(interactive and record.open_stdin, record.tty, held, record)
+            conversation = self._launch_again(held, record, streams, rows=rows, columns=columns)
+        return Attachment(record.id, conversation, streams, terminal=record.tty)
+
+    def _restartable(self, held: Held) -> ContainerRecord | None:
+        """The record, once nothing of its last run is left; None when it runs."""
+        from fastbox.containers import heal
+
+        container = held.id
+        view = heal.view(self._store, self._run, container, held)
+        if view.state == "running":
+            return None
+        if view.record is None:
+            raise StateConflict(
+                f"container {container[:12]} is damaged: {view.error}", hint="remove it"
+            )
+        if view.record.session or view.record.options.get("volatile"):
+            raise StateConflict(
+                f"container {container[:12]} can't start again: its layer was not synced"
+            )
+        if view.live is not None:
+            supervisor.sync(self._run, view.live.supervisor)
+        return view.record
+
+    def _launch_again(
+        self,
+        held: Held,
+        record: ContainerRecord,
+        streams: Streams,
+        *,
+        rows: int = 0,
+        columns: int = 0,
+    ) -> Conversation:
+        self._store.write(record.replace(start=True))
+        self._store.clear_exit(record.id)
+        clock.mark("record")
+        return self._launch(held, record, streams, rows=rows, columns=columns)
+
+    def _launch(
+        self,
+        held: Held,
+        record: ContainerRecord,
+        streams: Streams,
+        *,
+        rows: int = 0,
+        columns: int = 0,
+    ) -> Conversation:
+        try:
+            conversation = Conversation(self._run, supervisor.spawn(self._run, tied=False))
+        except FastboxError as error:
+            streams.close()
+            create.fail(self._store, held, record, error)
+            raise
+        clock.mark("supervisor")
+        create.launch(self._store, held, record, conversation, streams, rows=rows, columns=columns)
+        return conversation
+
+    def _streams(
+        self, interactive: bool, tty: bool, held: Held, record: ContainerRecord
+    ) -> Streams:
+        try:
+            return Streams(stream_names(interactive, tty))
+        except OSError as error:
+            from fastbox.errors import os_error
+
+            failed = os_error(error, "cannot make pipes")
+            create.fail(self._store, held, record, failed)
+            raise failed from error
