@@ -79,6 +79,7 @@ struct fb_container {
 	struct fb_task *execs;
 	struct fb_cgroup cgroup;
 	struct fb_log log;
+	struct fb_source log_ready; /* watched while a log's socket takes nothing */
 	struct timespec started;
 	bool oom;
 	struct fb_conversation *freezer; /* who has stopped its processes, NULL: nobody */

@@ -51,6 +51,10 @@ def make(
         NameInUse: Another container has the name.
     """
     container = new_id()
+    if "FASTBOX_LOG_DRIVER" in os.environ or "FASTBOX_LOG_OPTS" in os.environ:
+        from fastbox.containers.logdefaults import with_log
+
+        options = with_log(options)
     hostname = _hostname(options, container)
     record = _record(options, image, container, start=start, session=session)
     held, name = store.make(container, names.check(options.name) if options.name else "")

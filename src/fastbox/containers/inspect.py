@@ -59,7 +59,9 @@ def describe(view: View, directory: str) -> dict[str, object]:
         "ResolvConfPath": directory + "/resolv.conf",
         "HostnamePath": directory + "/hostname",
         "HostsPath": directory + "/hosts",
-        "LogPath": directory + "/log" if options.log_driver == "json-file" else "",
+        "LogPath": bundle.get("fastbox", {}).get("log", {}).get("path", "")
+        if options.log_driver in ("", "json-file")
+        else "",
         "Name": "/" + record.name,
         "RestartCount": 0,
         "Driver": "overlayfs",
@@ -135,7 +137,10 @@ def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, ob
     tmpfs = {mount.target: mount.options for mount in options.mounts if mount.kind == "tmpfs"}
     return {
         "Binds": [f"{m.source}:{m.target}" + (":ro" if m.read_only else "") for m in binds] or None,
-        "LogConfig": {"Type": options.log_driver, "Config": {}},
+        "LogConfig": {
+            "Type": options.log_driver or "json-file",
+            "Config": dict(options.log_opts or {}),
+        },
         "NetworkMode": options.network,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "AutoRemove": options.remove,
