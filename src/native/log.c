@@ -176,36 +176,6 @@ static void backlog_append(struct fb_log *log, int stream, const char *data, siz
 	log->backlog_size += length;
 }
 
-/* With a limit, lines that do not fit are dropped whole: of one that is dropped in its middle the beginning stays, and it is ended there. */
-static void backlog_add(struct fb_log *log, int stream, const char *data, size_t length)
-{
-	const char *newline, *end;
-
-	if (!log->backlog_max) {
-		backlog_append(log, stream, data, length);
-		return;
-	}
-	if (log->skipping[stream - 1]) {
-		newline = memchr(data, '\n', length);
-		if (!newline)
-			return;
-		/* Its newline is what ends the beginning of a line that is in the backlog already. */
-		length -= (size_t)(newline - data);
-		data = newline;
-	}
-	if (log->backlog_size + length <= log->backlog_max) {
-		log->skipping[stream - 1] = false;
-		backlog_append(log, stream, data, length);
-		return;
-	}
-	if (log->skipping[stream - 1])
-		return;
-	end = log->backlog_size < log->backlog_max ?
-		      memrchr(data, '\n', log->backlog_max - log->backlog_size) : NULL;
-	backlog_append(log, stream, data, end ? (size_t)(end - data) : 0);
-	log->skipping[stream - 1] = true;
-}
-
 static void drop_chunk(struct fb_log *log)
 {
 	struct fb_log_chunk *chunk = log->backlog;
@@ -233,20 +203,51 @@ void fb_log_resume(struct fb_log *log)
 	log->ops->flush(log);
 }
 
-void fb_log_write(struct fb_log *log, int stream, const char *data, size_t length)
+/* Text that is to be logged, now or later. */
+static void take(struct fb_log *log, int stream, const char *data, size_t length)
 {
 	struct moment moment;
 	size_t taken = 0;
 
-	if (!log->ops)
-		return;
+	if (log->lost[stream - 1]) {
+		log->lost[stream - 1] = false;
+		/* The beginning of a line is there, its rest was dropped. */
+		if (log->open_line[stream - 1])
+			take(log, stream, "\n", 1);
+	}
 	if (!log->backlog) {
 		moment = now();
 		taken = put_text(log, stream, data, length, &moment);
 		log->ops->flush(log);
 	}
-	if (taken < length)
-		backlog_add(log, stream, data + taken, length - taken);
+	backlog_append(log, stream, data + taken, length - taken);
+	log->open_line[stream - 1] = data[length - 1] != '\n';
+}
+
+void fb_log_write(struct fb_log *log, int stream, const char *data, size_t length)
+{
+	const char *end = data + length, *newline;
+	size_t room;
+
+	if (!log->ops)
+		return;
+	if (log->skipping[stream - 1]) {
+		newline = memchr(data, '\n', length);
+		if (!newline)
+			return;
+		log->skipping[stream - 1] = false;
+		data = newline + 1;
+	}
+	room = log->backlog_size < log->backlog_max ? log->backlog_max - log->backlog_size : 0;
+	if (log->backlog && log->backlog_max && (size_t)(end - data) > room) {
+		newline = memrchr(data, '\n', room);
+		if (newline)
+			take(log, stream, data, (size_t)(newline + 1 - data));
+		log->lost[stream - 1] = true;
+		log->skipping[stream - 1] = end[-1] != '\n';
+	} else if (data < end) {
+		take(log, stream, data, (size_t)(end - data));
+	}
 }
 
 bool fb_log_waits(const struct fb_log *log)

@@ -48,7 +48,9 @@ struct fb_log {
 	struct fb_log_peer *peer;
 	struct fb_log_chunk *backlog, **backlog_end;
 	uint64_t backlog_size, backlog_max; /* max 0: the container waits, else what does not fit is dropped */
-	bool skipping[2];		    /* dropping the rest of a line */
+	bool open_line[2];		    /* of each stream: what was taken last has no end of line */
+	bool lost[2];			    /* text was dropped after it */
+	bool skipping[2];		    /* in the middle of a line, whose rest is dropped too */
 };
 
 /* Open by what the bundle says. A file is made when missing (0600); a last record that a killed writer left unfinished is ended or cut.

@@ -11,6 +11,7 @@ import os
 JSON, LOCAL = 0, 1  # as _native has them
 _BLOCK = 1 << 20
 _GAP = 2  # so many names missing in a row: a rotation leaves only one unused at a time
+_MAX_FILES = 1000
 _TRIES = 100  # of looking at names that change meanwhile
 
 
@@ -36,27 +37,30 @@ def _same(fd: int, path: str) -> bool | None:
 def snapshot(path: str) -> list[int]:
     """All files as they are now, oldest first.
 
-    They are opened from the newest on: a rotation meanwhile makes us meet a file again, and then
-    what was opened between the two meetings is newer than it.
+    Each is opened as the one after another, which then is asked for its number again: if that is
+    the same as before, nothing came between the two.
     """
-    found: list[int] = []
-    number = missing = 0
-    while missing < _GAP:
-        fd = _open(_name(path, number))
-        number += 1
-        if fd is None:
-            missing += 1
-            continue
-        missing = 0
-        own = os.fstat(fd)
-        for index, known in enumerate(found):
-            if os.path.samestat(own, os.fstat(known)):
-                for newer in (*found[index + 1 :], fd):
-                    os.close(newer)
-                del found[index + 1 :]
+    newest = _open(path)
+    if newest is None:
+        newest = _open(_name(path, 1))
+    if newest is None:
+        return []
+    found, number = [newest], 0
+    for _ in range(_TRIES + _MAX_FILES):
+        now, _ = _number(path, found[-1], number)
+        if now is None:
+            break  # it is gone, and all before it are
+        number = now
+        older = _open(_name(path, number + 1))
+        if older is None:
+            # Perhaps the name is unused only for the moment between two renames.
+            if not os.path.exists(_name(path, number + 2)):
                 break
+        elif _same(found[-1], _name(path, number)):
+            found.append(older)
+            number += 1
         else:
-            found.append(fd)
+            os.close(older)
     return found[::-1]
 
 
@@ -81,11 +85,11 @@ def successor(path: str, fd: int) -> int | None:
     return None
 
 
-def _number(path: str, fd: int) -> tuple[int | None, int | None]:
-    """Which number a file has now, and the highest that was met on the way. Files move upwards
-    only, so none that is there is missed.
+def _number(path: str, fd: int, number: int = 0) -> tuple[int | None, int | None]:
+    """Which number a file has now, looked for from `number` on, and the highest that was met on the
+    way. Files move upwards only, so none that is there is missed.
     """
-    number = missing = 0
+    missing = 0
     oldest = None
     while missing < _GAP:
         same = _same(fd, _name(path, number))
