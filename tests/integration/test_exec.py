@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import pytest
 import fastbox
 from fastbox.containers import exec as execs
 from fastbox.containers.attachment import Streams
+from fastbox.runtime import state
 from fastbox.runtime.supervisor import Conversation
 from fastbox.types import Mount
 
@@ -36,8 +38,9 @@ GRACE = 0.05  # s, after the exec is said to be over
 def programs(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A directory with the static C programs."""
     top = tmp_path_factory.mktemp("programs")
-    source = Path(__file__).with_name("hostile.c")
-    subprocess.run(["gcc", "-static", "-O1", "-o", str(top / "hostile"), str(source)], check=True)
+    for name in ("hostile", "peeker"):
+        source = str(Path(__file__).with_name(name + ".c"))
+        subprocess.run(["gcc", "-static", "-O1", "-o", str(top / name), source], check=True)
     return str(top)
 
 
@@ -182,7 +185,7 @@ def test_sigkill_ends_all_of_an_exec_and_other_signals_its_process(container: Co
     for number, left, code in ((signal.SIGTERM, 1, 7), (signal.SIGKILL, 0, 137)):
         conversation, name = begin(container, ["sh", "-c", script], tied=True)
         with conversation, Conversation(conversation.run, conversation.supervisor) as other:
-            until(lambda: len(members(container.id) - before) >= 2)
+            until(lambda before=before: len(members(container.id) - before) >= 2)  # type: ignore[misc]
             time.sleep(0.05)
             other.ask({"op": "kill", "id": container.id, "exec": name, "signal": number})
             assert conversation.wait(10.0 * host.SLOW).code == code
@@ -195,6 +198,7 @@ CLIENT = """
 import sys, fastbox
 from fastbox.containers import exec as execs
 from fastbox.containers.attachment import Streams
+from fastbox.runtime import state
 from fastbox.runtime import state
 from fastbox.runtime.supervisor import Conversation
 run, directory, name = sys.argv[1:]
@@ -286,3 +290,57 @@ def test_a_thousand_at_sixteen_in_flight(engine: fastbox.Engine) -> None:
             assert all(pool.map(work, range(1000)))
         assert not groups(one.id)
         assert not groups(two.id)
+
+
+# Who looks
+
+
+def test_who_looks_at_entering_processes_sees_nothing_of_the_host(
+    box: Box, programs: str, tmp_path: Path
+) -> None:
+    peek(box, programs, tmp_path, 60)
+
+
+@pytest.mark.slow
+def test_who_looks_at_a_thousand_entering_processes_sees_nothing_of_the_host(
+    box: Box, programs: str, tmp_path: Path
+) -> None:
+    peek(box, programs, tmp_path, 1000)
+
+
+def peek(box: Box, programs: str, tmp_path: Path, count: int) -> None:
+    """A process in the container reads what /proc has of every process that exec puts there."""
+    mark = f"fastbox-mark-{os.getpid()}"
+    place = tmp_path / mark
+    place.mkdir()
+    root = os.stat("/").st_dev
+    subprocess.run(["mount", "-t", "tmpfs", mark, str(place)], check=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("\0" + mark)
+        listener.listen()
+        try:
+            name = box("run", "-d", "-v", f"{programs}:/t:ro", "busybox", *IDLE).stdout.strip()
+            words = [str(os.major(root)), str(os.minor(root)), mark]
+            with box.start("exec", "-i", name, "/t/peeker", *words, stdin=-1, stdout=-1) as peeker:
+                assert peeker.stdout is not None
+                assert peeker.stdout.readline() == b"ready\n"
+                enter(box, name, count)
+                out, _ = peeker.communicate(timeout=60 * host.SLOW)
+            box("rm", "-f", name)
+        finally:
+            subprocess.run(["umount", str(place)], check=True)
+    seen = {key: int(value) for key, value in (x.split(": ") for x in out.decode().splitlines())}
+    print(seen)
+    # It was there before exec: that it found nothing is no accident.
+    assert seen.pop("seen") > count / 2
+    assert seen.pop("cmdline") > 0
+    assert not any(seen.values()), seen
+
+
+def enter(box: Box, name: str, count: int) -> None:
+    live = state.read_live(box.run_root, name)
+    assert live is not None
+    text = execs.document(execs.read_bundle(f"{box.root}/containers/{name}"), ["true"], {})
+    for _ in range(count):
+        with Conversation(box.run_root, live.supervisor) as conversation:
+            execs.run(conversation, name, text, data=None, tty=False, timeout=60 * host.SLOW)
