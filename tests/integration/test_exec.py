@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -63,7 +64,8 @@ def members(container: str) -> set[int]:
     for top in host.CGROUPS.glob(f"**/fastbox/{container}"):
         for path, _, files in os.walk(top):
             if "cgroup.procs" in files:
-                found |= set(map(int, (Path(path) / "cgroup.procs").read_text().split()))
+                with contextlib.suppress(OSError):  # ENODEV: removed
+                    found |= set(map(int, (Path(path) / "cgroup.procs").read_text().split()))
     return {pid for pid in found if is_alive(pid)}
 
 
