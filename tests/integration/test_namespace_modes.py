@@ -124,7 +124,8 @@ def test_the_others_process_is_looked_up_at_each_start(box: Box, donor: str) -> 
 
 def test_a_number_that_another_process_has_now_joins_nothing(box: Box, donor: str) -> None:
     """The bundle of a start that was prepared for a process that has ended since."""
-    from fastbox.containers import bundles, exec as execs, joining
+    from fastbox.containers import bundles, joining
+    from fastbox.containers import exec as execs
     from fastbox.runtime import modes, state
 
     box("create", "--name", "late", "--pid", f"container:{donor}", "busybox", "ps")
