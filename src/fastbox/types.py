@@ -207,12 +207,17 @@ class LogLine(Record):
 
 
 class ExecResult(Record):
-    """How an exec'd process ended."""
+    """How an exec'd process ended, what it wrote and what it used."""
 
-    exit_code: int
+    exit_code: int  # 128+n after signal n
     stdout: bytes
     stderr: bytes
-    duration: float
+    duration: float  # seconds from the request to the end
+    signal: int = 0  # the one that ended it
+    cpu: float = (
+        0.0  # seconds of processors, user and system, of all that it had started by its end
+    )
+    memory: int = 0  # bytes: the largest resident set of one of its processes (getrusage(2))
 
     def check(self) -> ExecResult:
         """Itself when the code is 0.
