@@ -1,6 +1,8 @@
 /* v1: the freezer's group of a container that was started without one, since a start pays for every
  * hierarchy that it touches. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +41,20 @@ static int move_processes(const struct fb_cgroup *group, const char *freezer, st
 	return moved;
 }
 
+/* An exec that comes later is to stand still with the others. */
+static int join_later(struct fb_cgroup *group, const char *freezer, struct fb_error *err)
+{
+	char tasks[512];
+	int fd;
+
+	snprintf(tasks, sizeof(tasks), "%s/tasks", freezer);
+	fd = open(tasks, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return FB_FAIL(err, FB_STAGE_CGROUP, "open", tasks);
+	group->procs[group->procs_count++] = fd;
+	return 0;
+}
+
 int fb_cgroup_join_freezer(struct fb_cgroup *group, struct fb_error *err)
 {
 	struct fb_cgroup_mounts mounts;
@@ -60,7 +76,7 @@ int fb_cgroup_join_freezer(struct fb_cgroup *group, struct fb_error *err)
 	for (int i = 0; r >= 0 && i < PASSES; i++) {
 		r = move_processes(group, freezer, err);
 		if (r == 0)
-			return 0;
+			return join_later(group, freezer, err);
 	}
 	return r < 0 ? r
 		     : FB_FAIL_CODE(err, FB_STAGE_CGROUP, EAGAIN, "write", freezer,
