@@ -216,6 +216,7 @@ def test_environment_files(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPat
         "TAKEN=from here",
         "C=",
         "A=2",
+        "NOT_THERE",
         "TAKEN=from here",
     )
 
