@@ -161,18 +161,31 @@ class Containers:
 
     # Looking
 
-    def list(self, *, all: bool = False) -> list[ContainerInfo]:
-        """The running ones, or all, newest first."""
-        from fastbox.containers import heal
+    def list(
+        self,
+        *,
+        all: bool = False,
+        filters: Sequence[str] = (),
+        last: int = -1,
+        size: bool = False,
+    ) -> list[ContainerInfo]:
+        """The running ones, or all, newest first.
 
-        heal.sweep(self._store, self._run)
-        views = map(self._look, self._store.ids())
-        infos = [
-            heal.info(view)
-            for view in views
-            if view is not None and (all or view.state == "running")
-        ]
-        return sorted(infos, key=lambda info: info.created, reverse=True)
+        Args:
+            all: Those that don't run, too.
+            filters: Docker's, as key=value: ancestor, before, exited, expose, health, id, is-task,
+                label, name, network, publish, since, status, volume.
+            last: Only so many, in any state; below 0: no limit.
+            size: Find out how much of the disk each takes.
+
+        Raises:
+            InvalidArgument: An unknown filter, or a value it can't have.
+        """
+        from fastbox.containers import listing
+
+        return listing.find(
+            self._store, self._run, self._images, all=all, filters=filters, last=last, size=size
+        )
 
     def get(self, reference: str) -> ContainerInfo:
         """One container by id, unique beginning of an id, or name."""
