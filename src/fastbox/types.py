@@ -202,6 +202,32 @@ class ContainerInfo(Record):
     size_root: int = -1  # together with its image
 
 
+class Stats(Record):
+    """What a container used, as `stats` shows it; all 0 for one that does not run."""
+
+    id: str
+    name: str
+    running: bool = False
+    read: float = 0.0  # when: seconds since 1970
+    cpu: int = 0  # nanoseconds of CPU time since it started
+    cpu_percent: float = 0.0  # of one CPU, since the measurement before; 0 for the first
+    memory: int = 0  # bytes, without pages of files that nobody would miss
+    memory_limit: int = 0  # bytes: its limit, or all that the host has
+    memory_percent: float = 0.0  # of that
+    net_received: int = 0  # bytes, all interfaces but its loopback
+    net_sent: int = 0
+    block_read: int = 0  # bytes
+    block_written: int = 0
+    pids: int = 0
+
+
+class Top(Record):
+    """The processes of a container, as `ps` of the host tells them."""
+
+    titles: tuple[str, ...]
+    processes: tuple[tuple[str, ...], ...]
+
+
 class LogLine(Record):
     """One line a container wrote, without its newline."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
-    from fastbox.types import Change, ContainerInfo, LogLine, Pruned, RunOptions
+    from fastbox.types import Change, ContainerInfo, LogLine, Pruned, RunOptions, Stats, Top
 
 
 class Containers:
@@ -242,6 +242,44 @@ class Containers:
         from fastbox.containers.commit import commit
 
         return commit(self._store, self._run, reference, self._images(), name, wishes)
+
+    def stats(
+        self, references: Sequence[str] = (), *, all: bool = False, interval: float = 1.0
+    ) -> tuple[Stats, ...]:
+        """What containers use now: those named, else the running ones, or all.
+
+        Args:
+            references: The containers.
+            all: Without references: those too that don't run.
+            interval: Seconds between the two readings that CPU percentages need; 0: one reading,
+                and percentages of 0.
+        """
+        from fastbox.containers import stats
+
+        return stats.once(self._store, self._run, references, all, interval)
+
+    def stats_stream(
+        self, references: Sequence[str] = (), *, all: bool = False, interval: float = 1.0
+    ) -> Iterator[tuple[Stats, ...]]:
+        """As `stats`, again and again; it ends when none of the containers named runs any more."""
+        from fastbox.containers import stats
+
+        return stats.stream(self._store, self._run, references, all, interval)
+
+    def top(self, reference: str, ps_args: Sequence[str] = ()) -> Top:
+        """The processes of a running container, as `ps` of the host tells them.
+
+        Args:
+            reference: The container.
+            ps_args: Options of `ps`; () is -ef.
+
+        Raises:
+            StateConflict: It does not run.
+            InvalidArgument: `ps` does not take the options, or prints no PID with them.
+        """
+        from fastbox.containers import top
+
+        return top.top(self._store, self._run, reference, ps_args)
 
     def _is_running(self, container: str) -> bool:
         view = self._look(container)
