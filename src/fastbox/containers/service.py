@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.heal import View
     from fastbox.containers.needs import ImageService
+    from fastbox.containers.update import UpdateKeywords
     from fastbox.runtime.session import Session
     from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerRecord, Held
@@ -324,6 +325,24 @@ class Containers:
         from fastbox.containers.prune import prune
 
         return prune(self._store, self._run, self.list(all=True), filters)
+
+    def update(self, reference: str, **changes: Unpack[UpdateKeywords]) -> tuple[str, ...]:
+        """Change its limits, at once and for every later start.
+
+        Args:
+            reference: The container.
+            **changes: What `update.UpdateKeywords` describes; 0 leaves a limit as it is.
+
+        Returns:
+            What this kernel can't do, in docker's words; it was left out.
+
+        Raises:
+            InvalidArgument: A value out of its range, or one that contradicts another.
+            StateConflict: More memory is in use than it shall have; nothing was changed.
+        """
+        from fastbox.containers.update import update
+
+        return update(self._store, self._run, reference, changes)
 
     def rename(self, reference: str, name: str) -> None:
         """Give it another name.
