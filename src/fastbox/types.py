@@ -107,6 +107,12 @@ class RunOptions(Record):
     cgroup_parent: str = ""
     ulimits: tuple[Ulimit, ...] = ()
     sysctls: Mapping[str, str] | None = None
+    attach: tuple[str, ...] = ()  # of stdin, stdout, stderr; (): those that there are
+    extra_hosts: tuple[str, ...] = ()  # "name:address"
+    dns: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()  # "80/tcp"
     network: str = "none"  # "none", "host" or "container:<reference>"
     ipc: str = ""  # "" and "private", "none", "shareable", "host" or "container:<reference>"
     pid: str = ""  # "", "host" or "container:<reference>"
@@ -119,6 +125,11 @@ class RunOptions(Record):
     stop_timeout: float = 10.0
     log_driver: str = "json-file"  # or "none"
     volatile: bool = False  # the writable layer needs no sync: only for containers that are removed
+
+    @property
+    def attaches_stdin(self) -> bool:
+        """Whether the client that starts it gives it its own stdin."""
+        return self.interactive and not self.detach and "stdin" in (self.attach or ("stdin",))
 
 
 class ImageInfo(Record):

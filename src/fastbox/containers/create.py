@@ -159,6 +159,7 @@ def _record(
         open_stdin=options.interactive,
         options=plain(options),
         session=session,
+        exposed=tuple(dict.fromkeys((*options.expose, *image.exposed_ports))),
     )
 
 

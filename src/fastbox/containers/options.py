@@ -61,6 +61,11 @@ if TYPE_CHECKING:
         cgroup_parent: str
         ulimits: Mapping[str, int | tuple[int, int]] | Sequence[Ulimit]
         sysctls: Mapping[str, str] | None
+        extra_hosts: Sequence[str]
+        dns: Sequence[str]
+        dns_options: Sequence[str]
+        dns_search: Sequence[str]
+        expose: Sequence[str]
         network: str
         ipc: str
         pid: str
@@ -77,7 +82,7 @@ if TYPE_CHECKING:
 _SIZES = ("shm_size", "memory", "memory_swap", "memory_reservation", "kernel_memory")
 _TUPLES = (
     "group_add", "cap_add", "cap_drop", "security_opt", "mounts", "entrypoint", "device_limits",
-    "device_cgroup_rules",
+    "device_cgroup_rules", "extra_hosts", "dns", "dns_options", "dns_search", "expose",
 )  # fmt: skip
 
 

@@ -48,6 +48,7 @@ class ContainerRecord(Record):
     options: Mapping[str, object]
     session: str = ""
     scratch: str = ""
+    exposed: tuple[str, ...] = ()  # ports: the image's, and what was asked for
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -68,6 +69,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "options": dict,
     "session": str,
     "scratch": str,
+    "exposed": list,
 }
 
 

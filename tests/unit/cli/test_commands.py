@@ -77,6 +77,12 @@ def test_bad_signal_and_timeout(shell) -> None:
 def test_ps_is_dockers_table(shell, container, monkeypatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1767323045.0 + 600)
     shell.containers.answers["list"] = [
+        container(
+            name="newest",
+            state="created",
+            created="2026-01-02T03:14:05Z",
+            image="sha256:" + "ab" * 32,
+        ),
         container(),
         container(
             name="gone",
@@ -84,12 +90,6 @@ def test_ps_is_dockers_table(shell, container, monkeypatch) -> None:
             exit_code=3,
             finished="2026-01-02T03:14:00Z",
             command=("true",),
-        ),
-        container(
-            name="newest",
-            state="created",
-            created="2026-01-02T03:14:05Z",
-            image="sha256:" + "ab" * 32,
         ),
     ]
     assert shell("ps", "-a") == 0

@@ -194,7 +194,7 @@ def test_bad_values(words: list[str], part: str) -> None:
     "words",
     [["--network", "bridge", "i"], ["-v", "data:/x", "i"], ["-v", "/x", "i"],
      ["--mount", "src=a,dst=/b", "i"],
-     ["--pull", "always", "i"], ["--platform", "linux/riscv64", "i"], ["--dns", "1.1.1.1", "i"]],
+     ["--pull", "always", "i"], ["--platform", "linux/riscv64", "i"], ["--ip", "192.0.2.1", "i"]],
 )  # fmt: skip
 def test_what_comes_later(words: list[str]) -> None:
     with pytest.raises(Unsupported) as raised:
