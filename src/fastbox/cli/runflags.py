@@ -103,7 +103,7 @@ def options() -> tuple[Option, ...]:
             "mount",
             "",
             MANY,
-            "mount a directory of the host or a tmpfs (type=bind|tmpfs,...)",
+            "mount a directory of the host, a volume or a tmpfs (type=bind|volume|tmpfs,...)",
             "mount",
         ),
         Option("name", "", TEXT, "name the container"),
@@ -142,7 +142,9 @@ def options() -> tuple[Option, ...]:
         Option("tty", "t", SWITCH, "give the process a terminal"),
         Option("ulimit", "", MANY, "resource limit (nofile=1024:2048)", "ulimit"),
         Option("user", "u", TEXT, "user, and perhaps group (name|uid[:group|gid])"),
-        Option("volume", "v", MANY, "mount a directory of the host (/host:/container[:ro])"),
+        Option("volume", "v", MANY, "mount a directory or a volume (/host|name:/container[:ro])"),
+        Option("volume-driver", "", TEXT, "driver of the volumes that are made: local"),
+        Option("volumes-from", "", MANY, "mount what another container has (name[:ro])"),
         Option("workdir", "w", TEXT, "working directory in the container"),
         *TIMING,
     )
@@ -195,12 +197,14 @@ def _switches(args: Arguments) -> dict[str, object]:
     }
 
 
+_TEXTS = (
+    "name", "hostname", "domainname", "workdir", "cpuset-cpus", "cpuset-mems", "volume-driver",
+)  # fmt: skip
+
+
 def _texts(args: Arguments) -> dict[str, object]:
-    found: dict[str, object] = {
-        name.replace("-", "_"): args.text(name)
-        for name in ("name", "hostname", "domainname", "workdir", "cpuset-cpus", "cpuset-mems")
-    }
-    for name in ("cap-add", "cap-drop", "group-add", "security-opt"):
+    found: dict[str, object] = {name.replace("-", "_"): args.text(name) for name in _TEXTS}
+    for name in ("cap-add", "cap-drop", "group-add", "security-opt", "volumes-from"):
         found[name.replace("-", "_")] = tuple(args.texts(name))
     if args.given("user"):
         found["user"] = args.text("user")

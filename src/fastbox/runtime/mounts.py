@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _PROPAGATIONS = frozenset("private rprivate shared rshared slave rslave".split())
 # Of `-v`: labels for SELinux and hints for other platforms. They change nothing here.
-_IGNORED = frozenset("z Z nocopy consistent cached delegated".split())
+_IGNORED = frozenset("z Z consistent cached delegated".split())
 _OPPOSITE = {"exec": "noexec", "suid": "nosuid", "dev": "nodev", "rw": "ro"}
 _TMPFS_FLAGS = frozenset(
     "defaults ro rw exec noexec suid nosuid dev nodev sync async dirsync atime noatime diratime "
@@ -96,44 +96,87 @@ def _asked(mount: Mount) -> dict[str, object]:
             target, "tmpfs", "tmpfs", tmpfs_options(mount.options.split(","), mount.read_only)
         )
     if mount.kind == "bind":
-        return _bind(mount, target)
+        return _bind(mount, target, mount.source)
+    if mount.kind == "volume" and mount.path:
+        return _volume(mount, target)
     raise Unsupported(
         f'a mount of kind "{mount.kind}" is not supported',
         where=target,
-        hint="mount a directory: -v /dir:/target",
+        hint="the kinds are bind, volume and tmpfs",
     )
 
 
-def _bind(mount: Mount, target: str) -> dict[str, object]:
-    if not mount.source.startswith("/") or "\0" in mount.source:
-        raise InvalidArgument(
-            f'the source "{mount.source}" is not an absolute path',
-            hint="named volumes are not supported",
-        )
+def _volume(mount: Mount, target: str) -> dict[str, object]:
+    """Of a volume with options, what they tell mount(2); of any other, its directory."""
+    options = mount.driver_options or {}
+    words = [word for word in options.get("o", "").split(",") if word]
+    if options and not {"bind", "rbind"} & set(words):
+        if mount.subpath:
+            raise Unsupported("only all of a volume with options can be mounted", where=target)
+        read_only = ["ro"] if mount.read_only else []
+        return _mount(target, options["type"], options["device"], [*words, *read_only])
+    made = _bind(mount, target, options.get("device") or mount.path)
+    if options:
+        made["options"] = [*words, *(["ro"] if mount.read_only else [])]
+    if mount.subpath:
+        made["fastbox.subpath"] = mount.subpath
+    return made
+
+
+def _bind(mount: Mount, target: str, source: str) -> dict[str, object]:
+    if not source.startswith("/") or "\0" in source:
+        raise InvalidArgument(f'the source "{source}" is not an absolute path')
     propagation = mount.propagation or "rprivate"
     if propagation not in _PROPAGATIONS:
         raise InvalidArgument(f'unknown propagation "{propagation}"')
     for word in filter(None, mount.options.split(",")):
         if word not in _IGNORED:
             raise InvalidArgument(f'unknown option "{word}" of a bind mount', where=target)
-    if not os.path.exists(mount.source):
-        _make_source(mount)
-    return _mount(
-        target, "bind", mount.source, ["rbind", propagation, *(["ro"] if mount.read_only else [])]
-    )
+    if not os.path.exists(source):
+        _make_source(mount, source)
+    kind = "bind" if mount.recursive == "disabled" else "rbind"
+    return _mount(target, "bind", source, [kind, propagation, *_read_only(mount, source)])
 
 
-def _make_source(mount: Mount) -> None:
+def _read_only(mount: Mount, source: str) -> list[str]:
+    """As docker: what is mounted below is read-only, too, where the kernel can (5.12) and nobody
+    said otherwise. The kernel is asked for that only where something is mounted.
+    """
+    if mount.recursive == "readonly":
+        if not mount.read_only or mount.propagation not in ("", "private", "rprivate"):
+            raise InvalidArgument(
+                "a recursively read-only bind mount has to be read-only, its propagation rprivate",
+                where=mount.target,
+            )
+        return ["ro", "rro"]
+    if not mount.read_only:
+        return []
+    if mount.recursive or not _holds_mounts(source):
+        return ["ro"]
+    numbers = os.uname().release.split(".")
+    return ["ro", "rro"] if (int(numbers[0]), int(numbers[1])) >= (5, 12) else ["ro"]
+
+
+def _holds_mounts(directory: str) -> bool:
+    below = os.fsencode(os.path.realpath(directory).rstrip("/") + "/")
+    with open("/proc/self/mountinfo", "rb") as file:
+        data = file.read()
+    if b" " in below or below not in data:
+        return b" " in below
+    return any(line.split(b" ")[4].startswith(below) for line in data.splitlines())
+
+
+def _make_source(mount: Mount, source: str) -> None:
     if not mount.create:
         raise NotFound(
-            "the source of the bind mount does not exist",
-            where=mount.source,
+            'invalid mount config for type "bind": bind source path does not exist',
+            where=source,
             hint="make it, or use -v",
         )
     try:
-        os.makedirs(mount.source, mode=0o755, exist_ok=True)
+        os.makedirs(source, mode=0o755, exist_ok=True)
     except OSError as error:
-        raise os_error(error, "cannot make the source of the bind mount", mount.source) from error
+        raise os_error(error, "cannot make the source of the bind mount", source) from error
 
 
 def tmpfs_options(words: Iterable[str], read_only: bool = False) -> list[str]:
