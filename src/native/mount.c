@@ -356,9 +356,9 @@ int fb_op_mount(struct fb_child *child, const struct fb_op *op)
 /* Others have the volume, too, and may put links on the way: what is in it is found below it. */
 static int open_part(const struct fb_mount_plan *mount)
 {
-	fb_auto_close int whole = open(mount->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fb_auto_close int volume = open(mount->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	return whole < 0 ? -errno : fb_inroot_open(whole, mount->subpath, O_PATH, false);
+	return volume < 0 ? -errno : fb_inroot_open(volume, mount->subpath, O_PATH, false);
 }
 
 int fb_op_open_source(struct fb_child *child, const struct fb_op *op)

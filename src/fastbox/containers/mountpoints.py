@@ -152,7 +152,7 @@ def _spec(mount: Mount) -> Mapping[str, object]:
         if mount.subpath:
             options["Subpath"] = mount.subpath
         if options:
-            made["VolumeOptions"] = options
+            made["VolumeOptions"] = {"DriverConfig": {}, **options}  # as docker's client writes it
     return made
 
 

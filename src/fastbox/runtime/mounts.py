@@ -132,7 +132,8 @@ def _bind(mount: Mount, target: str, source: str) -> dict[str, object]:
     for word in filter(None, mount.options.split(",")):
         if word not in _IGNORED:
             raise InvalidArgument(f'unknown option "{word}" of a bind mount', where=target)
-    if not os.path.exists(source):
+    # A volume may be removed and made anew until the container is recorded (volumes/attach.py).
+    if mount.kind == "bind" and not os.path.exists(source):
         _make_source(mount, source)
     kind = "bind" if mount.recursive == "disabled" else "rbind"
     return _mount(target, "bind", source, [kind, propagation, *_read_only(mount, source)])
