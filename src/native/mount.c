@@ -354,7 +354,7 @@ int fb_op_mount(struct fb_child *child, const struct fb_op *op)
 }
 
 /* Others have the volume, too, and may put links on the way: what is in it is found below it. */
-static int open_part(const struct fb_mount_plan *mount)
+int fb_mount_part(const struct fb_mount_plan *mount)
 {
 	fb_auto_close int volume = open(mount->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -364,7 +364,7 @@ static int open_part(const struct fb_mount_plan *mount)
 int fb_op_open_source(struct fb_child *child, const struct fb_op *op)
 {
 	struct fb_mount_plan *mount = op->mount;
-	fb_auto_close int part = mount->subpath ? open_part(mount) : AT_FDCWD;
+	fb_auto_close int part = mount->subpath ? fb_mount_part(mount) : AT_FDCWD;
 	struct stat st;
 	int fd;
 

@@ -318,6 +318,17 @@ def test_a_subpath_never_leads_out_of_the_volume(box: Box, full: str, link: str)
     assert out.stdout == ""  # the volume's own etc
 
 
+def test_a_user_namespace(box: Box, full: str) -> None:
+    """The container's root owns what is in a volume, as it would without one."""
+    run = ("run", "--rm", "--userns", "200000:65536")
+    words = ("-v", "ours:/data", full, "sh", "-c", "stat -c %u /data/file /data; touch /data/x")
+    assert box(*run, *words).stdout == "999\n999\n"
+    assert (data(box, "ours") / "x").stat().st_uid == 0
+    words = ("--mount", "src=ours,dst=/part,volume-subpath=sub", full, "touch", "/part/y")
+    box(*run, *words)
+    assert (data(box, "ours") / "sub/y").stat().st_uid == 0
+
+
 # Options of the driver
 
 

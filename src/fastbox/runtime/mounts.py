@@ -9,6 +9,7 @@ from fastbox.errors import InvalidArgument, NotFound, Unsupported, os_error
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from fastbox.types import Mount, RunOptions
 
@@ -24,7 +25,7 @@ _TMPFS_VALUES = frozenset("size mode uid gid nr_inodes nr_blocks huge mpol".spli
 NETWORK_FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 
-def _mount(destination: str, kind: str, source: str, options: list[str]) -> dict[str, object]:
+def _mount(destination: str, kind: str, source: str, options: list[str]) -> dict[str, Any]:
     return {"destination": destination, "type": kind, "source": source, "options": options}
 
 
@@ -35,7 +36,8 @@ def mounts(options: RunOptions, directory: str) -> list[dict[str, object]]:
         InvalidArgument: A destination, an option or a source that can't be used.
         NotFound: The source of a bind does not exist.
     """
-    asked = [_asked(mount) for mount in options.mounts]
+    mapped = options.userns not in ("", "host")
+    asked = [_asked(mount, mapped) for mount in options.mounts]
     taken = {str(mount["destination"]) for mount in asked}
     if len(taken) != len(asked):
         double = next(
@@ -82,7 +84,7 @@ def _network_files(directory: str, read_only: bool) -> list[dict[str, object]]:
     ]
 
 
-def _asked(mount: Mount) -> dict[str, object]:
+def _asked(mount: Mount, mapped: bool) -> dict[str, object]:
     target = os.path.normpath(mount.target) if mount.target.startswith("/") else ""
     target = target.replace("//", "/")
     if not target or target == "/" or "\0" in target:
@@ -98,7 +100,7 @@ def _asked(mount: Mount) -> dict[str, object]:
     if mount.kind == "bind":
         return _bind(mount, target, mount.source)
     if mount.kind == "volume" and mount.path:
-        return _volume(mount, target)
+        return _volume(mount, target, mapped)
     raise Unsupported(
         f'a mount of kind "{mount.kind}" is not supported',
         where=target,
@@ -106,8 +108,10 @@ def _asked(mount: Mount) -> dict[str, object]:
     )
 
 
-def _volume(mount: Mount, target: str) -> dict[str, object]:
-    """Of a volume with options, what they tell mount(2); of any other, its directory."""
+def _volume(mount: Mount, target: str, mapped: bool) -> dict[str, Any]:
+    """Of a volume with options, what they tell mount(2); of any other, its directory, which the
+    container's own root owns whatever ids it has.
+    """
     options = mount.driver_options or {}
     words = [word for word in options.get("o", "").split(",") if word]
     if options and not {"bind", "rbind"} & set(words):
@@ -118,12 +122,14 @@ def _volume(mount: Mount, target: str) -> dict[str, object]:
     made = _bind(mount, target, options.get("device") or mount.path)
     if options:
         made["options"] = [*words, *(["ro"] if mount.read_only else [])]
+    elif mapped:
+        made["options"] = [*made["options"], "idmap"]
     if mount.subpath:
         made["fastbox.subpath"] = mount.subpath
     return made
 
 
-def _bind(mount: Mount, target: str, source: str) -> dict[str, object]:
+def _bind(mount: Mount, target: str, source: str) -> dict[str, Any]:
     if not source.startswith("/") or "\0" in source:
         raise InvalidArgument(f'the source "{source}" is not an absolute path')
     propagation = mount.propagation or "rprivate"
