@@ -38,6 +38,15 @@ cdef extern from "control.h":
 cdef extern from "tar_extract.h":
     int fb_remove_tree(int dirfd, const char *name, fb_error *err) nogil
 
+cdef extern from "trash.h":
+    int fb_trash_empty(int tmp, const char *id, fb_error *err) nogil
+
+cdef extern from "inroot.h":
+    int fb_inroot_open(int root, const char *path, int flags, bint plain) nogil
+
+cdef extern from "view.h":
+    int fb_view_layers(const char *const *layers, size_t count, fb_error *err) nogil
+
 
 cdef extern from "sample.h":
     struct fb_sample:
@@ -179,3 +188,43 @@ def sample(directories, bint v2, int pid):
     with nogil:
         fb_sample_take(paths, count, v2, pid, &s)
     return (s.cpu, s.memory, s.inactive, s.limit, s.block_read, s.block_written, s.received, s.sent, s.pids)
+def empty_trash(int tmp, id):
+    """Delete a removed container's files below tmp/, and the anonymous volumes that end with it; missing is fine."""
+    cdef bytes c_id = _path(id)
+    cdef const char *i = c_id
+    cdef fb_error err
+    cdef int r
+    with nogil:
+        r = fb_trash_empty(tmp, i, &err)
+    if r < 0:
+        raise _error(&err)
+
+
+def open_in_root(int root, path, int flags):
+    """A descriptor of a path that is resolved as if `root` were "/": absolute names and links lead nowhere else. OSError."""
+    cdef bytes c_path = _path(path)
+    cdef const char *p = c_path
+    cdef int fd
+    with nogil:
+        fd = fb_inroot_open(root, p, flags, False)
+    if fd < 0:
+        import os
+        raise OSError(-fd, os.strerror(-fd), path)
+    return fd
+
+
+def view_layers(layers):
+    """A descriptor of directories (bytes, topmost first, at least two) stacked by a read-only overlay that is attached nowhere."""
+    cdef const char *paths[514]
+    cdef size_t count = len(layers)
+    cdef fb_error err
+    cdef int r
+    if count > 514:
+        raise ValueError("too many layers")
+    for i, path in enumerate(layers):
+        paths[i] = <const char *>path
+    with nogil:
+        r = fb_view_layers(paths, count, &err)
+    if r < 0:
+        raise _error(&err)
+    return r

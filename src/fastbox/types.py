@@ -20,11 +20,37 @@ class Mount(Record):
 
     kind: str
     target: str
-    source: str = ""
+    source: str = ""  # the host's path, or a volume's name; a volume without one is anonymous
     read_only: bool = False
     create: bool = False  # make a missing source directory, as `-v` does and `--mount` does not
     propagation: str = "rprivate"
-    options: str = ""  # of a tmpfs: "size=64m,mode=1777"
+    options: str = ""  # of a tmpfs: "size=64m,mode=1777"; of others what `-v` has after the target
+    recursive: str = ""  # of a bind: "disabled", "writable" or "readonly"; "": as the kernel can
+    no_copy: bool = False  # a new volume stays empty, whatever the image has there
+    subpath: str = ""  # of a volume: the directory or file in it
+    driver: str = ""  # of a volume: "local"
+    driver_options: Mapping[str, str] | None = None  # of a volume that is made: type, device, o
+    labels: Mapping[str, str] | None = None  # of a volume that is made
+    # How it was written, for `inspect`: by -v, with this text; or by --mount.
+    text: str = ""
+    long: bool = False
+    # What became of it in one container: the volume, and where its files are on the host.
+    name: str = ""
+    path: str = ""
+    anonymous: bool = False
+
+
+class VolumeInfo(Record):
+    """One volume, as `volume ls` lists it."""
+
+    name: str
+    driver: str
+    mountpoint: str  # where its files are on the host
+    created: str  # RFC 3339
+    labels: Mapping[str, str]
+    options: Mapping[str, str]
+    anonymous: bool
+    containers: tuple[str, ...] = ()  # ids of those that use it, running or not
 
 
 class Ulimit(Record):
@@ -82,6 +108,8 @@ class RunOptions(Record):
     cap_drop: tuple[str, ...] = ()
     security_opt: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    volume_driver: str = ""
+    volumes_from: tuple[str, ...] = ()  # containers whose mounts to take, "name[:ro|:rw]"
     shm_size: int = 64 << 20
     memory: int | None = None
     memory_swap: int | None = None

@@ -138,7 +138,7 @@ def options() -> tuple[Option, ...]:
             "mount",
             "",
             MANY,
-            "mount a directory of the host or a tmpfs (type=bind|tmpfs,...)",
+            "mount a directory of the host, a volume or a tmpfs (type=bind|volume|tmpfs,...)",
             "mount",
         ),
         Option("name", "", TEXT, "name the container"),
@@ -184,7 +184,9 @@ def options() -> tuple[Option, ...]:
         Option("user", "u", TEXT, "user, and perhaps group (name|uid[:group|gid])"),
         Option("userns", "", TEXT, "users: host (default), remap[:USER] or FIRST:COUNT of ids"),
         Option("uts", "", TEXT, "host name: its own, or host"),
-        Option("volume", "v", MANY, "mount a directory of the host (/host:/container[:ro])"),
+        Option("volume", "v", MANY, "mount a directory or a volume (/host|name:/container[:ro])"),
+        Option("volume-driver", "", TEXT, "driver of the volumes that are made: local"),
+        Option("volumes-from", "", MANY, "mount what another container has (name[:ro])"),
         Option("workdir", "w", TEXT, "working directory in the container"),
         *TIMING,
     )
@@ -245,9 +247,9 @@ def _switches(args: Arguments) -> dict[str, object]:
 def _texts(args: Arguments) -> dict[str, object]:
     found: dict[str, object] = {
         name.replace("-", "_"): args.text(name)
-        for name in ("name", "hostname", "domainname", "workdir")
+        for name in ("name", "hostname", "domainname", "workdir", "volume-driver")
     }
-    for name in ("cap-add", "cap-drop", "group-add", "security-opt"):
+    for name in ("cap-add", "cap-drop", "group-add", "security-opt", "volumes-from"):
         found[name.replace("-", "_")] = tuple(args.texts(name))
     if args.given("user"):
         found["user"] = args.text("user")

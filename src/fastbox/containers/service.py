@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastbox.containers.commit import CommitKeywords
     from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.heal import View
-    from fastbox.containers.needs import ImageService
+    from fastbox.containers.needs import ImageService, VolumeService
     from fastbox.containers.update import UpdateKeywords
     from fastbox.runtime.session import Session
     from fastbox.runtime.supervisor import Conversation
@@ -32,11 +32,16 @@ class Containers:
 
     __slots__ = ("_images", "_root", "_run", "_starter", "_store")
 
-    def __init__(self, root: Root, images: Callable[[], ImageService]) -> None:
+    def __init__(
+        self,
+        root: Root,
+        images: Callable[[], ImageService],
+        volumes: Callable[[], VolumeService],
+    ) -> None:
         self._root, self._run = root, root.run
         self._images = images  # called when needed: a start from a directory imports none of it
         self._store = ContainerStore(root)
-        self._starter = Starter(root, self._store, images)
+        self._starter = Starter(root, self._store, images, volumes)
 
     # Making and starting
 
@@ -340,8 +345,8 @@ class Containers:
 
         return ending.wait(self._store, self._run, self._store.find(reference))
 
-    def remove(self, reference: str, *, force: bool = False) -> None:
-        """Delete a container; `force` kills it first.
+    def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Delete a container; `force` kills it first, `volumes` deletes its anonymous volumes, too.
 
         Raises:
             StateConflict: It runs, and `force` is false.
@@ -349,7 +354,7 @@ class Containers:
         from fastbox.containers import ending
 
         container = self._store.find(reference)
-        ending.remove(self._store, self._run, container, reference, force=force)
+        ending.remove(self._store, self._run, container, reference, force=force, volumes=volumes)
 
     def prune(self, *, filters: Sequence[str] = ()) -> Pruned:
         """Remove all containers that don't run.

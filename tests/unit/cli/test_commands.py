@@ -23,8 +23,8 @@ ID = "0123456789abcdef" * 4
         (["stop", "a", "--time=0"], ("stop", ("a",), {"timeout": 0.0, "signal": None})),
         (["kill", "a"], ("kill", ("a", "KILL"), {})),
         (["kill", "-s", "9", "a"], ("kill", ("a", "9"), {})),
-        (["rm", "a", "-f"], ("remove", ("a",), {"force": True})),
-        (["container", "rm", "a", "-v"], ("remove", ("a",), {"force": False})),
+        (["rm", "a", "-f"], ("remove", ("a",), {"force": True, "volumes": False})),
+        (["container", "rm", "a", "-v"], ("remove", ("a",), {"force": False, "volumes": True})),
         (["start", "a"], ("start", ("a",), {})),
     ],
 )
@@ -171,10 +171,13 @@ def test_inspect(shell) -> None:
     assert shell.out == 'true 5 [x y] {"Running":true,"Pid":5}\n'
     assert shell("inspect", "missing") == 1
     assert shell.out == "[]\n"
-    assert shell.err.startswith("fastbox: missing: no such container or image\n")
+    assert shell.err.startswith("fastbox: missing: no such container, image or volume\n")
     assert shell("image", "inspect", "missing") == 1
     assert shell.images.calls[-1][0] == "inspect"
-    assert shell("inspect", "--type", "volume", "a") == 125
+    shell.volumes.answers["inspect"] = {"Name": "a"}
+    assert shell("inspect", "--type", "volume", "-f", "{{.Name}}", "a") == 0
+    assert shell.out == "a\n"
+    assert shell("inspect", "--type", "network", "a") == 125
 
 
 def test_exec(shell, ended) -> None:
