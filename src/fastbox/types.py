@@ -151,7 +151,8 @@ class RunOptions(Record):
     labels: Mapping[str, str] | None = None
     stop_signal: str = ""
     stop_timeout: float = 10.0
-    log_driver: str = "json-file"  # or "none"
+    log_driver: str = ""  # json-file, local, journald, syslog, none; "": the default one
+    log_opts: Mapping[str, str] | None = None
     volatile: bool = False  # the writable layer needs no sync: only for containers that are removed
 
     @property
@@ -274,6 +275,7 @@ class LogLine(Record):
     stream: str  # "stdout" or "stderr"
     text: str
     partial: bool = False  # no newline came: a piece of a long line, or the last words without one
+    attrs: Mapping[str, str] | None = None  # what the options labels, env and tag put into each
 
 
 class ExecResult(Record):

@@ -79,6 +79,7 @@ if TYPE_CHECKING:
         stop_signal: str
         stop_timeout: float
         log_driver: str
+        log_opts: Mapping[str, str] | None
 
 
 _SIZES = ("shm_size", "memory", "memory_swap", "memory_reservation", "kernel_memory")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastbox.containers.commit import CommitKeywords
     from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.heal import View
+    from fastbox.containers.logs import LogKeywords, LogReader
     from fastbox.containers.needs import ImageService, VolumeService
     from fastbox.containers.update import UpdateKeywords
     from fastbox.runtime.session import Session
@@ -205,30 +206,20 @@ class Containers:
         view = self._view(self._store.find(reference))
         return describe(view, self.directory(view.id))
 
-    def logs(
-        self,
-        reference: str,
-        *,
-        follow: bool = False,
-        tail: int | None = None,
-        since: str = "",
-        until: str = "",
-    ) -> Iterator[LogLine]:
-        """What it wrote, line by line; with `follow` until it ends.
+    def logs(self, reference: str, **wishes: Unpack[LogKeywords]) -> Iterator[LogLine]:
+        """What it wrote, line by line; what may be wished is in `logs.LogKeywords`."""
+        return iter(self.open_log(reference, **wishes))
 
-        Args:
-            reference: The container.
-            follow: Wait for more.
-            tail: Only the last so many lines; None for all.
-            since: Leave out what is earlier: RFC 3339 in UTC with nanoseconds, or "".
-            until: Leave out what is later, in the same form.
+    def open_log(self, reference: str, **wishes: Unpack[LogKeywords]) -> LogReader:
+        """Its log, for a loop that waits by itself: `logs.LogReader` has `fileno` and
+        `read_ready`.
+
+        Raises:
+            Unsupported: Its log driver keeps nothing that could be read.
         """
         from fastbox.containers import logs
 
-        container = self._store.find(reference)
-        path = self.directory(container) + "/log"
-        running = (lambda: self._is_running(container)) if follow else None
-        return logs.read(path, tail=tail, since=since, until=until, running=running)
+        return logs.open_log(self._store, self._run, self._store.find(reference), wishes)
 
     def diff(self, reference: str) -> tuple[Change, ...]:
         """What it changed of its image's files, as `docker diff` lists it."""
@@ -285,10 +276,6 @@ class Containers:
         from fastbox.containers import top
 
         return top.top(self._store, self._run, reference, ps_args)
-
-    def _is_running(self, container: str) -> bool:
-        view = self._look(container)
-        return view is not None and view.state == "running"
 
     def directory(self, container: str) -> str:
         """Where a container's files are."""

@@ -199,7 +199,6 @@ def test_tmpfs() -> None:
         (["--sysctl", "x", "i"], 'invalid value "x" for --sysctl: not name=value'),
         (["-e", "=x", "i"], 'invalid value "=x" for --env: it has no name'),
         (["-l", "=x", "i"], 'invalid value "=x" for --label: it has no name'),
-        (["--log-driver", "syslog", "i"], 'invalid value "syslog" for --log-driver: '),
         (["--rootfs", "", "i"], 'invalid value "" for --rootfs: it is empty'),
         (["--cpus", "1", "--cpu-quota", "5", "i"], "--cpus already sets the quota"),
         (
