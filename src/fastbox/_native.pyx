@@ -1,7 +1,7 @@
 # cython: language_level=3, binding=False, embedsignature=False
 """The Cython face of libfastbox: conversion only, the GIL released around every call that waits or works."""
 
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.stddef cimport size_t
 from libc.errno cimport errno
 from libc.stdlib cimport free, malloc
@@ -40,6 +40,21 @@ cdef extern from "control.h":
 cdef extern from "tar_extract.h":
     int fb_remove_tree(int dirfd, const char *name, fb_error *err) nogil
 
+cdef extern from "trash.h":
+    int fb_trash_empty(int tmp, const char *id, fb_error *err) nogil
+
+cdef extern from "inroot.h":
+    int fb_inroot_open(int root, const char *path, int flags, bint plain) nogil
+
+cdef extern from "view.h":
+    int fb_view_layers(const char *const *layers, size_t count, fb_error *err) nogil
+
+
+cdef extern from "sample.h":
+    struct fb_sample:
+        uint64_t cpu, memory, inactive, limit, block_read, block_written, received, sent, pids
+    enum: FB_SAMPLE_GROUPS
+    void fb_sample_take(const char *const *directories, size_t count, bint v2, int pid, fb_sample *ret_sample) nogil
 cdef extern from "<stdbool.h>":
     ctypedef bint c_bool "bool"
 
@@ -187,6 +202,64 @@ def remove_tree(int dirfd, name):
         r = fb_remove_tree(dirfd, n, &err)
     if r < 0:
         raise _error(&err)
+
+
+def sample(directories, bint v2, int pid):
+    """What a container uses: (cpu ns, memory, inactive, limit, block read, written, net received, sent, pids).
+
+    The bytes of the limit are 2**64 - 1 without one."""
+    cdef const char *paths[FB_SAMPLE_GROUPS]
+    cdef size_t count = 0
+    cdef fb_sample s
+    held = [_path(directory) for directory in directories[:FB_SAMPLE_GROUPS]]
+    for directory in held:
+        paths[count] = <const char *>directory
+        count += 1
+    with nogil:
+        fb_sample_take(paths, count, v2, pid, &s)
+    return (s.cpu, s.memory, s.inactive, s.limit, s.block_read, s.block_written, s.received, s.sent, s.pids)
+
+
+def empty_trash(int tmp, id):
+    """Delete a removed container's files below tmp/, and the anonymous volumes that end with it; missing is fine."""
+    cdef bytes c_id = _path(id)
+    cdef const char *i = c_id
+    cdef fb_error err
+    cdef int r
+    with nogil:
+        r = fb_trash_empty(tmp, i, &err)
+    if r < 0:
+        raise _error(&err)
+
+
+def open_in_root(int root, path, int flags):
+    """A descriptor of a path that is resolved as if `root` were "/": absolute names and links lead nowhere else. OSError."""
+    cdef bytes c_path = _path(path)
+    cdef const char *p = c_path
+    cdef int fd
+    with nogil:
+        fd = fb_inroot_open(root, p, flags, False)
+    if fd < 0:
+        import os
+        raise OSError(-fd, os.strerror(-fd), path)
+    return fd
+
+
+def view_layers(layers):
+    """A descriptor of directories (bytes, topmost first, at least two) stacked by a read-only overlay that is attached nowhere."""
+    cdef const char *paths[514]
+    cdef size_t count = len(layers)
+    cdef fb_error err
+    cdef int r
+    if count > 514:
+        raise ValueError("too many layers")
+    for i, path in enumerate(layers):
+        paths[i] = <const char *>path
+    with nogil:
+        r = fb_view_layers(paths, count, &err)
+    if r < 0:
+        raise _error(&err)
+    return r
 
 
 def log_print(int kind, bytes data, int64_t since, int64_t until, bint timestamps, bint details):

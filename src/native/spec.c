@@ -54,6 +54,7 @@ static int read_mount(const struct fb_node *item, struct fb_mount_spec *mount)
 		return fb_member_fail(item, "destination", "is missing");
 	if ((r = fb_json_string(item, "type", &mount->type)) < 0 ||
 	    (r = fb_json_string(item, "source", &mount->source)) < 0 ||
+	    (r = fb_json_string(item, "fastbox.subpath", &mount->subpath)) < 0 ||
 	    (r = fb_json_strv(item, "options", &mount->options)) < 0 || (r = read_of(item, &mount->of)) < 0 ||
 	    (r = fb_spec_read_mappings(item, "uidMappings", &mount->uid_mappings, &mount->uid_mapping_count)) < 0 ||
 	    (r = fb_spec_read_mappings(item, "gidMappings", &mount->gid_mappings, &mount->gid_mapping_count)) < 0)

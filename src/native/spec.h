@@ -43,6 +43,7 @@ struct fb_namespace {
 
 struct fb_mount_spec {
 	const char *destination, *type, *source; /* type and source may be NULL */
+	const char *subpath;			 /* the engine's own: a path in the source, with links that lead nowhere else; or NULL */
 	struct fb_strv options;
 	struct fb_process_ref of; /* in whose mount namespace the source is; 0: in the caller's */
 	struct fb_mapping *uid_mappings, *gid_mappings; /* of an id-mapped mount ("idmap", "ridmap" without them: the container's) */

@@ -332,6 +332,24 @@ static int read_document(int fd, struct fb_arena *arena, const char **ret_text, 
 	return 0;
 }
 
+/* Its first process may be dying just now: the kernel then says ENOMEM to a clone, or kills the new process. It can't be waited for, since it waits
+ * for the others of its pid namespace, which are ours to reap: its flags tell (field 9, PF_EXITING). */
+static bool is_dying(const struct fb_container *container)
+{
+	char path[32], text[1024];
+	fb_auto_close int fd = -1;
+	unsigned flags = 0;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)container->task.pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	if (n > 0 && strrchr(text, ')'))
+		(void)sscanf(strrchr(text, ')') + 1, " %*c %*d %*d %*d %*d %*d %u", &flags);
+	return flags & 4;
+}
+
 static int start_exec(struct fb_supervisor *sup, struct fb_task *task, const struct fb_spec *spec,
 		      struct fb_arena *arena, struct fb_request *request, struct fb_conversation *conversation, int *ret_exit, struct fb_error *err)
 {
@@ -368,6 +386,10 @@ static int start_exec(struct fb_supervisor *sup, struct fb_task *task, const str
 	if (r < 0) {
 		*ret_exit = fb_launch_exit_code(err);
 		close_stdio(&stdio);
+		if (is_dying(container)) {
+			*ret_exit = 125;
+			return FAIL(ENOENT, container->id, "it has ended");
+		}
 		return r;
 	}
 	request->clocks[1] = launched.clocks;

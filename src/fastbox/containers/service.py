@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.heal import View
     from fastbox.containers.logs import LogKeywords, LogReader
-    from fastbox.containers.needs import ImageService
+    from fastbox.containers.needs import ImageService, VolumeService
     from fastbox.containers.update import UpdateKeywords
     from fastbox.runtime.session import Session
     from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
-    from fastbox.types import Change, ContainerInfo, LogLine, Pruned, RunOptions
+    from fastbox.types import Change, ContainerInfo, LogLine, Pruned, RunOptions, Stats, Top
 
 
 class Containers:
@@ -33,11 +33,16 @@ class Containers:
 
     __slots__ = ("_images", "_root", "_run", "_starter", "_store")
 
-    def __init__(self, root: Root, images: Callable[[], ImageService]) -> None:
+    def __init__(
+        self,
+        root: Root,
+        images: Callable[[], ImageService],
+        volumes: Callable[[], VolumeService],
+    ) -> None:
         self._root, self._run = root, root.run
         self._images = images  # called when needed: a start from a directory imports none of it
         self._store = ContainerStore(root)
-        self._starter = Starter(root, self._store, images)
+        self._starter = Starter(root, self._store, images, volumes)
 
     # Making and starting
 
@@ -234,6 +239,44 @@ class Containers:
 
         return commit(self._store, self._run, reference, self._images(), name, wishes)
 
+    def stats(
+        self, references: Sequence[str] = (), *, all: bool = False, interval: float = 1.0
+    ) -> tuple[Stats, ...]:
+        """What containers use now: those named, else the running ones, or all.
+
+        Args:
+            references: The containers.
+            all: Without references: those too that don't run.
+            interval: Seconds between the two readings that CPU percentages need; 0: one reading,
+                and percentages of 0.
+        """
+        from fastbox.containers import stats
+
+        return stats.once(self._store, self._run, references, all, interval)
+
+    def stats_stream(
+        self, references: Sequence[str] = (), *, all: bool = False, interval: float = 1.0
+    ) -> Iterator[tuple[Stats, ...]]:
+        """As `stats`, again and again; it ends when none of the containers named runs any more."""
+        from fastbox.containers import stats
+
+        return stats.stream(self._store, self._run, references, all, interval)
+
+    def top(self, reference: str, ps_args: Sequence[str] = ()) -> Top:
+        """The processes of a running container, as `ps` of the host tells them.
+
+        Args:
+            reference: The container.
+            ps_args: Options of `ps`; () is -ef.
+
+        Raises:
+            StateConflict: It does not run.
+            InvalidArgument: `ps` does not take the options, or prints no PID with them.
+        """
+        from fastbox.containers import top
+
+        return top.top(self._store, self._run, reference, ps_args)
+
     def directory(self, container: str) -> str:
         """Where a container's files are."""
         return self._store.directory(container)
@@ -289,8 +332,8 @@ class Containers:
 
         return ending.wait(self._store, self._run, self._store.find(reference))
 
-    def remove(self, reference: str, *, force: bool = False) -> None:
-        """Delete a container; `force` kills it first.
+    def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Delete a container; `force` kills it first, `volumes` deletes its anonymous volumes, too.
 
         Raises:
             StateConflict: It runs, and `force` is false.
@@ -298,7 +341,7 @@ class Containers:
         from fastbox.containers import ending
 
         container = self._store.find(reference)
-        ending.remove(self._store, self._run, container, reference, force=force)
+        ending.remove(self._store, self._run, container, reference, force=force, volumes=volumes)
 
     def prune(self, *, filters: Sequence[str] = ()) -> Pruned:
         """Remove all containers that don't run.

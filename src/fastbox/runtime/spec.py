@@ -193,7 +193,7 @@ def _engine(options: RunOptions, image: ImageConfig, place: Place) -> dict[str, 
         "run": place.run,
         "overlay": _overlay(options, place),
         "user": user_of(options, image),
-        "stdin": _STDIN[options.interactive, options.detach],
+        "stdin": _STDIN[options.interactive, not options.attaches_stdin],
         "remove": options.remove,
     }
     if options.group_add:

@@ -20,8 +20,8 @@ ID = "0123456789abcdef" * 4
         (["stop", "a", "--time=0"], ("stop", ("a",), {"timeout": 0.0, "signal": None})),
         (["kill", "a"], ("kill", ("a", "KILL"), {})),
         (["kill", "-s", "9", "a"], ("kill", ("a", "9"), {})),
-        (["rm", "a", "-f"], ("remove", ("a",), {"force": True})),
-        (["container", "rm", "a", "-v"], ("remove", ("a",), {"force": False})),
+        (["rm", "a", "-f"], ("remove", ("a",), {"force": True, "volumes": False})),
+        (["container", "rm", "a", "-v"], ("remove", ("a",), {"force": False, "volumes": True})),
         (["start", "a"], ("start", ("a",), {})),
     ],
 )
@@ -74,6 +74,12 @@ def test_bad_signal_and_timeout(shell) -> None:
 def test_ps_is_dockers_table(shell, container, monkeypatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1767323045.0 + 600)
     shell.containers.answers["list"] = [
+        container(
+            name="newest",
+            state="created",
+            created="2026-01-02T03:14:05Z",
+            image="sha256:" + "ab" * 32,
+        ),
         container(),
         container(
             name="gone",
@@ -81,12 +87,6 @@ def test_ps_is_dockers_table(shell, container, monkeypatch) -> None:
             exit_code=3,
             finished="2026-01-02T03:14:00Z",
             command=("true",),
-        ),
-        container(
-            name="newest",
-            state="created",
-            created="2026-01-02T03:14:05Z",
-            image="sha256:" + "ab" * 32,
         ),
     ]
     assert shell("ps", "-a") == 0
@@ -168,10 +168,13 @@ def test_inspect(shell) -> None:
     assert shell.out == 'true 5 [x y] {"Running":true,"Pid":5}\n'
     assert shell("inspect", "missing") == 1
     assert shell.out == "[]\n"
-    assert shell.err.startswith("fastbox: missing: no such container or image\n")
+    assert shell.err.startswith("fastbox: missing: no such container, image or volume\n")
     assert shell("image", "inspect", "missing") == 1
     assert shell.images.calls[-1][0] == "inspect"
-    assert shell("inspect", "--type", "volume", "a") == 125
+    shell.volumes.answers["inspect"] = {"Name": "a"}
+    assert shell("inspect", "--type", "volume", "-f", "{{.Name}}", "a") == 0
+    assert shell.out == "a\n"
+    assert shell("inspect", "--type", "network", "a") == 125
 
 
 def test_exec(shell, ended) -> None:
