@@ -324,3 +324,19 @@ def view_process(int proc_fd):
     if r < 0:
         raise _error(&err)
     return r
+
+
+cdef extern from "copy_data.h":
+    int fb_copy_data(int source, int target, uint64_t *ret_size, fb_error *err) nogil
+
+
+def copy_data(int source, int target):
+    """Make an empty file hold what another holds, holes and shared blocks kept where the file systems can; its size."""
+    cdef uint64_t size = 0
+    cdef fb_error err
+    cdef int r
+    with nogil:
+        r = fb_copy_data(source, target, &size, &err)
+    if r < 0:
+        raise _error(&err)
+    return size

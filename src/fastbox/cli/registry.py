@@ -29,18 +29,21 @@ if TYPE_CHECKING:
 
 PLAIN = {
     "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "doctor": "doctor",
-    "exec": "exec", "export": "export", "hello": "hello", "history": "history",
+    "exec": "exec", "export": "export", "fork": "fork", "hello": "hello", "history": "history",
     "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
     "load": "load", "logs": "logs", "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi",
-    "run": "run", "save": "save", "start": "start", "stop": "stop", "tag": "tag",
+    "rollback": "rollback", "run": "run", "save": "save", "snapshot": "snapshot", "start": "start",
+    "stop": "stop", "tag": "tag",
     "version": "version", "wait": "wait",
 }  # fmt: skip
 GROUPS = {
     "container": {
         "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "exec": "exec",
-        "export": "export", "inspect": "inspect", "kill": "kill", "list": "ps", "logs": "logs",
+        "export": "export", "fork": "fork", "inspect": "inspect", "kill": "kill", "list": "ps",
+        "logs": "logs",
         "ls": "ps", "prune": "container_prune", "ps": "ps", "remove": "rm", "rename": "rename",
-        "rm": "rm", "run": "run", "start": "start", "stop": "stop", "wait": "wait",
+        "rm": "rm", "rollback": "rollback", "run": "run", "snapshot": "snapshot",
+        "start": "start", "stop": "stop", "wait": "wait",
     },
     "image": {
         "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",
@@ -53,7 +56,7 @@ GROUPS = {
 }  # fmt: skip
 # These take flags only before their first operand: what follows is the container's own command
 # line.
-STOP_AT_OPERAND = ("run", "create", "exec")
+STOP_AT_OPERAND = ("run", "create", "exec", "fork")
 # These can tell how long each stage of a start took.
 STARTS = ("run", "create", "start", "exec")
 

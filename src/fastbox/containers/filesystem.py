@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Self
 
     from fastbox.store.containers import ContainerStore, Held
+    from fastbox.store.lease import Work
     from fastbox.store.root import Root
     from fastbox.types import Change
 
@@ -35,11 +36,13 @@ class FileSystem:
         view: How the container was found.
     """
 
-    __slots__ = ("_directory", "_fds", "_held", "_overlay", "_path", "view")
+    __slots__ = ("_directory", "_fds", "_held", "_overlay", "_path", "_store", "_work", "view")
 
     def __init__(self, store: ContainerStore, run: str, reference: str) -> None:
         container = store.find(reference)
         self._held: Held | None = None
+        self._store = store
+        self._work: Work | None = None
         self._fds: list[int] = []
         self._path = store.directory(container)
         try:
@@ -63,13 +66,31 @@ class FileSystem:
         return overlay
 
     def upper(self) -> int:
-        """The directory of its changes; -1 when it can't make any. Closed with the block."""
-        path = self._overlay.get("upper")
-        return self._open(path) if path else -1
+        """The directory of its changes; -1 when it can't make any. Closed with the block.
+
+        What was sealed by forks and snapshots counts: several are merged, by links to their files.
+        """
+        sealed, _ = self._store.sealed().split(self._overlay["lower"])
+        uppers = [self._store.sealed().tree(each) for each in sealed]
+        if self._overlay.get("upper"):
+            uppers.insert(0, self._overlay["upper"])
+        filled = [path for path in uppers if os.listdir(path)] or uppers[:1]
+        if len(filled) > 1:
+            return self._open(self._merged(filled))
+        return self._open(filled[0]) if filled else -1
+
+    def _merged(self, uppers: list[str]) -> str:
+        from fastbox.containers.merge import merge
+
+        self._work = self._store.work()
+        path = self._work.directory("merged")
+        elsewhere = os.stat(path).st_dev != os.stat(uppers[0]).st_dev
+        merge(uppers, path, copy=elsewhere)
+        return path
 
     def lower(self) -> int:
         """What it was made of. Closed with the block."""
-        return self._stack(self._overlay["lower"])
+        return self._stack(list(self._store.sealed().split(self._overlay["lower"])[1]))
 
     def root(self) -> int:
         """All that it shows, without what is mounted in it. Closed with the block."""
@@ -122,6 +143,9 @@ class FileSystem:
         """Let go of everything."""
         while self._fds:
             os.close(self._fds.pop())
+        if self._work is not None:
+            with self._work:
+                self._work = None
         if self._held is not None:
             self._held.close()
 

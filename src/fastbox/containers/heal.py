@@ -167,6 +167,8 @@ def discard(store: ContainerStore, held: Held, record: ContainerRecord | None) -
     store.discard(held, name)
     if record:
         remove_scratch(record.scratch, held.id)
+    if record and (record.sealed or record.snapshots):
+        store.sweep_sealed(record)
 
 
 def remove_scratch(path: str, container: str) -> None:
@@ -203,6 +205,7 @@ def sweep(store: ContainerStore, run: str) -> None:
     for name in os.listdir(run + "/supervisors"):
         state.remove_supervisor(run, name)
     _sweep_scratch(known, run)
+    store.sweep_sealed()
 
 
 def _sweep_half_made(store: ContainerStore, container: str) -> None:

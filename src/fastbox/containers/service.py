@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastbox.containers.attachment import Attachment
     from fastbox.containers.commit import CommitKeywords
     from fastbox.containers.exec import ExecKeywords
+    from fastbox.containers.fork import Forker, ForkKeywords
     from fastbox.containers.heal import View
     from fastbox.containers.needs import ImageService
     from fastbox.runtime.session import Session
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
     from fastbox.types import Change, ContainerInfo, LogLine, Pruned, RunOptions
+
+    _Lines = list[str]  # within the class, `list` is the method
 
 
 class Containers:
@@ -90,6 +93,91 @@ class Containers:
         container = self._store.find(reference)
         started = self._starter.again_attached(container, interactive, rows, columns)
         return started or self.attach(reference, interactive=interactive)
+
+    # Copies of one, and its file system as it was
+
+    def fork(
+        self,
+        reference: str,
+        count: int = 1,
+        *,
+        start: bool = True,
+        **wishes: Unpack[ForkKeywords],
+    ) -> _Lines:
+        """Make copies of a container: same image, options and files, each going its own way.
+
+        Args:
+            reference: A container that does not run, or one that does with `live`.
+            count: How many.
+            start: Start them.
+            **wishes: What `fork.ForkKeywords` describes: name, argv, remove, live.
+
+        Returns:
+            Their ids.
+
+        Raises:
+            StateConflict: It runs, and `live` is false.
+            NameInUse: A name is taken; no copy is left.
+            LaunchError: One could not be started; no copy is left.
+        """
+        forker = self._forker()
+        return (forker.detached if start else forker.created)(reference, count, wishes)
+
+    def fork_tied(
+        self, reference: str, count: int, session: Session, **wishes: Unpack[ForkKeywords]
+    ) -> Sequence[tuple[ContainerRecord, Conversation]]:
+        """Make and start copies of a container that end with the session."""
+        return self._forker().tied(reference, count, wishes, session)
+
+    def _forker(self) -> Forker:
+        from fastbox.containers.fork import Forker
+
+        return Forker(self._root, self._store, self._images, self._starter)
+
+    def snapshot(self, reference: str, name: str = "", *, live: bool = False) -> str:
+        """Keep its files as they are now, to come back to; the snapshot's name.
+
+        Args:
+            reference: A container that does not run, or one that does with `live`.
+            name: The snapshot's; "" for a number.
+            live: Of one that runs: copy what it has written while it stands still.
+
+        Raises:
+            StateConflict: It runs, and `live` is false.
+            InvalidArgument: There is a snapshot of that name.
+        """
+        from fastbox.containers import seal
+
+        return seal.snapshot(self._root, self._store, reference, name, live)
+
+    def snapshots(self, reference: str) -> Sequence[str]:
+        """The names of its snapshots, oldest first."""
+        from fastbox.containers import seal
+
+        return seal.snapshots(self._store, reference)
+
+    def remove_snapshot(self, reference: str, name: str) -> None:
+        """Forget a snapshot; what only it needed is deleted."""
+        from fastbox.containers import seal
+
+        seal.forget(self._root, self._store, reference, name)
+
+    def rollback(self, reference: str, name: str = "") -> str:
+        """Put its files back to a snapshot, the newest for ""; what was written since is gone.
+
+        All snapshots stay, the later ones too.
+
+        Raises:
+            StateConflict: It runs.
+            NotFound: There is no such snapshot.
+        """
+        from fastbox.containers import seal
+
+        return seal.rollback(self._root, self._store, reference, name)
+
+    def sweep_sealed(self) -> None:
+        """Delete what forks and snapshots had kept and no container needs any more."""
+        self._store.sweep_sealed()
 
     # In the foreground of one that runs
 
