@@ -14,10 +14,10 @@ import fastbox
 from fastbox.containers import seal
 from fastbox.errors import NameInUse, NotFound, StateConflict
 
+from .conftest import Box, busybox_tar
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from .conftest import Box
 
 PREPARE = (
     "echo prepared > /data; mkdir -p /made/deep; echo x > /made/deep/file; ln /data /second; "
@@ -305,3 +305,23 @@ def test_the_store_knows_sealed_layers(box: Box, source: str) -> None:
     home.with_name("away").rename(home)
     assert box("system", "check", check=False).returncode == 0
     box("rm", copy)
+
+
+def test_layers_in_memory(box: Box, tmp_path: Path) -> None:
+    """A store on overlayfs keeps writable layers on a tmpfs: there they are sealed."""
+    memory = Box(str(tmp_path / "store"), str(tmp_path / "run"))
+    memory("version")
+    memory("import", "-", "busybox", stdin=busybox_tar())
+    (tmp_path / "store" / "layers-in-memory").touch()
+    before = sorted(os.listdir("/dev/shm"))
+    memory("run", "--name", "source", "busybox", "sh", "-c", PREPARE)
+    (copy,) = memory("fork", "source", "sh", "-c", LOOK).stdout.split()
+    assert out(memory, copy) == SEEN
+    (child,) = memory("fork", copy, "sh", "-c", "rm /second; echo z > /z").stdout.split()
+    memory("wait", child)
+    assert {"A /z", "D /etc/group"} <= set(memory("diff", child).stdout.splitlines())
+    memory("snapshot", child)
+    memory("rollback", child)
+    memory("rm", "source", copy, child)
+    assert sealed(memory) == []
+    assert sorted(os.listdir("/dev/shm")) == before

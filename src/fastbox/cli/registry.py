@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 
 PLAIN = {
-    "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "doctor": "doctor",
-    "exec": "exec", "export": "export", "fork": "fork", "hello": "hello", "history": "history",
+    "attach": "attach", "commit": "commit", "cp": "cp", "create": "create", "diff": "diff",
+    "doctor": "doctor", "exec": "exec", "export": "export", "fork": "fork", "hello": "hello",
+    "history": "history",
     "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
     "load": "load", "logs": "logs", "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi",
     "rollback": "rollback", "run": "run", "save": "save", "snapshot": "snapshot", "start": "start",
@@ -38,7 +39,8 @@ PLAIN = {
 }  # fmt: skip
 GROUPS = {
     "container": {
-        "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "exec": "exec",
+        "attach": "attach", "commit": "commit", "cp": "cp", "create": "create", "diff": "diff",
+        "exec": "exec",
         "export": "export", "fork": "fork", "inspect": "inspect", "kill": "kill", "list": "ps",
         "logs": "logs",
         "ls": "ps", "prune": "container_prune", "ps": "ps", "remove": "rm", "rename": "rename",

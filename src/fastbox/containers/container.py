@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Self, Unpack
 
     from fastbox.containers.commit import CommitKeywords
+    from fastbox.containers.copy import CopyKeywords
     from fastbox.containers.fork import ForkKeywords
     from fastbox.containers.service import Containers
     from fastbox.runtime.session import Session
@@ -123,6 +124,28 @@ class Container:
             output: A path, a descriptor (a pipe will do) or a binary stream.
         """
         self._service.export(self.id, output)
+
+    def copy_in(self, source: str, target: str, **wishes: Unpack[CopyKeywords]) -> None:
+        """Copy a file or directory of the host into it, as `docker cp` does.
+
+        Args:
+            source: A path of the host; one that ends in "/." is a directory's content.
+            target: A path in the container: a directory to copy into, or the copy's name.
+            **wishes: follow (what a link leads to), archive (extended attributes too).
+        """
+        self._service.copy_in(self.id, source, target, **wishes)
+
+    def copy_out(self, source: str, target: str, **wishes: Unpack[CopyKeywords]) -> None:
+        """Copy a file or directory of it to the host; see `copy_in`. With `archive` owners stay."""
+        self._service.copy_out(self.id, source, target, **wishes)
+
+    def copy_to(self, target: str, archive: int | BinaryIO) -> None:
+        """Extract a tar in a directory of it, from a descriptor or a stream."""
+        self._service.copy_to(self.id, target, archive)
+
+    def copy_from(self, source: str, output: int | BinaryIO) -> None:
+        """Write a file or directory of it as a tar, to a descriptor or a stream."""
+        self._service.copy_from(self.id, source, output)
 
     def commit(self, name: str = "", **wishes: Unpack[CommitKeywords]) -> str:
         """Make an image of it: its image, its changes as one more layer, and its options.

@@ -56,7 +56,7 @@ class Source:
         self._hold = -1
         try:
             self.view: View = heal.view(store, root.run, container)
-            if self.view.state != "running":
+            if self.view.state not in ("running", "paused"):
                 self._held = store.hold(container)
                 self.view = heal.view(store, root.run, container, self._held)
             self.record: ContainerRecord = self._check(live)
@@ -72,7 +72,7 @@ class Source:
             raise StateConflict(
                 f"container {view.id[:12]} is damaged: {view.error}", hint="remove it"
             )
-        if view.state == "running" or self._held is None:
+        if self._held is None:
             if not live:
                 raise StateConflict(
                     f"container {view.id[:12]} is running: its files are in use",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fastbox.containers.attachment import Attachment
     from fastbox.containers.commit import CommitKeywords
+    from fastbox.containers.copy import CopyKeywords
     from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.fork import Forker, ForkKeywords
     from fastbox.containers.heal import View
@@ -304,6 +305,59 @@ class Containers:
         from fastbox.containers import filesystem
 
         filesystem.export(self._root, self._store, reference, output)
+
+    def copy_out(
+        self, reference: str, source: str, target: str, **wishes: Unpack[CopyKeywords]
+    ) -> int:
+        """Copy a file or directory of a container to the host, as `docker cp` does.
+
+        Args:
+            reference: The container; it may run or not.
+            source: A path in it; one that ends in "/." is a directory's content.
+            target: A path of the host: a directory to copy into, or the copy's name.
+            **wishes: What `copy.CopyKeywords` describes: follow, archive.
+
+        Returns:
+            How many bytes a tar of it has.
+
+        Raises:
+            NotFound: No such file, or the target's directory does not exist.
+            StateConflict: A directory where a file must be, or the other way round.
+        """
+        from fastbox.containers import copy
+
+        return copy.copy_out(self._store, self._run, reference, source, target, wishes)
+
+    def copy_in(
+        self, reference: str, source: str, target: str, **wishes: Unpack[CopyKeywords]
+    ) -> int:
+        """Copy a file or directory of the host into a container; see `copy_out`.
+
+        Raises:
+            PermissionDenied: The container's root, or what is mounted there, is read-only.
+        """
+        from fastbox.containers import copy
+
+        return copy.copy_in(self._store, self._run, reference, source, target, wishes)
+
+    def copy_from(
+        self, reference: str, source: str, output: int | BinaryIO, *, follow: bool = False
+    ) -> None:
+        """Write a file or directory of a container as a tar, to a descriptor or a stream."""
+        from fastbox.containers import copy
+
+        copy.copy_from(self._store, self._run, reference, source, output, follow)
+
+    def copy_to(self, reference: str, target: str, archive: int | BinaryIO) -> None:
+        """Extract a tar (plain, gzip or zstd) from a descriptor or a stream in a directory of a
+        container.
+
+        Raises:
+            StateConflict: The target is no directory, or a directory would give way to a file.
+        """
+        from fastbox.containers import copy
+
+        copy.copy_to(self._store, self._run, reference, target, archive)
 
     def commit(self, reference: str, name: str = "", **wishes: Unpack[CommitKeywords]) -> str:
         """Make an image of it, and give it a name unless that is ""; the image's id."""
