@@ -45,6 +45,9 @@ int fb_cgroup_find_mounts(unsigned flags, struct fb_cgroup_mounts *ret_mounts, s
 int fb_cgroup_own(const struct fb_cgroup_mounts *mounts, enum fb_controller hierarchy, char *ret_path, size_t size,
 		  struct fb_error *err);
 
+/* The group's path as it is below the mount point of every hierarchy; NULL: it has none. */
+const char *fb_cgroup_common_path(const struct fb_cgroup_mounts *mounts, const struct fb_cgroup *group);
+
 /* One write(2) of `value` to `directory`/`file`, as control files demand. */
 int fb_cgroup_write(const char *directory, const char *file, const char *value, struct fb_error *err);
 int fb_cgroup_write_number(const char *directory, const char *file, int64_t value, struct fb_error *err);
@@ -72,6 +75,18 @@ int fb_cgroup_v2_create(const struct fb_cgroup_mounts *mounts, const char *path,
 int fb_cgroup_v1_update(const struct fb_cgroup_mounts *mounts, const struct fb_cgroup *group,
 			const struct fb_resources *resources, struct fb_error *err);
 int fb_cgroup_v2_update(const char *directory, const struct fb_resources *resources, struct fb_error *err);
+
+/* v1: the group's directory in one more hierarchy, as its last path, and its way in. */
+int fb_cgroup_v1_make(const struct fb_cgroup_mounts *mounts, enum fb_controller controller, const char *path,
+		      struct fb_cgroup *group, struct fb_error *err);
+/* The same for a group with processes, which all move there. */
+int fb_cgroup_v1_join(const struct fb_cgroup_mounts *mounts, struct fb_cgroup *group, enum fb_controller controller,
+		      struct fb_error *err);
+/* What the limits need and the group has not got: hierarchies to join, controllers to enable above `directory`. */
+int fb_cgroup_v1_join_needed(const struct fb_cgroup_mounts *mounts, struct fb_cgroup *group,
+			     const struct fb_resources *resources, struct fb_error *err);
+int fb_cgroup_v2_enable(const struct fb_cgroup_mounts *mounts, const char *directory,
+			const struct fb_resources *resources, struct fb_error *err);
 
 /* The device rules of v1; `live`: processes are in the group, and what stays allowed is allowed at every moment. */
 int fb_cgroup_v1_devices(const char *directory, const struct fb_device_rule *rules, size_t count, bool live,

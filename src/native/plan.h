@@ -147,6 +147,8 @@ struct fb_plan {
 	size_t join_count;
 	int user_namespace;   /* joined; -1 */
 	int pid_namespace;    /* entered by the parent for its child; -1 */
+	uint64_t lent;	      /* exec: types that the parent is in while it clones, so that the child never was elsewhere */
+	int beside;	      /* exec, v2: the group to be cloned into instead of the container's; -1 */
 	struct fb_user_namespace *user_namespaces; /* made for id-mapped mounts */
 	int *fds;	      /* opened for the plan, closed with it */
 	size_t fd_count, fd_room;
@@ -196,6 +198,11 @@ int fb_plan_cgroup_mount(struct fb_plan *plan, struct fb_mount_plan *mount, stru
 /* An id-mapped clone of the source, into mount->fd. */
 int fb_plan_idmap(struct fb_plan *plan, const struct fb_mount_spec *spec, struct fb_mount_plan *mount,
 		  struct fb_error *err);
+/* Whether the process that a namespace's path names is still the one that was meant; asked after the open, which then was of it. */
+int fb_plan_check_start(const char *path, uint64_t start_time, struct fb_error *err);
+/* A clone of a mount of another container's, into mount->fd. */
+int fb_plan_foreign_source(struct fb_plan *plan, const struct fb_process_ref *of, struct fb_mount_plan *mount,
+			   struct fb_error *err);
 /* The engine's layers, id-mapped to the container's user namespace: a detached root, the plan's. */
 int fb_plan_mapped_root(struct fb_plan *plan, const struct fb_op *op, struct fb_error *err);
 struct fb_op *fb_plan_add(struct fb_plan *plan, enum fb_op_type type, enum fb_stage stage);

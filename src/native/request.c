@@ -1,6 +1,7 @@
 #include "request.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "release.h"
 #include "streams.h"
 #include "task.h"
+#include "update.h"
 
 #define FAIL(code, path, detail) FB_FAIL_CODE(err, FB_STAGE_REQUEST, (code), "request", (path), (detail))
 
@@ -23,13 +25,14 @@ typedef int handler(struct fb_supervisor *sup, struct fb_request *request, struc
 		    int *ret_exit, struct fb_error *err);
 
 static handler do_launch, do_exec, do_attach, do_resize, do_kill, do_stop, do_wait, do_sync, do_close,
-	do_discard, do_freeze;
+	do_discard, do_freeze, do_update;
 
 static handler *const handlers[FB_OP_COUNT] = {
 	[FB_OP_LAUNCH] = do_launch, [FB_OP_EXEC] = do_exec, [FB_OP_ATTACH] = do_attach,
 	[FB_OP_RESIZE] = do_resize, [FB_OP_KILL] = do_kill,	[FB_OP_STOP] = do_stop,
 	[FB_OP_WAIT] = do_wait,	    [FB_OP_SYNC] = do_sync,	[FB_OP_CLOSE] = do_close,
 	[FB_OP_DISCARD] = do_discard,   [FB_OP_FREEZE] = do_freeze,
+	[FB_OP_UPDATE] = do_update,
 };
 
 static bool answer(struct fb_supervisor *sup, struct fb_conversation *conversation, const char *text)
@@ -54,10 +57,16 @@ static void answer_error(struct fb_supervisor *sup, struct fb_conversation *conv
 
 void fb_request_send_exit(struct fb_supervisor *sup, struct fb_conversation *conversation, const struct fb_task *task)
 {
-	char text[256];
-	int length = snprintf(text, sizeof(text), "{\"event\":\"exit\",\"id\":\"%s\",\"code\":%d,\"signal\":%d,\"oom\":%s}",
+	char text[384];
+	int length = snprintf(text, sizeof(text), "{\"event\":\"exit\",\"id\":\"%s\",\"code\":%d,\"signal\":%d,\"oom\":%s",
 			      task->container->id, task->code, task->signal,
 			      task->exec == 0 && task->container->oom ? "true" : "false");
+
+	if (task->exec)
+		length += snprintf(text + length, sizeof(text) - (size_t)length,
+				   ",\"cpu\":%" PRId64 ",\"memory\":%" PRId64 ",\"timed_out\":%s", task->cpu, task->memory,
+				   task->timed_out ? "true" : "false");
+	length += snprintf(text + length, sizeof(text) - (size_t)length, "}");
 
 	fb_conversation_send(sup, conversation, text, (size_t)length);
 }
@@ -271,6 +280,16 @@ static int do_freeze(struct fb_supervisor *sup, struct fb_request *request, stru
 		return -1;
 	return request->frozen ? fb_freeze(task->container, conversation, err)
 			       : fb_thaw(task->container, conversation, err);
+}
+
+static int do_update(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
+		     int *ret_exit, struct fb_error *err)
+{
+	struct fb_task *task = find_task(sup, request, err);
+
+	(void)conversation;
+	(void)ret_exit;
+	return task ? fb_update(sup, task->container, request->resources, err) : -1;
 }
 
 /* Returns the message's length, 0 at the end of the conversation, or -errno; the descriptors are ours in every case. */

@@ -15,6 +15,7 @@
 enum member {
 	M_OP = 1, M_ID = 2, M_BUNDLE = 4, M_STREAMS = 8, M_ROWS = 16, M_COLS = 32, M_CLOCKS = 64, M_TIED = 128,
 	M_DETACH = 256, M_EXEC = 512, M_SIGNAL = 1024, M_TIMEOUT = 2048, M_NAME = 4096, M_FROZEN = 8192,
+	M_RESOURCES = 1 << 20,
 };
 
 static const struct operation {
@@ -22,7 +23,7 @@ static const struct operation {
 	unsigned needs, may; /* members besides "op" */
 } operations[FB_OP_COUNT] = {
 	[FB_OP_LAUNCH] = {"launch", M_ID | M_BUNDLE, M_STREAMS | M_ROWS | M_COLS | M_CLOCKS | M_TIED},
-	[FB_OP_EXEC] = {"exec", M_ID, M_STREAMS | M_ROWS | M_COLS | M_CLOCKS | M_DETACH},
+	[FB_OP_EXEC] = {"exec", M_ID, M_STREAMS | M_ROWS | M_COLS | M_CLOCKS | M_DETACH | M_TIED | M_TIMEOUT},
 	[FB_OP_ATTACH] = {"attach", M_ID, M_STREAMS},
 	[FB_OP_RESIZE] = {"resize", M_ID | M_ROWS | M_COLS, M_EXEC},
 	[FB_OP_KILL] = {"kill", M_ID | M_SIGNAL, M_EXEC},
@@ -32,6 +33,7 @@ static const struct operation {
 	[FB_OP_CLOSE] = {"close", 0, 0},
 	[FB_OP_DISCARD] = {"discard", M_ID | M_BUNDLE, M_NAME},
 	[FB_OP_FREEZE] = {"freeze", M_ID | M_FROZEN, 0},
+	[FB_OP_UPDATE] = {"update", M_ID | M_RESOURCES, 0},
 };
 
 static int parse_streams(struct json_object *value, const int *fds, size_t fd_count, struct fb_request *request,
@@ -124,6 +126,13 @@ static int parse_member(const char *key, struct json_object *value, struct fb_re
 	if (strcmp(key, "streams") == 0) {
 		request->present |= M_STREAMS;
 		return 0;
+	}
+	if (strcmp(key, "resources") == 0) {
+		if (!json_object_is_type(value, json_type_object))
+			return FAIL(EINVAL, key, "not an object");
+		request->present |= M_RESOURCES;
+		request->resources = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN);
+		return request->resources ? 0 : FAIL(ENOMEM, key, NULL);
 	}
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (strcmp(key, fields[i].name) == 0) {

@@ -15,6 +15,7 @@
 
 #include "cgroup.h"
 #include "error.h"
+#include "exec_spec.h"
 #include "log.h"
 #include "release.h"
 #include "spec.h"
@@ -65,6 +66,12 @@ struct fb_task {
 	pid_t pid;
 	struct fb_source pidfd, timer; /* timer: when to kill; once reaped, when to stop draining */
 	bool terminal, reaped, finished;
+	bool tied, limited; /* an exec that ends with its conversation, in time */
+	bool killed, timed_out;
+	char group[288]; /* the exec's own control group, "": none */
+	int group_fd;
+	struct fb_source dying; /* its cgroup.events, while what was killed is on its way out */
+	int64_t cpu, memory; /* once reaped: microseconds, bytes */
 	int stdin_to; /* where inputs go: our end of the stdin pipe, or the pty; -1: none */
 	struct fb_output output[2];
 	int code, signal;
@@ -81,6 +88,9 @@ struct fb_container {
 	struct fb_log log;
 	struct timespec started;
 	bool oom;
+	char exec_base[256]; /* below which its execs have groups; "": not looked for yet */
+	bool exec_apart, no_exec_groups; /* exec_apart: the base is none of `cgroup`'s paths */
+	unsigned groups_left, groups_most; /* of execs that have ended: how many stayed, when to look again */
 	struct fb_conversation *freezer; /* who has stopped its processes, NULL: nobody */
 };
 
@@ -104,6 +114,7 @@ struct fb_supervisor {
 	struct fb_source released;
 	struct rlimit files;
 	unsigned execs;
+	struct fb_exec_specs exec_specs;
 	char boot_id[40];
 	char message[65536 + 1];
 	char scratch[65536];

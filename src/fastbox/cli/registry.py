@@ -34,8 +34,7 @@ PLAIN = {
     "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
     "load": "load", "logs": "logs", "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi",
     "rollback": "rollback", "run": "run", "save": "save", "snapshot": "snapshot", "start": "start",
-    "stop": "stop", "tag": "tag",
-    "version": "version", "wait": "wait",
+    "stop": "stop", "tag": "tag", "update": "update", "version": "version", "wait": "wait",
 }  # fmt: skip
 GROUPS = {
     "container": {
@@ -45,7 +44,7 @@ GROUPS = {
         "logs": "logs",
         "ls": "ps", "prune": "container_prune", "ps": "ps", "remove": "rm", "rename": "rename",
         "rm": "rm", "rollback": "rollback", "run": "run", "snapshot": "snapshot",
-        "start": "start", "stop": "stop", "wait": "wait",
+        "start": "start", "stop": "stop", "update": "update", "wait": "wait",
     },
     "image": {
         "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastbox.containers.copy import CopyKeywords
     from fastbox.containers.fork import ForkKeywords
     from fastbox.containers.service import Containers
+    from fastbox.containers.update import UpdateKeywords
     from fastbox.runtime.session import Session
     from fastbox.runtime.supervisor import Exit
     from fastbox.store.containers import ContainerRecord
@@ -191,6 +192,23 @@ class Container:
     def rollback(self, name: str = "") -> str:
         """Put its files back to a snapshot, the newest for ""; what was written since is gone."""
         return self._service.rollback(self.id, name)
+
+    def update(self, **changes: Unpack[UpdateKeywords]) -> tuple[str, ...]:
+        """Change its limits, at once.
+
+        Args:
+            **changes: memory, memory_swap, memory_reservation (bytes), cpus, cpu_shares, cpu_quota,
+                cpu_period, cpu_rt_period, cpu_rt_runtime, cpuset_cpus, cpuset_mems, pids_limit,
+                blkio_weight; 0 leaves a limit as it is.
+
+        Returns:
+            What this kernel can't do, in docker's words; it was left out.
+
+        Raises:
+            InvalidArgument: A value out of its range, or one that contradicts another.
+            StateConflict: More memory is in use than it shall have; nothing was changed.
+        """
+        return self._service.update(self.id, **changes)
 
     def kill(self, signal: int | str = "KILL") -> None:
         """Send a signal to its first process."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastbox.types import Committed, ImageConfig
+    from fastbox.types import Committed, ImageConfig, ImageInfo
 
 
 class ImageService(Protocol):
@@ -18,6 +18,11 @@ class ImageService(Protocol):
 
     def pinned(self, image_id: str) -> ImageConfig:
         """The image that a container was made of, also when it has no name any more."""
+
+    def list(
+        self, pattern: str = "", *, all: bool = False, filters: Sequence[str] = ()
+    ) -> list[ImageInfo]:
+        """The images, one for each name."""
 
     def commit(
         self,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastbox.containers.fork import Forker, ForkKeywords
     from fastbox.containers.heal import View
     from fastbox.containers.needs import ImageService
+    from fastbox.containers.update import UpdateKeywords
     from fastbox.runtime.session import Session
     from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerRecord, Held
@@ -48,6 +49,12 @@ class Containers:
         held, record = self._starter.make(options, start=False)
         held.close()
         return record.id
+
+    def warnings(self, options: RunOptions) -> tuple[str, ...]:
+        """Which of the options this kernel can't do, in docker's words: they are left out."""
+        from fastbox.runtime import limits
+
+        return limits.fit(options)[1]
 
     def start_detached(self, options: RunOptions) -> str:
         """Make and start a container that outlives this process; return its id.
@@ -105,21 +112,12 @@ class Containers:
         start: bool = True,
         **wishes: Unpack[ForkKeywords],
     ) -> _Lines:
-        """Make copies of a container: same image, options and files, each going its own way.
-
-        Args:
-            reference: A container that does not run, or one that does with `live`.
-            count: How many.
-            start: Start them.
-            **wishes: What `fork.ForkKeywords` describes: name, argv, remove, live.
-
-        Returns:
-            Their ids.
+        """Make copies of a container that does not run (or, with `live`, does): same image, options
+        and files, each going its own way; their ids. `fork.ForkKeywords` describes the wishes.
 
         Raises:
             StateConflict: It runs, and `live` is false.
-            NameInUse: A name is taken; no copy is left.
-            LaunchError: One could not be started; no copy is left.
+            NameInUse, LaunchError: One could not be made or started; no copy is left.
         """
         forker = self._forker()
         return (forker.detached if start else forker.created)(reference, count, wishes)
@@ -136,15 +134,10 @@ class Containers:
         return Forker(self._root, self._store, self._images, self._starter)
 
     def snapshot(self, reference: str, name: str = "", *, live: bool = False) -> str:
-        """Keep its files as they are now, to come back to; the snapshot's name.
-
-        Args:
-            reference: A container that does not run, or one that does with `live`.
-            name: The snapshot's; "" for a number.
-            live: Of one that runs: copy what it has written while it stands still.
+        """Keep its files as they are now, to come back to; the snapshot's name, a number for "".
 
         Raises:
-            StateConflict: It runs, and `live` is false.
+            StateConflict: It runs, and `live` (copy while it stands still) is false.
             InvalidArgument: There is a snapshot of that name.
         """
         from fastbox.containers import seal
@@ -164,9 +157,8 @@ class Containers:
         seal.forget(self._root, self._store, reference, name)
 
     def rollback(self, reference: str, name: str = "") -> str:
-        """Put its files back to a snapshot, the newest for ""; what was written since is gone.
-
-        All snapshots stay, the later ones too.
+        """Put its files back to a snapshot, the newest for ""; what was written since is gone, but
+        all snapshots stay.
 
         Raises:
             StateConflict: It runs.
@@ -243,18 +235,31 @@ class Containers:
 
     # Looking
 
-    def list(self, *, all: bool = False) -> list[ContainerInfo]:
-        """The running ones, or all, newest first."""
-        from fastbox.containers import heal
+    def list(
+        self,
+        *,
+        all: bool = False,
+        filters: Sequence[str] = (),
+        last: int = -1,
+        size: bool = False,
+    ) -> list[ContainerInfo]:
+        """The running ones, or all, newest first.
 
-        heal.sweep(self._store, self._run)
-        views = map(self._look, self._store.ids())
-        infos = [
-            heal.info(view)
-            for view in views
-            if view is not None and (all or view.state == "running")
-        ]
-        return sorted(infos, key=lambda info: info.created, reverse=True)
+        Args:
+            all: Those that don't run, too.
+            filters: Docker's, as key=value: ancestor, before, exited, expose, health, id, is-task,
+                label, name, network, publish, since, status, volume.
+            last: Only so many, in any state; below 0: no limit.
+            size: Find out how much of the disk each takes.
+
+        Raises:
+            InvalidArgument: An unknown filter, or a value it can't have.
+        """
+        from fastbox.containers import listing
+
+        return listing.find(
+            self._store, self._run, self._images, all=all, filters=filters, last=last, size=size
+        )
 
     def get(self, reference: str) -> ContainerInfo:
         """One container by id, unique beginning of an id, or name."""
@@ -309,16 +314,8 @@ class Containers:
     def copy_out(
         self, reference: str, source: str, target: str, **wishes: Unpack[CopyKeywords]
     ) -> int:
-        """Copy a file or directory of a container to the host, as `docker cp` does.
-
-        Args:
-            reference: The container; it may run or not.
-            source: A path in it; one that ends in "/." is a directory's content.
-            target: A path of the host: a directory to copy into, or the copy's name.
-            **wishes: What `copy.CopyKeywords` describes: follow, archive.
-
-        Returns:
-            How many bytes a tar of it has.
+        """Copy a file or directory of a container to the host, as `docker cp` does; how many bytes
+        a tar of it has. `copy.CopyKeywords` describes the wishes.
 
         Raises:
             NotFound: No such file, or the target's directory does not exist.
@@ -349,12 +346,7 @@ class Containers:
         copy.copy_from(self._store, self._run, reference, source, output, follow)
 
     def copy_to(self, reference: str, target: str, archive: int | BinaryIO) -> None:
-        """Extract a tar (plain, gzip or zstd) from a descriptor or a stream in a directory of a
-        container.
-
-        Raises:
-            StateConflict: The target is no directory, or a directory would give way to a file.
-        """
+        """Extract a tar (plain, gzip or zstd) in a directory of a container."""
         from fastbox.containers import copy
 
         copy.copy_to(self._store, self._run, reference, target, archive)
@@ -447,6 +439,24 @@ class Containers:
         from fastbox.containers.prune import prune
 
         return prune(self._store, self._run, self.list(all=True), filters)
+
+    def update(self, reference: str, **changes: Unpack[UpdateKeywords]) -> tuple[str, ...]:
+        """Change its limits, at once and for every later start.
+
+        Args:
+            reference: The container.
+            **changes: What `update.UpdateKeywords` describes; 0 leaves a limit as it is.
+
+        Returns:
+            What this kernel can't do, in docker's words; it was left out.
+
+        Raises:
+            InvalidArgument: A value out of its range, or one that contradicts another.
+            StateConflict: More memory is in use than it shall have; nothing was changed.
+        """
+        from fastbox.containers.update import update
+
+        return update(self._store, self._run, reference, changes)
 
     def rename(self, reference: str, name: str) -> None:
         """Give it another name.
