@@ -70,6 +70,7 @@ def test_kill_at_any_instant(box: Box, rounds: int) -> None:
             if box("inspect", "-f", "{{.Name}}", name).stdout != "/source\n":
                 box("rm", "-f", name)
         assert seen(box) == now
+        box("image", "prune", "-f")  # work directories of the killed
         box("system", "check", "--quick")
     assert killed
     box("rm", "source")

@@ -14,7 +14,7 @@ import os
 
 from fastbox import _native
 from fastbox.containers import heal
-from fastbox.containers.exec import read_bundle
+from fastbox.containers.exec import MAX_BUNDLE
 from fastbox.containers.merge import merge, take_attributes
 from fastbox.errors import InvalidArgument, NotFound, ResourceExhausted, StateConflict, os_error
 from fastbox.runtime import supervisor
@@ -124,7 +124,8 @@ class Source:
     def _bundle(self) -> dict[str, Any]:
         directory = self._store.directory(self.view.id)
         try:
-            bundle = read_bundle(directory)
+            with open(directory + "/config.json", "rb") as file:
+                bundle = json.loads_own(file.read(MAX_BUNDLE))
             bundle["fastbox"]["overlay"]["lower"]
         except (OSError, ValueError, KeyError) as error:
             raise StateConflict(
