@@ -285,12 +285,7 @@ class Containers:
         return iter(self.open_log(reference, **wishes))
 
     def open_log(self, reference: str, **wishes: Unpack[LogKeywords]) -> LogReader:
-        """Its log, for a loop that waits by itself: `logs.LogReader` has `fileno` and
-        `read_ready`.
-
-        Raises:
-            Unsupported: Its log driver keeps nothing that could be read.
-        """
+        """Its log as a `logs.LogReader`, which any loop can wait on; Unsupported: none is kept."""
         from fastbox.containers import logs
 
         return logs.open_log(self._store, self._run, self._store.find(reference), wishes)
