@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastbox.images.service import Images
     from fastbox.runtime.session import Session
     from fastbox.system.service import System
+    from fastbox.volumes.service import Volumes
 
 
 class Engine:
@@ -68,15 +69,22 @@ class Engine:
         if self._containers is None:
             from fastbox.containers.service import Containers
 
-            self._containers = Containers(self.root, lambda: self.images)
+            self._containers = Containers(self.root, lambda: self.images, lambda: self.volumes)
         return self._containers
+
+    @property
+    def volumes(self) -> Volumes:
+        """The volumes of the store."""
+        from fastbox.volumes.service import Volumes
+
+        return Volumes(self.root)
 
     @property
     def system(self) -> System:
         """The store as a whole: how much disk it takes, and whether it is sound."""
         from fastbox.system.service import System
 
-        return System(self.root, self.images, self.containers)
+        return System(self.root, self.images, self.containers, self.volumes)
 
     def run(
         self, image: str = "", argv: Sequence[str] = (), **options: Unpack[RunKeywords]
@@ -101,8 +109,9 @@ class Engine:
         from fastbox.containers.options import from_keywords
 
         wanted = from_keywords(image, argv, options).replace(volatile=True)
-        record, conversation = self.containers.start_tied(wanted, self._own_session())
-        return Container(self.containers, record, conversation)
+        session = self._own_session()
+        record, conversation = self.containers.start_tied(wanted, session)
+        return Container(self.containers, record, conversation, session)
 
     def _own_session(self) -> Session:
         from fastbox.runtime.session import Session
@@ -117,6 +126,8 @@ class Engine:
         `run` is refused.
         """
         self._own_session().close()
+        if self._containers is not None:
+            self._containers.sweep_sealed()  # supervisors remove containers, not what they shared
 
     def __enter__(self) -> Self:
         return self

@@ -198,9 +198,8 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 	if (r == 0)
 		r = keep_file_limit(sup, &spec->arena, &spec->process, err);
 	request->clocks[0].at[FB_STAGE_STDIO] = fb_now();
-	if (r == 0 && engine->log_path)
-		r = fb_log_open(&container->log, engine->log_path, engine->log_max_size, engine->log_max_file,
-				sup->log_buffer, err);
+	if (r == 0)
+		r = fb_log_open(&container->log, &engine->log, sup->log_buffer, err);
 	if (r == 0 && spec->cgroups_path) {
 		r = fb_cgroup_create(spec->cgroups_path, &spec->resources, 0, &container->cgroup, err);
 		container->grouped = r == 0;
@@ -257,6 +256,7 @@ static struct fb_container *new_container(struct fb_supervisor *sup, const struc
 		return NULL;
 	snprintf(container->id, sizeof(container->id), "%s", request->id);
 	container->log.fd = -1;
+	container->log_ready = (struct fb_source){.fd = -1, .ready = fb_log_ready};
 	container->tied = request->tied;
 	container->bundle = strdup(request->bundle);
 	if (strcmp(slash + 1, request->id) == 0)

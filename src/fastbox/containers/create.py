@@ -19,10 +19,11 @@ from fastbox.types import ImageConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from fastbox.containers.attachment import Streams
+    from fastbox.containers.needs import VolumeService
     from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerStore, Held
     from fastbox.store.root import Root
@@ -41,17 +42,25 @@ def make(
     store: ContainerStore,
     options: RunOptions,
     image: ImageConfig,
+    volumes: Callable[[], VolumeService],
     *,
     start: bool,
     session: str = "",
+    sealed: str = "",
 ) -> tuple[Held, ContainerRecord]:
     """A new container, locked, with all its files; nothing of it is left when it can't be made.
+
+    `sealed` is the topmost sealed layer that it keeps; the image's layers begin with them.
 
     Raises:
         InvalidArgument: Options that contradict each other or are out of range.
         NameInUse: Another container has the name.
     """
     container, network_files = new_id(), ""
+    if "FASTBOX_LOG_DRIVER" in os.environ or "FASTBOX_LOG_OPTS" in os.environ:
+        from fastbox.containers.logdefaults import with_log
+
+        options = with_log(options)
     if resources.rare(options):
         from fastbox.runtime import limits
 
@@ -64,9 +73,18 @@ def make(
         others = ""
     hostname = others or _hostname(options, container)
     record = _record(options, image, container, start=start, session=session)
+    if sealed:
+        record = record.replace(sealed=(sealed,))
     held, name = store.make(container, names.check(options.name) if options.name else "")
     record = record.replace(name=name)
+    mounted = None
     try:
+        if image.volumes or options.volumes_from or any(m.kind == "volume" for m in options.mounts):
+            from fastbox.containers.mounting import Mounted
+
+            mounted = Mounted(store, volumes(), options, image, held)
+            options = options.replace(mounts=mounted.mounts)
+            record = record.replace(mounts=mounted.as_dicts())
         scratch, lower = _layers(root, store, options, image, container)
         record = record.replace(scratch=scratch if scratch != held.directory else "")
         place = Place(
@@ -86,7 +104,13 @@ def make(
         files.write_network_files(held.directory, options, hostname)
         if scratch:
             files.make_scratch(scratch)
+        if sealed and scratch:
+            from fastbox.containers import seal
+
+            seal.take_root(image.layers[0], scratch + "/upper")
         store.write(record)
+        if mounted is not None:
+            mounted.settle(lower, keep=not (record.remove or session))
     except BaseException:
         from fastbox.containers import heal
 
@@ -112,8 +136,8 @@ def _layers(
     container's own directory has it. A read-only container needs none, unless mount points or a
     working directory may have to be made.
     """
-    if options.rootfs and files.contains(image.layers[0], root.store):
-        return files.foreign_scratch(container, image.layers[0], root.run), image.layers
+    if options.rootfs and files.contains(image.layers[-1], root.store):
+        return files.foreign_scratch(container, image.layers[-1], root.run), image.layers
     lower = (*image.layers, root.skeleton)
     if options.read_only and not options.mounts and not options.workdir:
         return "", lower
@@ -159,6 +183,7 @@ def _record(
         open_stdin=options.interactive,
         options=plain(options),
         session=session,
+        exposed=tuple(dict.fromkeys((*options.expose, *image.exposed_ports))),
     )
 
 

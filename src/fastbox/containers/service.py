@@ -16,15 +16,20 @@ if TYPE_CHECKING:
 
     from fastbox.containers.attachment import Attachment
     from fastbox.containers.commit import CommitKeywords
+    from fastbox.containers.copy import CopyKeywords
     from fastbox.containers.exec import ExecKeywords
+    from fastbox.containers.fork import Forker, ForkKeywords
     from fastbox.containers.heal import View
-    from fastbox.containers.needs import ImageService
+    from fastbox.containers.logs import LogKeywords, LogReader
+    from fastbox.containers.needs import ImageService, VolumeService
     from fastbox.containers.update import UpdateKeywords
     from fastbox.runtime.session import Session
     from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
-    from fastbox.types import Change, ContainerInfo, LogLine, Pruned, RunOptions
+    from fastbox.types import Change, ContainerInfo, LogLine, Pruned, RunOptions, Stats, Top
+
+    _Lines = list[str]  # within the class, `list` is the method
 
 
 class Containers:
@@ -32,11 +37,16 @@ class Containers:
 
     __slots__ = ("_images", "_root", "_run", "_starter", "_store")
 
-    def __init__(self, root: Root, images: Callable[[], ImageService]) -> None:
+    def __init__(
+        self,
+        root: Root,
+        images: Callable[[], ImageService],
+        volumes: Callable[[], VolumeService],
+    ) -> None:
         self._root, self._run = root, root.run
         self._images = images  # called when needed: a start from a directory imports none of it
         self._store = ContainerStore(root)
-        self._starter = Starter(root, self._store, images)
+        self._starter = Starter(root, self._store, images, volumes)
 
     # Making and starting
 
@@ -97,6 +107,76 @@ class Containers:
         container = self._store.find(reference)
         started = self._starter.again_attached(container, interactive, rows, columns)
         return started or self.attach(reference, interactive=interactive)
+
+    # Copies of one, and its file system as it was
+
+    def fork(
+        self,
+        reference: str,
+        count: int = 1,
+        *,
+        start: bool = True,
+        **wishes: Unpack[ForkKeywords],
+    ) -> _Lines:
+        """Make copies of a container that does not run (or, with `live`, does): same image, options
+        and files, each going its own way; their ids. `fork.ForkKeywords` describes the wishes.
+
+        Raises:
+            StateConflict: It runs, and `live` is false.
+            NameInUse, LaunchError: One could not be made or started; no copy is left.
+        """
+        forker = self._forker()
+        return (forker.detached if start else forker.created)(reference, count, wishes)
+
+    def fork_tied(
+        self, reference: str, count: int, session: Session, **wishes: Unpack[ForkKeywords]
+    ) -> Sequence[tuple[ContainerRecord, Conversation]]:
+        """Make and start copies of a container that end with the session."""
+        return self._forker().tied(reference, count, wishes, session)
+
+    def _forker(self) -> Forker:
+        from fastbox.containers.fork import Forker
+
+        return Forker(self._root, self._store, self._images, self._starter)
+
+    def snapshot(self, reference: str, name: str = "", *, live: bool = False) -> str:
+        """Keep its files as they are now, to come back to; the snapshot's name, a number for "".
+
+        Raises:
+            StateConflict: It runs, and `live` (copy while it stands still) is false.
+            InvalidArgument: There is a snapshot of that name.
+        """
+        from fastbox.containers import seal
+
+        return seal.snapshot(self._root, self._store, reference, name, live)
+
+    def snapshots(self, reference: str) -> Sequence[str]:
+        """The names of its snapshots, oldest first."""
+        from fastbox.containers import seal
+
+        return seal.snapshots(self._store, reference)
+
+    def remove_snapshot(self, reference: str, name: str) -> None:
+        """Forget a snapshot; what only it needed is deleted."""
+        from fastbox.containers import seal
+
+        seal.forget(self._root, self._store, reference, name)
+
+    def rollback(self, reference: str, name: str = "") -> str:
+        """Put its files back to a snapshot, the newest for ""; what was written since is gone, but
+        all snapshots stay.
+
+        Raises:
+            StateConflict: It runs.
+            NotFound: There is no such snapshot.
+        """
+        from fastbox.containers import seal
+
+        return seal.rollback(self._root, self._store, reference, name)
+
+    def sweep_sealed(self) -> None:
+        """Delete what forks and snapshots had kept and no container needs any more."""
+        self._store.sweep_sealed()
 
     # In the foreground of one that runs
 
@@ -200,30 +280,20 @@ class Containers:
         view = self._view(self._store.find(reference))
         return describe(view, self.directory(view.id))
 
-    def logs(
-        self,
-        reference: str,
-        *,
-        follow: bool = False,
-        tail: int | None = None,
-        since: str = "",
-        until: str = "",
-    ) -> Iterator[LogLine]:
-        """What it wrote, line by line; with `follow` until it ends.
+    def logs(self, reference: str, **wishes: Unpack[LogKeywords]) -> Iterator[LogLine]:
+        """What it wrote, line by line; what may be wished is in `logs.LogKeywords`."""
+        return iter(self.open_log(reference, **wishes))
 
-        Args:
-            reference: The container.
-            follow: Wait for more.
-            tail: Only the last so many lines; None for all.
-            since: Leave out what is earlier: RFC 3339 in UTC with nanoseconds, or "".
-            until: Leave out what is later, in the same form.
+    def open_log(self, reference: str, **wishes: Unpack[LogKeywords]) -> LogReader:
+        """Its log, for a loop that waits by itself: `logs.LogReader` has `fileno` and
+        `read_ready`.
+
+        Raises:
+            Unsupported: Its log driver keeps nothing that could be read.
         """
         from fastbox.containers import logs
 
-        container = self._store.find(reference)
-        path = self.directory(container) + "/log"
-        running = (lambda: self._is_running(container)) if follow else None
-        return logs.read(path, tail=tail, since=since, until=until, running=running)
+        return logs.open_log(self._store, self._run, self._store.find(reference), wishes)
 
     def diff(self, reference: str) -> tuple[Change, ...]:
         """What it changed of its image's files, as `docker diff` lists it."""
@@ -237,15 +307,89 @@ class Containers:
 
         filesystem.export(self._root, self._store, reference, output)
 
+    def copy_out(
+        self, reference: str, source: str, target: str, **wishes: Unpack[CopyKeywords]
+    ) -> int:
+        """Copy a file or directory of a container to the host, as `docker cp` does; how many bytes
+        a tar of it has. `copy.CopyKeywords` describes the wishes.
+
+        Raises:
+            NotFound: No such file, or the target's directory does not exist.
+            StateConflict: A directory where a file must be, or the other way round.
+        """
+        from fastbox.containers import copy
+
+        return copy.copy_out(self._store, self._run, reference, source, target, wishes)
+
+    def copy_in(
+        self, reference: str, source: str, target: str, **wishes: Unpack[CopyKeywords]
+    ) -> int:
+        """Copy a file or directory of the host into a container; see `copy_out`.
+
+        Raises:
+            PermissionDenied: The container's root, or what is mounted there, is read-only.
+        """
+        from fastbox.containers import copy
+
+        return copy.copy_in(self._store, self._run, reference, source, target, wishes)
+
+    def copy_from(
+        self, reference: str, source: str, output: int | BinaryIO, *, follow: bool = False
+    ) -> None:
+        """Write a file or directory of a container as a tar, to a descriptor or a stream."""
+        from fastbox.containers import copy
+
+        copy.copy_from(self._store, self._run, reference, source, output, follow)
+
+    def copy_to(self, reference: str, target: str, archive: int | BinaryIO) -> None:
+        """Extract a tar (plain, gzip or zstd) in a directory of a container."""
+        from fastbox.containers import copy
+
+        copy.copy_to(self._store, self._run, reference, target, archive)
+
     def commit(self, reference: str, name: str = "", **wishes: Unpack[CommitKeywords]) -> str:
         """Make an image of it, and give it a name unless that is ""; the image's id."""
         from fastbox.containers.commit import commit
 
         return commit(self._store, self._run, reference, self._images(), name, wishes)
 
-    def _is_running(self, container: str) -> bool:
-        view = self._look(container)
-        return view is not None and view.state == "running"
+    def stats(
+        self, references: Sequence[str] = (), *, all: bool = False, interval: float = 1.0
+    ) -> tuple[Stats, ...]:
+        """What containers use now: those named, else the running ones, or all.
+
+        Args:
+            references: The containers.
+            all: Without references: those too that don't run.
+            interval: Seconds between the two readings that CPU percentages need; 0: one reading,
+                and percentages of 0.
+        """
+        from fastbox.containers import stats
+
+        return stats.once(self._store, self._run, references, all, interval)
+
+    def stats_stream(
+        self, references: Sequence[str] = (), *, all: bool = False, interval: float = 1.0
+    ) -> Iterator[tuple[Stats, ...]]:
+        """As `stats`, again and again; it ends when none of the containers named runs any more."""
+        from fastbox.containers import stats
+
+        return stats.stream(self._store, self._run, references, all, interval)
+
+    def top(self, reference: str, ps_args: Sequence[str] = ()) -> Top:
+        """The processes of a running container, as `ps` of the host tells them.
+
+        Args:
+            reference: The container.
+            ps_args: Options of `ps`; () is -ef.
+
+        Raises:
+            StateConflict: It does not run.
+            InvalidArgument: `ps` does not take the options, or prints no PID with them.
+        """
+        from fastbox.containers import top
+
+        return top.top(self._store, self._run, reference, ps_args)
 
     def directory(self, container: str) -> str:
         """Where a container's files are."""
@@ -302,8 +446,8 @@ class Containers:
 
         return ending.wait(self._store, self._run, self._store.find(reference))
 
-    def remove(self, reference: str, *, force: bool = False) -> None:
-        """Delete a container; `force` kills it first.
+    def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Delete a container; `force` kills it first, `volumes` deletes its anonymous volumes, too.
 
         Raises:
             StateConflict: It runs, and `force` is false.
@@ -311,7 +455,7 @@ class Containers:
         from fastbox.containers import ending
 
         container = self._store.find(reference)
-        ending.remove(self._store, self._run, container, reference, force=force)
+        ending.remove(self._store, self._run, container, reference, force=force, volumes=volumes)
 
     def prune(self, *, filters: Sequence[str] = ()) -> Pruned:
         """Remove all containers that don't run.

@@ -15,38 +15,68 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastbox.containers.needs import ImageService
+    from fastbox.containers.needs import ImageService, VolumeService
     from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord, ContainerStore, Held
     from fastbox.store.root import Root
-    from fastbox.types import RunOptions
+    from fastbox.types import ImageConfig, RunOptions
 
 
 class Starter:
     """Makes and starts the containers of one store."""
 
-    __slots__ = ("_images", "_root", "_run", "_store")
+    __slots__ = ("_images", "_root", "_run", "_store", "_volumes")
 
-    def __init__(self, root: Root, store: ContainerStore, images: Callable[[], ImageService]):
+    def __init__(
+        self,
+        root: Root,
+        store: ContainerStore,
+        images: Callable[[], ImageService],
+        volumes: Callable[[], VolumeService],
+    ) -> None:
         self._root, self._run, self._store = root, root.run, store
-        self._images = images  # called when needed: a start from a directory imports none of it
+        # Called when needed: a start from a directory, or without volumes, imports none of it.
+        self._images, self._volumes = images, volumes
 
     def make(
-        self, options: RunOptions, *, start: bool, session: str = ""
+        self,
+        options: RunOptions,
+        *,
+        start: bool,
+        session: str = "",
+        origin: tuple[ImageConfig, str] | None = None,
     ) -> tuple[Held, ContainerRecord]:
-        """Record a container, and hold it."""
-        images = None if options.rootfs else self._images()
-        clock.mark("services")
-        image = create.rootfs_image(options) if images is None else images.resolve(options.image)
+        """Record a container, and hold it. `origin` is a fork's: what it is made of in place of
+        its image, and the topmost sealed layer of that.
+        """
+        sealed = ""
+        if origin is not None:
+            image, sealed = origin
+        else:
+            images = None if options.rootfs else self._images()
+            clock.mark("services")
+            image = images.resolve(options.image) if images else create.rootfs_image(options)
         clock.mark("image")
-        made = create.make(self._root, self._store, options, image, start=start, session=session)
+        made = create.make(
+            self._root,
+            self._store,
+            options,
+            image,
+            self._volumes,
+            start=start,
+            session=session,
+            sealed=sealed,
+        )
         clock.mark("record")
         return made
 
     def detached(self, options: RunOptions) -> str:
         """Make and start one that outlives this process; its id."""
         clock.begin()
-        held, record = self.make(options, start=True)
+        return self.detach(*self.make(options, start=True))
+
+    def detach(self, held: Held, record: ContainerRecord) -> str:
+        """Start one that was made for it, and let it go; its id."""
         with held:
             self._launch(held, record, Streams([])).close()
         return record.id
@@ -56,28 +86,36 @@ class Starter:
         clock.begin()
         held, record = self.make(options, start=True)
         with held:
-            streams = self._streams(options.interactive, options.tty, held, record)
+            names = stream_names(options.interactive, options.tty, options.attach)
+            streams = self._streams(names, held, record)
             conversation = self._launch(held, record, streams, rows=rows, columns=columns)
         return Attachment(record.id, conversation, streams, terminal=options.tty)
 
-    def tied(self, options: RunOptions, session: Session) -> tuple[ContainerRecord, Conversation]:
+    def tied(
+        self,
+        options: RunOptions,
+        session: Session,
+        origin: tuple[ImageConfig, str] | None = None,
+    ) -> tuple[ContainerRecord, Conversation]:
         """Make and start one that ends with the session."""
         clock.begin()
         for attempt in range(3):
             with session.starting() as name:
                 try:
-                    return self._tied(options, name)
+                    return self._tied(options, name, origin)
                 except SupervisorGone:
                     session.forget(name)
                     if attempt == 2:
                         raise
         raise AssertionError("unreachable")
 
-    def _tied(self, options: RunOptions, name: str) -> tuple[ContainerRecord, Conversation]:
+    def _tied(
+        self, options: RunOptions, name: str, origin: tuple[ImageConfig, str] | None
+    ) -> tuple[ContainerRecord, Conversation]:
         conversation = Conversation(self._run, name)
         clock.mark("supervisor")
         try:
-            held, record = self.make(options, start=True, session=name)
+            held, record = self.make(options, start=True, session=name, origin=origin)
         except BaseException:
             conversation.close()
             raise
@@ -106,7 +144,8 @@ class Starter:
             record = self._restartable(held)
             if record is None:
                 return None
-            streams = self._streams(interactive and record.open_stdin, record.tty, held, record)
+            names = stream_names(interactive and record.open_stdin, record.tty)
+            streams = self._streams(names, held, record)
             conversation = self._launch_again(held, record, streams, rows=rows, columns=columns)
         return Attachment(record.id, conversation, streams, terminal=record.tty)
 
@@ -163,11 +202,9 @@ class Starter:
         create.launch(self._store, held, record, conversation, streams, rows=rows, columns=columns)
         return conversation
 
-    def _streams(
-        self, interactive: bool, tty: bool, held: Held, record: ContainerRecord
-    ) -> Streams:
+    def _streams(self, names: list[str], held: Held, record: ContainerRecord) -> Streams:
         try:
-            return Streams(stream_names(interactive, tty))
+            return Streams(names)
         except OSError as error:
             from fastbox.errors import os_error
 

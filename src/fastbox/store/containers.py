@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Self
 
+    from fastbox.store.lease import Work
     from fastbox.store.root import Root
+    from fastbox.store.sealed import Sealed
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -48,6 +50,10 @@ class ContainerRecord(Record):
     options: Mapping[str, object]
     session: str = ""
     scratch: str = ""
+    exposed: tuple[str, ...] = ()  # ports: the image's, and what was asked for
+    mounts: tuple[Mapping[str, Any], ...] = ()  # what became of each: types.Mount's fields
+    sealed: tuple[str, ...] = ()  # sealed layers that it keeps, each with those below it
+    snapshots: Mapping[str, str] | None = None  # name -> sealed layer, "" for none; oldest first
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -68,6 +74,10 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "options": dict,
     "session": str,
     "scratch": str,
+    "exposed": list,
+    "mounts": list,
+    "sealed": list,
+    "snapshots": dict,
 }
 
 
@@ -260,13 +270,48 @@ class ContainerStore:
             names.release(self._names, name, held.id)
         self.empty_trash(held.id)
 
+    def leave_volumes(self, record: ContainerRecord) -> None:
+        """A removed container is no user of anonymous volumes any more (store/volumes.py)."""
+        for mount in record.mounts:
+            if mount.get("anonymous"):
+                try:
+                    os.unlink(self._root.path("volumes", mount["name"], "users", record.id))
+                except OSError:  # it ended with the container
+                    pass
+
     def empty_trash(self, container: str) -> None:
-        """Delete what a removed container left in tmp/."""
+        """Delete what a removed container left in tmp/, and the volumes that end with it."""
         fd = os.open(self._root.path("tmp"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            _native.remove_tree(fd, "rm-" + container)
+            _native.empty_trash(fd, container)
         finally:
             os.close(fd)
+
+    def sealed(self) -> Sealed:
+        """The sealed layers of the same store."""
+        from fastbox.store.sealed import Sealed
+
+        return Sealed(self._root)
+
+    def work(self) -> Work:
+        """A directory for something that is done in a moment."""
+        from fastbox.store.lease import Work
+
+        return Work(self._root)
+
+    def sweep_sealed(self, removed: ContainerRecord | None = None) -> None:
+        """Delete the sealed layers that no container needs: of one that was removed, or of those
+        that supervisors have removed.
+        """
+        if not os.path.isdir(self._root.path("sealed")):
+            return
+        from fastbox.store.sealed import named
+
+        sealed = self.sealed()
+        if removed is None:
+            sealed.sweep(wait=False)
+        elif not sealed.is_needed(named(removed.sealed, removed.snapshots)):
+            sealed.sweep()
 
     def trashed(self) -> list[str]:
         """Ids of removed containers whose files are still there."""
