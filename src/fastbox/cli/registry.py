@@ -51,6 +51,10 @@ GROUPS = {
     "system": {
         "check": "check", "df": "df", "doctor": "doctor", "info": "info", "prune": "system_prune",
     },
+    "volume": {
+        "create": "volume_create", "inspect": "volume_inspect", "list": "volume_ls",
+        "ls": "volume_ls", "prune": "volume_prune", "remove": "volume_rm", "rm": "volume_rm",
+    },
 }  # fmt: skip
 # These take flags only before their first operand: what follows is the container's own command
 # line.
