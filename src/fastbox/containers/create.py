@@ -54,6 +54,10 @@ def make(
         NameInUse: Another container has the name.
     """
     container, network_files = new_id(), ""
+    if "FASTBOX_LOG_DRIVER" in os.environ or "FASTBOX_LOG_OPTS" in os.environ:
+        from fastbox.containers.logdefaults import with_log
+
+        options = with_log(options)
     if resources.rare(options):
         from fastbox.runtime import limits
 
@@ -170,6 +174,7 @@ def _record(
         open_stdin=options.interactive,
         options=plain(options),
         session=session,
+        exposed=tuple(dict.fromkeys((*options.expose, *image.exposed_ports))),
     )
 
 

@@ -63,7 +63,9 @@ def describe(view: View, directory: str) -> dict[str, object]:
         "ResolvConfPath": directory + "/resolv.conf",
         "HostnamePath": directory + "/hostname",
         "HostsPath": directory + "/hosts",
-        "LogPath": directory + "/log" if options.log_driver == "json-file" else "",
+        "LogPath": bundle.get("fastbox", {}).get("log", {}).get("path", "")
+        if options.log_driver in ("", "json-file")
+        else "",
         "Name": "/" + record.name,
         "RestartCount": 0,
         "Driver": "overlayfs",
@@ -139,7 +141,10 @@ def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, ob
     linux = bundle.get("linux", {})
     return {
         **mountpoints.host_config(options),
-        "LogConfig": {"Type": options.log_driver, "Config": {}},
+        "LogConfig": {
+            "Type": options.log_driver or "json-file",
+            "Config": dict(options.log_opts or {}),
+        },
         "NetworkMode": options.network,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "AutoRemove": options.remove,

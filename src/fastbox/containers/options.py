@@ -63,6 +63,11 @@ if TYPE_CHECKING:
         cgroup_parent: str
         ulimits: Mapping[str, int | tuple[int, int]] | Sequence[Ulimit]
         sysctls: Mapping[str, str] | None
+        extra_hosts: Sequence[str]
+        dns: Sequence[str]
+        dns_options: Sequence[str]
+        dns_search: Sequence[str]
+        expose: Sequence[str]
         network: str
         ipc: str
         pid: str
@@ -74,12 +79,13 @@ if TYPE_CHECKING:
         stop_signal: str
         stop_timeout: float
         log_driver: str
+        log_opts: Mapping[str, str] | None
 
 
 _SIZES = ("shm_size", "memory", "memory_swap", "memory_reservation", "kernel_memory")
 _TUPLES = (
     "group_add", "cap_add", "cap_drop", "security_opt", "mounts", "entrypoint", "device_limits",
-    "device_cgroup_rules",
+    "device_cgroup_rules", "extra_hosts", "dns", "dns_options", "dns_search", "expose",
 )  # fmt: skip
 
 

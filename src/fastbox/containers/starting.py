@@ -65,7 +65,8 @@ class Starter:
         clock.begin()
         held, record = self.make(options, start=True)
         with held:
-            streams = self._streams(options.interactive, options.tty, held, record)
+            names = stream_names(options.interactive, options.tty, options.attach)
+            streams = self._streams(names, held, record)
             conversation = self._launch(held, record, streams, rows=rows, columns=columns)
         return Attachment(record.id, conversation, streams, terminal=options.tty)
 
@@ -115,7 +116,8 @@ class Starter:
             record = self._restartable(held)
             if record is None:
                 return None
-            streams = self._streams(interactive and record.open_stdin, record.tty, held, record)
+            names = stream_names(interactive and record.open_stdin, record.tty)
+            streams = self._streams(names, held, record)
             conversation = self._launch_again(held, record, streams, rows=rows, columns=columns)
         return Attachment(record.id, conversation, streams, terminal=record.tty)
 
@@ -172,11 +174,9 @@ class Starter:
         create.launch(self._store, held, record, conversation, streams, rows=rows, columns=columns)
         return conversation
 
-    def _streams(
-        self, interactive: bool, tty: bool, held: Held, record: ContainerRecord
-    ) -> Streams:
+    def _streams(self, names: list[str], held: Held, record: ContainerRecord) -> Streams:
         try:
-            return Streams(stream_names(interactive, tty))
+            return Streams(names)
         except OSError as error:
             from fastbox.errors import os_error
 

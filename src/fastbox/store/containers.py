@@ -48,6 +48,7 @@ class ContainerRecord(Record):
     options: Mapping[str, object]
     session: str = ""
     scratch: str = ""
+    exposed: tuple[str, ...] = ()  # ports: the image's, and what was asked for
     mounts: tuple[Mapping[str, Any], ...] = ()  # what became of each: types.Mount's fields
 
 
@@ -69,6 +70,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "options": dict,
     "session": str,
     "scratch": str,
+    "exposed": list,
     "mounts": list,
 }
 
