@@ -16,7 +16,9 @@
 #include "cgroup.h"
 #include "error.h"
 #include "log.h"
+#include "record.h"
 #include "release.h"
+#include "restart_policy.h"
 #include "spec.h"
 
 #define FB_READ_SIZE ((size_t)65536)
@@ -65,6 +67,7 @@ struct fb_task {
 	pid_t pid;
 	struct fb_source pidfd, timer; /* timer: when to kill; once reaped, when to stop draining */
 	bool terminal, reaped, finished;
+	bool timed_out; /* an exec that was killed because its time was over */
 	int stdin_to; /* where inputs go: our end of the stdin pipe, or the pty; -1: none */
 	struct fb_output output[2];
 	int code, signal;
@@ -75,6 +78,7 @@ struct fb_container {
 	char id[65];
 	char *bundle, *directory, *name, *scratch; /* scratch: see scratch_of */
 	bool remove, tied, own_pids, grouped, live, trashed; /* live: its live state is on disk */
+	bool unrecorded; /* its live state says how it ended, since no exit record could be written */
 	struct fb_task task;
 	struct fb_task *execs;
 	struct fb_cgroup cgroup;
@@ -82,12 +86,23 @@ struct fb_container {
 	struct timespec started;
 	bool oom;
 	struct fb_conversation *freezer; /* who has stopped its processes, NULL: nobody */
+	bool paused;			 /* its processes stand still until somebody lets them go on */
+	/* How it starts again. `restarting`: its process has ended, and what is in `last` is not its end. */
+	struct fb_restart restart;
+	uint64_t began;			    /* CLOCK_MONOTONIC, ns */
+	int stop_signal;		    /* 0: none was chosen, and any signal of a client's means its end */
+	bool stopped, again, restarting;    /* a client wants: its end; a start after it, whatever the policy says */
+	int wait_ms;			    /* until it starts again */
+	struct fb_source restart_timer;
+	struct fb_exit last;
+	struct fb_health *health; /* NULL: nobody asks for its health */
 };
 
 struct fb_conversation {
 	struct fb_source source;
 	struct fb_conversation *next;
 	struct fb_task *subject;
+	struct fb_container *starting; /* is told when this starts again */
 	bool syncing; /* waits until nothing is left to release */
 	struct fb_tap *taps[2];
 	struct fb_input *input;

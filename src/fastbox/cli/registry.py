@@ -31,16 +31,18 @@ PLAIN = {
     "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "doctor": "doctor",
     "exec": "exec", "export": "export", "hello": "hello", "history": "history",
     "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
-    "load": "load", "logs": "logs", "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi",
-    "run": "run", "save": "save", "start": "start", "stop": "stop", "tag": "tag",
-    "version": "version", "wait": "wait",
+    "load": "load", "logs": "logs", "pause": "pause", "ps": "ps", "rename": "rename",
+    "restart": "restart", "rm": "rm", "rmi": "rmi", "run": "run", "save": "save",
+    "start": "start", "stop": "stop", "tag": "tag", "unpause": "unpause", "version": "version",
+    "wait": "wait",
 }  # fmt: skip
 GROUPS = {
     "container": {
         "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "exec": "exec",
         "export": "export", "inspect": "inspect", "kill": "kill", "list": "ps", "logs": "logs",
-        "ls": "ps", "prune": "container_prune", "ps": "ps", "remove": "rm", "rename": "rename",
-        "rm": "rm", "run": "run", "start": "start", "stop": "stop", "wait": "wait",
+        "ls": "ps", "pause": "pause", "prune": "container_prune", "ps": "ps", "remove": "rm",
+        "rename": "rename", "restart": "restart", "rm": "rm", "run": "run", "start": "start",
+        "stop": "stop", "unpause": "unpause", "wait": "wait",
     },
     "image": {
         "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",
@@ -49,6 +51,7 @@ GROUPS = {
     },
     "system": {
         "check": "check", "df": "df", "doctor": "doctor", "info": "info", "prune": "system_prune",
+        "start": "system_start",
     },
 }  # fmt: skip
 # These take flags only before their first operand: what follows is the container's own command

@@ -90,6 +90,12 @@ def options() -> tuple[Option, ...]:
         ),
         Option("env-file", "", MANY, "read environment variables from a file"),
         Option("group-add", "", MANY, "join an additional group"),
+        Option("health-cmd", "", TEXT, "the command that checks its health"),
+        Option("health-interval", "", TEXT, "time between two checks (default 30s)", "duration"),
+        Option("health-retries", "", TEXT, "failures in a row that make it unhealthy", "int"),
+        Option("health-start-interval", "", TEXT, "as interval, while it starts", "duration"),
+        Option("health-start-period", "", TEXT, "time in which no failure counts", "duration"),
+        Option("health-timeout", "", TEXT, "longest time of one check (default 30s)", "duration"),
         Option("hostname", "h", TEXT, "the container's host name"),
         Option("init", "", SWITCH, "run an init that forwards signals and reaps processes"),
         Option("interactive", "i", SWITCH, "keep stdin open"),
@@ -109,6 +115,7 @@ def options() -> tuple[Option, ...]:
         Option("name", "", TEXT, "name the container"),
         Option("net", "", TEXT, "", stands_for="network"),
         Option("network", "", TEXT, "network: none (default) or host"),
+        Option("no-healthcheck", "", SWITCH, "leave out the image's health check"),
         Option(
             "pids-limit", "", TEXT, "most processes at once (default 4096, -1 for unlimited)", "int"
         ),
@@ -117,6 +124,7 @@ def options() -> tuple[Option, ...]:
         Option("pull", "", TEXT, "when to pull: missing or never, since nothing is pulled yet"),
         Option("quiet", "q", SWITCH, ""),
         Option("read-only", "", SWITCH, "make the root file system read-only"),
+        Option("restart", "", TEXT, "no, on-failure[:most], always or unless-stopped", "policy"),
         Option("rm", "", SWITCH, "remove the container when it ends"),
         Option(
             "rootfs",
@@ -162,6 +170,10 @@ def build(args: Arguments) -> RunOptions:
         )
     for part in (_limits, _files, _process):
         values |= part(args)
+    if any(map(args.given, _LIFE)):
+        from fastbox.cli import lifeflags
+
+        values |= lifeflags.values(args)
     return RunOptions(**values)  # type: ignore[arg-type]
 
 
@@ -209,6 +221,10 @@ def _texts(args: Arguments) -> dict[str, object]:
     return found
 
 
+_LIFE = (
+    "restart", "no-healthcheck", "health-cmd", "health-interval", "health-retries",
+    "health-start-interval", "health-start-period", "health-timeout",
+)  # fmt: skip
 _LIMITS = (
     "memory", "memory-reservation", "memory-swap", "shm-size", "cpus", "cpu-shares", "cpu-quota",
     "cpu-period", "pids-limit", "ulimit",

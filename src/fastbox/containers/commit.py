@@ -62,7 +62,7 @@ def commit(
             )
 
         def write(fd: int) -> Written | None:
-            if pause and files.view.state == "running":
+            if pause and files.view.up:
                 with _paused(run, files.view):
                     return _write(files, fd)
             return _write(files, fd)

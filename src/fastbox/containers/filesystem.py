@@ -44,7 +44,7 @@ class FileSystem:
         self._path = store.directory(container)
         try:
             self.view = heal.view(store, run, container)
-            if self.view.state != "running":
+            if not self.view.up:
                 self._held = store.lock(container)
                 self.view = heal.view(store, run, container, self._held)
             self._directory = self._open(self._path)
@@ -73,7 +73,7 @@ class FileSystem:
 
     def root(self) -> int:
         """All that it shows, without what is mounted in it. Closed with the block."""
-        if self.view.state == "running" and self.view.live is not None:
+        if self.view.up and self.view.live is not None:
             return self._root_of(self.view.live.pid, self.view.live.start_time)
         upper = self._overlay.get("upper")
         return self._stack([*([upper] if upper else []), *self._overlay["lower"]])

@@ -105,7 +105,7 @@ def _measure(root: Root, images: Sequence[ImageInfo], containers: Sequence[Conta
     volumes = rest.pop("volumes", 0)
     needs = _needs(root)
     used = {info.image_id for info in containers} & set(needs)
-    stopped = [info.id for info in containers if info.state != "running"]
+    stopped = [info.id for info in containers if not info.up]
     stored = {"b" + name: size for name, size in blobs.items() if name}
     stored |= {"l" + name: size for name, size in layers.items() if name}
     kept = {thing for image in used for thing in needs[image]}

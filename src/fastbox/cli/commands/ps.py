@@ -90,8 +90,13 @@ def fields(info: ContainerInfo, now: float, whole_text: bool) -> dict[str, str]:
 def _status(info: ContainerInfo, now: float) -> str:
     from fastbox.cli.render import human
 
-    if info.state == "running":
-        return f"Up {human.since(info.started, now)}"
+    if info.state in ("running", "paused"):
+        more = "Paused" if info.state == "paused" else info.health
+        if more == "starting":
+            more = "health: starting"
+        return f"Up {human.since(info.started, now)}" + (f" ({more})" if more else "")
+    if info.state == "restarting":
+        return f"Restarting ({info.exit_code}) {human.since(info.finished, now)} ago"
     if info.state == "exited":
         return f"Exited ({info.exit_code}) {human.since(info.finished, now)} ago"
     return info.state.capitalize()
