@@ -171,8 +171,6 @@ static int start_probe(struct fb_supervisor *sup, struct fb_health *health, stru
 		fb_cleanup_fd(&request.streams[i]);
 	fb_cleanup_fd(&request.document);
 	if (r == 0)
-		r = fb_source_timer(sup, &health->probe->timer, request.timeout);
-	if (r == 0)
 		r = fb_source_watch(sup, &health->output, EPOLLIN);
 	return r;
 }

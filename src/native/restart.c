@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "exec_group.h"
 #include "launch.h"
 #include "request.h"
 #include "start.h"
@@ -35,14 +36,19 @@ bool fb_restart_begin(struct fb_supervisor *sup, struct fb_container *container,
 
 void fb_restart_wait(struct fb_supervisor *sup, struct fb_container *container)
 {
-	if (container->grouped) {
+	struct fb_cgroup room;
+	const struct fb_cgroup *groups = fb_container_groups(container, &room);
+
+	if (groups) {
 		const char *paths[FB_CGROUP_MAX];
 
-		for (int i = 0; i < container->cgroup.path_count; i++)
-			paths[i] = container->cgroup.paths[i];
+		for (int i = 0; i < groups->path_count; i++)
+			paths[i] = groups->paths[i];
+		(void)fb_cgroup_remove(paths, groups->path_count, NULL);
 		fb_cgroup_close(&container->cgroup);
-		(void)fb_cgroup_remove(paths, container->cgroup.path_count, NULL);
-		container->grouped = false;
+		container->grouped = container->exec_apart = container->no_exec_groups = false;
+		container->exec_base[0] = '\0';
+		container->groups_left = container->groups_most = 0;
 		(void)fb_live_write(sup, container, 0, NULL);
 	}
 	(void)fb_source_timer(sup, &container->restart_timer, container->wait_ms ? container->wait_ms / 1e3 : NOW);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "exec_group.h"
 #include "health.h"
 #include "record.h"
 #include "request.h"
@@ -146,13 +147,14 @@ static const char *status_of(const struct fb_container *container)
 
 int fb_live_write(struct fb_supervisor *sup, const struct fb_container *container, pid_t pid, struct fb_error *err)
 {
+	struct fb_cgroup room;
 	struct fb_live live = {.run = sup->run, .id = container->id, .supervisor = sup->name,
 			       .boot_id = sup->boot_id, .directory = container->directory, .pid = pid,
 			       .start_time = pid ? fb_record_start_time(pid) : 0, .started = container->started,
 			       .remove = container->remove, .status = status_of(container),
 			       .restarts = container->restart.count,
 			       .last = container->restarting || container->unrecorded ? &container->last : NULL,
-			       .cgroup = container->grouped ? &container->cgroup : NULL};
+			       .cgroup = fb_container_groups(container, &room)};
 
 	return fb_record_live(&live, err);
 }
@@ -400,9 +402,8 @@ static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb
 {
 	struct fb_container *container = task->container;
 	struct fb_process_spec process = {0};
-	struct fb_launch_request what = {.spec = spec, .process = &process,
-					 .cgroup = container->grouped ? &container->cgroup : NULL,
-					 .target_pidfd = container->task.pidfd.fd};
+	struct fb_launch_request what = {.spec = spec, .process = &process, .target_pidfd = container->task.pidfd.fd};
+	struct fb_cgroup joined;
 	struct stdio stdio = {{-1, -1, -1}, {-1, -1, -1}};
 	struct fb_launched launched;
 	const char *text = NULL;
@@ -422,7 +423,13 @@ static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb
 			stdio.child[i] = fb_steal_fd(&request->streams[i]);
 	memcpy(what.stdio, stdio.child, sizeof(what.stdio));
 	request->clocks[0].at[FB_STAGE_SPEC] = fb_now();
-	r = fb_launch(&what, &launched, err);
+	what.cgroup = fb_exec_group_make(sup, task, &joined);
+	request->clocks[0].at[FB_STAGE_CGROUP] = fb_now();
+	if (task->limited && fb_source_timer(sup, &task->timer, request->timeout) < 0)
+		r = FB_FAIL(err, FB_STAGE_REQUEST, "timerfd_create", container->id);
+	if (r == 0)
+		r = fb_launch(&what, &launched, err);
+	fb_exec_group_made(task);
 	if (r < 0) {
 		*ret_exit = fb_launch_exit_code(err);
 		close_stdio(&stdio);
@@ -446,12 +453,14 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 	if (container->freezer || container->paused)
 		return FAIL(EBUSY, request->id, container->paused ? "it is paused: unpause it first"
 								  : "its processes are stopped while its files are read");
-	if (request->detach && request->stream_count)
-		return FAIL(EINVAL, request->id, "detached, but with streams");
+	if (request->detach && (request->stream_count || request->tied))
+		return FAIL(EINVAL, request->id, request->tied ? "detached, but tied" : "detached, but with streams");
 	task = calloc(1, sizeof(*task));
 	if (!task)
 		return FAIL(ENOMEM, request->id, NULL);
 	fb_task_init(task, container, ++sup->execs);
+	task->tied = request->tied;
+	task->limited = request->timeout > 0;
 	/* The plain text on disk is parsed again for each exec: kept as data it would be the largest thing in this process. */
 	r = fb_spec_load(container->bundle, &spec, err);
 	if (r == 0) {
@@ -459,6 +468,8 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 		fb_spec_free(&spec);
 	}
 	if (r < 0) {
+		fb_source_close(sup, &task->timer);
+		fb_exec_group_end(sup, task);
 		free(task);
 		return r;
 	}
