@@ -20,11 +20,37 @@ class Mount(Record):
 
     kind: str
     target: str
-    source: str = ""
+    source: str = ""  # the host's path, or a volume's name; a volume without one is anonymous
     read_only: bool = False
     create: bool = False  # make a missing source directory, as `-v` does and `--mount` does not
     propagation: str = "rprivate"
-    options: str = ""  # of a tmpfs: "size=64m,mode=1777"
+    options: str = ""  # of a tmpfs: "size=64m,mode=1777"; of others what `-v` has after the target
+    recursive: str = ""  # of a bind: "disabled", "writable" or "readonly"; "": as the kernel can
+    no_copy: bool = False  # a new volume stays empty, whatever the image has there
+    subpath: str = ""  # of a volume: the directory or file in it
+    driver: str = ""  # of a volume: "local"
+    driver_options: Mapping[str, str] | None = None  # of a volume that is made: type, device, o
+    labels: Mapping[str, str] | None = None  # of a volume that is made
+    # How it was written, for `inspect`: by -v, with this text; or by --mount.
+    text: str = ""
+    long: bool = False
+    # What became of it in one container: the volume, and where its files are on the host.
+    name: str = ""
+    path: str = ""
+    anonymous: bool = False
+
+
+class VolumeInfo(Record):
+    """One volume, as `volume ls` lists it."""
+
+    name: str
+    driver: str
+    mountpoint: str  # where its files are on the host
+    created: str  # RFC 3339
+    labels: Mapping[str, str]
+    options: Mapping[str, str]
+    anonymous: bool
+    containers: tuple[str, ...] = ()  # ids of those that use it, running or not
 
 
 class Ulimit(Record):
@@ -95,6 +121,8 @@ class RunOptions(Record):
     cap_drop: tuple[str, ...] = ()
     security_opt: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    volume_driver: str = ""
+    volumes_from: tuple[str, ...] = ()  # containers whose mounts to take, "name[:ro|:rw]"
     shm_size: int = 64 << 20
     memory: int | None = None
     memory_swap: int | None = None
@@ -120,6 +148,12 @@ class RunOptions(Record):
     cgroup_parent: str = ""
     ulimits: tuple[Ulimit, ...] = ()
     sysctls: Mapping[str, str] | None = None
+    attach: tuple[str, ...] = ()  # of stdin, stdout, stderr; (): those that there are
+    extra_hosts: tuple[str, ...] = ()  # "name:address"
+    dns: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()  # "80/tcp"
     network: str = "none"  # "none", "host" or "container:<reference>"
     ipc: str = ""  # "" and "private", "none", "shareable", "host" or "container:<reference>"
     pid: str = ""  # "", "host" or "container:<reference>"
@@ -132,8 +166,14 @@ class RunOptions(Record):
     stop_timeout: float = 10.0  # below 0: `stop` waits for ever
     restart: str = ""  # "no", "on-failure[:most]", "always" or "unless-stopped"; "" is "no"
     health: HealthCheck | None = None  # what differs from the image's check
-    log_driver: str = "json-file"  # or "none"
+    log_driver: str = ""  # json-file, local, journald, syslog, none; "": the default one
+    log_opts: Mapping[str, str] | None = None
     volatile: bool = False  # the writable layer needs no sync: only for containers that are removed
+
+    @property
+    def attaches_stdin(self) -> bool:
+        """Whether the client that starts it gives it its own stdin."""
+        return self.interactive and not self.detach and "stdin" in (self.attach or ("stdin",))
 
 
 class ImageInfo(Record):
@@ -214,11 +254,42 @@ class ContainerInfo(Record):
     health: str = ""  # of one that runs and is asked: starting, healthy or unhealthy
     restarts: int = 0  # how often its policy has started it again
     labels: Mapping[str, str]
+    network: str = ""
+    mounts: tuple[str, ...] = ()  # volumes by name, others by the host's path
+    volumes: int = 0  # how many of them are volumes
+    size: int = -1  # bytes of the disk that its own layer takes; -1: not asked for
+    size_root: int = -1  # together with its image
 
     @property
     def up(self) -> bool:
         """Whether it runs, stands still for a while, or is about to be started again."""
         return self.state in ("running", "paused", "restarting")
+
+
+class Stats(Record):
+    """What a container used, as `stats` shows it; all 0 for one that does not run."""
+
+    id: str
+    name: str
+    running: bool = False
+    read: float = 0.0  # when: seconds since 1970
+    cpu: int = 0  # nanoseconds of CPU time since it started
+    cpu_percent: float = 0.0  # of one CPU, since the measurement before; 0 for the first
+    memory: int = 0  # bytes, without pages of files that nobody would miss
+    memory_limit: int = 0  # bytes: its limit, or all that the host has
+    memory_percent: float = 0.0  # of that
+    net_received: int = 0  # bytes, all interfaces but its loopback
+    net_sent: int = 0
+    block_read: int = 0  # bytes
+    block_written: int = 0
+    pids: int = 0
+
+
+class Top(Record):
+    """The processes of a container, as `ps` of the host tells them."""
+
+    titles: tuple[str, ...]
+    processes: tuple[tuple[str, ...], ...]
 
 
 class LogLine(Record):
@@ -228,6 +299,7 @@ class LogLine(Record):
     stream: str  # "stdout" or "stderr"
     text: str
     partial: bool = False  # no newline came: a piece of a long line, or the last words without one
+    attrs: Mapping[str, str] | None = None  # what the options labels, env and tag put into each
 
 
 class ExecResult(Record):

@@ -86,6 +86,7 @@ struct fb_setting { /* of a file system; no value: a flag */
 struct fb_mount_plan {
 	const char *target; /* below the root, no leading slash, no ".." */
 	const char *type, *source;
+	const char *subpath; /* of the source; NULL: all of it */
 	struct fb_setting *settings;
 	size_t setting_count;
 	const char *data;		/* the settings as mount(2) wants them */
@@ -147,6 +148,8 @@ struct fb_plan {
 	size_t join_count;
 	int user_namespace;   /* joined; -1 */
 	int pid_namespace;    /* entered by the parent for its child; -1 */
+	uint64_t lent;	      /* exec: types that the parent is in while it clones, so that the child never was elsewhere */
+	int beside;	      /* exec, v2: the group to be cloned into instead of the container's; -1 */
 	struct fb_user_namespace *user_namespaces; /* made for id-mapped mounts */
 	int *fds;	      /* opened for the plan, closed with it */
 	size_t fd_count, fd_room;

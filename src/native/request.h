@@ -25,12 +25,14 @@ enum fb_operation {
 	FB_OP_PAUSE,
 	FB_OP_RESTART,
 	FB_OP_POLICY,
+	FB_OP_UPDATE,
 	FB_OP_COUNT
 };
 
 struct fb_request {
 	enum fb_operation operation;
 	struct json_object *root; /* owns every text below */
+	const char *resources; /* a JSON object's text */
 	const char *op, *id, *exec, *bundle, *name, *policy;
 	int rows, columns, signal, most;
 	double timeout;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "exec_group.h"
+#include "exec_spec.h"
 #include "launch.h"
 #include "request.h"
 #include "start.h"
@@ -37,7 +38,10 @@ bool fb_restart_begin(struct fb_supervisor *sup, struct fb_container *container,
 void fb_restart_wait(struct fb_supervisor *sup, struct fb_container *container)
 {
 	struct fb_cgroup room;
-	const struct fb_cgroup *groups = fb_container_groups(container, &room);
+	const struct fb_cgroup *groups;
+
+	fb_exec_spec_forget(sup, container);
+	groups = fb_container_groups(container, &room);
 
 	if (groups) {
 		const char *paths[FB_CGROUP_MAX];
@@ -58,6 +62,18 @@ void fb_restart_hurry(struct fb_supervisor *sup, struct fb_container *container)
 {
 	if (container->restarting && container->restart_timer.fd >= 0)
 		(void)fb_source_timer(sup, &container->restart_timer, NOW);
+}
+
+/* The kernel marks the work directory of a layer that it does not sync, and mounts none that has the mark, since after a crash files may
+ * be lost. This one was in use until just now, by the same kernel. */
+void fb_restart_forget_volatile(const char *work)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/work/incompat/volatile/dirty", work);
+	(void)unlink(path);
+	*strrchr(path, '/') = '\0';
+	(void)rmdir(path);
 }
 
 void fb_restart_ready(struct fb_supervisor *sup, struct fb_source *source, uint32_t events)

@@ -11,6 +11,8 @@ bool fb_restart_begin(struct fb_supervisor *sup, struct fb_container *container,
 void fb_restart_wait(struct fb_supervisor *sup, struct fb_container *container);
 /* Something about it was decided anew: if it waits to be started again, it looks at once. Nothing is freed before the next event. */
 void fb_restart_hurry(struct fb_supervisor *sup, struct fb_container *container);
+/* Its layer can be mounted again, synced or not. */
+void fb_restart_forget_volatile(const char *work);
 /* Of `restart_timer`. */
 void fb_restart_ready(struct fb_supervisor *sup, struct fb_source *source, uint32_t events);
 

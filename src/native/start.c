@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "exec_group.h"
+#include "exec_spec.h"
 #include "health.h"
 #include "record.h"
 #include "request.h"
@@ -185,18 +186,6 @@ static char *scratch_of(const struct fb_engine_spec *engine)
 	return NULL;
 }
 
-/* The kernel marks the work directory of a layer that it does not sync, and mounts none that has the mark, since after a crash files may
- * be lost. This one was in use until just now, by the same kernel. */
-static void forget_volatile(const char *work)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/work/incompat/volatile/dirty", work);
-	(void)unlink(path);
-	*strrchr(path, '/') = '\0';
-	(void)rmdir(path);
-}
-
 /* Everything the container holds outside itself, before its process exists. */
 static int prepare(struct fb_supervisor *sup, struct fb_container *container, struct fb_spec *spec,
 		   struct fb_request *request, struct stdio *stdio, struct fb_error *err)
@@ -224,9 +213,8 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 	if (r == 0)
 		r = keep_file_limit(sup, &spec->arena, &spec->process, err);
 	request->clocks[0].at[FB_STAGE_STDIO] = fb_now();
-	if (r == 0 && engine->log_path)
-		r = fb_log_open(&container->log, engine->log_path, engine->log_max_size, engine->log_max_file,
-				sup->log_buffer, err);
+	if (r == 0)
+		r = fb_log_open(&container->log, &engine->log, sup->log_buffer, err);
 	if (r == 0 && spec->cgroups_path) {
 		r = fb_cgroup_create(spec->cgroups_path, &spec->resources, 0, &container->cgroup, err);
 		container->grouped = r == 0;
@@ -286,6 +274,7 @@ static struct fb_container *new_container(struct fb_supervisor *sup, const struc
 		return NULL;
 	snprintf(container->id, sizeof(container->id), "%s", request->id);
 	container->log.fd = -1;
+	container->log_ready = (struct fb_source){.fd = -1, .ready = fb_log_ready};
 	container->tied = request->tied;
 	container->bundle = strdup(request->bundle);
 	if (strcmp(slash + 1, request->id) == 0)
@@ -326,7 +315,7 @@ static int launch(struct fb_supervisor *sup, struct fb_container *container, str
 	if (conversation)
 		container->restart = spec.engine.restart;
 	else if (spec.engine.overlay_volatile)
-		forget_volatile(spec.engine.work);
+		fb_restart_forget_volatile(spec.engine.work);
 	r = start(sup, container, &spec, request, conversation, ret_exit, err);
 	fb_spec_free(&spec);
 	return r;
@@ -397,8 +386,26 @@ static int read_document(int fd, struct fb_arena *arena, const char **ret_text, 
 	return 0;
 }
 
-static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb_spec *spec,
-		      struct fb_request *request, struct fb_conversation *conversation, int *ret_exit, struct fb_error *err)
+/* Its first process may be dying just now: the kernel then says ENOMEM to a clone, or kills the new process. It can't be waited for, since it waits
+ * for the others of its pid namespace, which are ours to reap: its flags tell (field 9, PF_EXITING). */
+static bool is_dying(const struct fb_container *container)
+{
+	char path[32], text[1024];
+	fb_auto_close int fd = -1;
+	unsigned flags = 0;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)container->task.pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	if (n > 0 && strrchr(text, ')'))
+		(void)sscanf(strrchr(text, ')') + 1, " %*c %*d %*d %*d %*d %*d %u", &flags);
+	return flags & 4;
+}
+
+static int start_exec(struct fb_supervisor *sup, struct fb_task *task, const struct fb_spec *spec,
+		      struct fb_arena *arena, struct fb_request *request, struct fb_conversation *conversation, int *ret_exit, struct fb_error *err)
 {
 	struct fb_container *container = task->container;
 	struct fb_process_spec process = {0};
@@ -408,12 +415,12 @@ static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb
 	struct fb_launched launched;
 	const char *text = NULL;
 	size_t length = 0;
-	int r = read_document(request->document, &spec->arena, &text, &length, err);
+	int r = read_document(request->document, arena, &text, &length, err);
 
 	if (r == 0)
-		r = fb_spec_parse_exec(text, length, &spec->arena, &process, &what.privileged, err);
+		r = fb_spec_parse_exec(text, length, arena, &process, &what.privileged, err);
 	if (r == 0)
-		r = keep_file_limit(sup, &spec->arena, &process, err);
+		r = keep_file_limit(sup, arena, &process, err);
 	if (r < 0)
 		return r;
 	set_size(&process, request);
@@ -433,6 +440,10 @@ static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb
 	if (r < 0) {
 		*ret_exit = fb_launch_exit_code(err);
 		close_stdio(&stdio);
+		if (is_dying(container)) {
+			*ret_exit = 125;
+			return FAIL(ENOENT, container->id, "it has ended");
+		}
 		return r;
 	}
 	request->clocks[1] = launched.clocks;
@@ -443,7 +454,9 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 		 struct fb_task **ret_task, int *ret_exit, struct fb_error *err)
 {
 	struct fb_container *container = fb_container_find(sup, request->id);
-	struct fb_spec spec = {0};
+	const struct fb_spec *spec;
+	struct fb_arena arena = {0};
+	struct fb_spec room = {0};
 	struct fb_task *task;
 	int r;
 
@@ -461,12 +474,11 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 	fb_task_init(task, container, ++sup->execs);
 	task->tied = request->tied;
 	task->limited = request->timeout > 0;
-	/* The plain text on disk is parsed again for each exec: kept as data it would be the largest thing in this process. */
-	r = fb_spec_load(container->bundle, &spec, err);
-	if (r == 0) {
-		r = start_exec(sup, task, &spec, request, conversation, ret_exit, err);
-		fb_spec_free(&spec);
-	}
+	r = fb_exec_spec_get(sup, container, &room, &spec, err);
+	if (r == 0)
+		r = start_exec(sup, task, spec, &arena, request, conversation, ret_exit, err);
+	fb_arena_free(&arena);
+	fb_spec_free(&room);
 	if (r < 0) {
 		fb_source_close(sup, &task->timer);
 		fb_exec_group_end(sup, task);

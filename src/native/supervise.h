@@ -15,6 +15,7 @@
 
 #include "cgroup.h"
 #include "error.h"
+#include "exec_spec.h"
 #include "log.h"
 #include "record.h"
 #include "release.h"
@@ -88,6 +89,7 @@ struct fb_container {
 	struct fb_task *execs;
 	struct fb_cgroup cgroup;
 	struct fb_log log;
+	struct fb_source log_ready; /* watched while a log's socket takes nothing */
 	struct timespec started;
 	bool oom;
 	char exec_base[256]; /* below which its execs have groups; "": not looked for yet */
@@ -127,6 +129,7 @@ struct fb_supervisor {
 	struct fb_source released;
 	struct rlimit files;
 	unsigned execs;
+	struct fb_exec_specs exec_specs;
 	char boot_id[40];
 	char message[65536 + 1];
 	char scratch[65536];

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "exec_group.h"
+#include "exec_spec.h"
 #include "freeze.h"
 #include "health.h"
 #include "pty.h"
@@ -102,6 +103,12 @@ void fb_task_kill_all(struct fb_container *container)
 		kill_group(container);
 }
 
+static void close_log(struct fb_supervisor *sup, struct fb_container *container)
+{
+	fb_source_unwatch(sup, &container->log_ready);
+	fb_log_close(&container->log);
+}
+
 /* Forget a container that has ended and leave the slow rest to the releaser. */
 static void container_free(struct fb_supervisor *sup, struct fb_container *container, bool trash)
 {
@@ -119,7 +126,8 @@ static void container_free(struct fb_supervisor *sup, struct fb_container *conta
 	fb_request_not_started(sup, container);
 	fb_health_free(sup, container);
 	fb_source_close(sup, &container->restart_timer);
-	fb_log_close(&container->log);
+	close_log(sup, container);
+	fb_exec_spec_forget(sup, container);
 	if (container->grouped)
 		fb_cgroup_close(&container->cgroup);
 	if (container->directory)
@@ -153,7 +161,7 @@ static void container_end(struct fb_supervisor *sup, struct fb_container *contai
 	struct fb_exit end = {.code = container->task.code, .signal = container->task.signal, .started = container->started,
 			      .stopped = container->stopped, .restarts = container->restart.count};
 
-	fb_log_close(&container->log);
+	close_log(sup, container);
 	clock_gettime(CLOCK_REALTIME, &end.finished);
 	container->oom = container->grouped && fb_cgroup_oom_killed(&container->cgroup) == 1;
 	end.oom = container->oom;

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-import fastbox
-
 from . import host
 from .conftest import Box
 
@@ -194,7 +192,7 @@ def test_wait_and_attach_are_told_of_each_end(box: Box, name: str) -> None:
     """As docker: an exit is an exit, whatever follows."""
     box("run", "-d", "--name", name, "--restart", "always", *FOREVER)
     waiting = box.start("wait", name, stdout=subprocess.PIPE)
-    attached = box.start("attach", name, stdout=subprocess.PIPE)
+    attached = box.start("attach", name, stdout=subprocess.DEVNULL)
     time.sleep(0.5)
     os.kill(int(str(state(box, name)["Pid"])), signal.SIGKILL)
     assert waiting.communicate(timeout=20 * host.SLOW)[0] == b"137\n"
@@ -204,16 +202,14 @@ def test_wait_and_attach_are_told_of_each_end(box: Box, name: str) -> None:
 
 def test_the_policy_changes_while_it_runs(box: Box, name: str) -> None:
     box("run", "-d", "--name", name, *FOREVER)
-    containers = fastbox.Engine.open(root=box.root, run=box.run_root).containers
-    containers.set_restart(name, "on-failure:5")
+    assert box("update", "--restart", "on-failure:5", name).stdout == name + "\n"
     os.kill(int(str(state(box, name)["Pid"])), signal.SIGKILL)
     until(lambda: look(box, name)["RestartCount"] == 1 and state(box, name)["Status"] == "running")
     assert look(box, name)["HostConfig"]["RestartPolicy"]["Name"] == "on-failure"  # type: ignore[index]
-    containers.set_restart(name, "no")
+    box("update", "--restart", "no", name)
     os.kill(int(str(state(box, name)["Pid"])), signal.SIGKILL)
     until(lambda: state(box, name)["Status"] == "exited")
-    with pytest.raises(fastbox.FastboxError, match="invalid restart policy"):
-        containers.set_restart(name, "sometimes")
+    assert "invalid restart policy" in box.fails("update", "--restart", "sometimes", name, code=1)
 
 
 @pytest.mark.parametrize("waits", [False, True])
@@ -286,10 +282,9 @@ def test_the_exit_code_survives_a_full_disk(box: Box, name: str) -> None:
     )
     identity = str(look(box, name)["Id"])
     directory = Path(box.root, "containers", identity)
-    (directory / "upper" / "go").touch()
-    (
-        directory / "exit.tmp"
-    ).mkdir()  # the record's temporary name can't be made: as good as no space
+    # The record's temporary name can't be made: as good as no space.
+    (directory / "exit.tmp").mkdir()
+    box("exec", name, "touch", "/go")
     until(lambda: not host.supervisors(box.run_root))
     (directory / "exit.tmp").rmdir()
     assert state(box, name)["ExitCode"] == 7

@@ -33,8 +33,8 @@ PLAIN = {
     "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
     "load": "load", "logs": "logs", "pause": "pause", "ps": "ps", "rename": "rename",
     "restart": "restart", "rm": "rm", "rmi": "rmi", "run": "run", "save": "save",
-    "start": "start", "stop": "stop", "tag": "tag", "unpause": "unpause", "version": "version",
-    "wait": "wait",
+    "start": "start", "stats": "stats", "stop": "stop", "tag": "tag", "top": "top",
+    "unpause": "unpause", "update": "update", "version": "version", "wait": "wait",
 }  # fmt: skip
 GROUPS = {
     "container": {
@@ -42,7 +42,8 @@ GROUPS = {
         "export": "export", "inspect": "inspect", "kill": "kill", "list": "ps", "logs": "logs",
         "ls": "ps", "pause": "pause", "prune": "container_prune", "ps": "ps", "remove": "rm",
         "rename": "rename", "restart": "restart", "rm": "rm", "run": "run", "start": "start",
-        "stop": "stop", "unpause": "unpause", "wait": "wait",
+        "stats": "stats", "stop": "stop", "top": "top", "unpause": "unpause", "update": "update",
+        "wait": "wait",
     },
     "image": {
         "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",
@@ -53,10 +54,14 @@ GROUPS = {
         "check": "check", "df": "df", "doctor": "doctor", "info": "info", "prune": "system_prune",
         "start": "system_start",
     },
+    "volume": {
+        "create": "volume_create", "inspect": "volume_inspect", "list": "volume_ls",
+        "ls": "volume_ls", "prune": "volume_prune", "remove": "volume_rm", "rm": "volume_rm",
+    },
 }  # fmt: skip
 # These take flags only before their first operand: what follows is the container's own command
 # line.
-STOP_AT_OPERAND = ("run", "create", "exec")
+STOP_AT_OPERAND = ("run", "create", "exec", "top")
 # These can tell how long each stage of a start took.
 STARTS = ("run", "create", "start", "exec")
 

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from fastbox.containers.commit import CommitKeywords
     from fastbox.containers.service import Containers
+    from fastbox.containers.update import UpdateKeywords
     from fastbox.runtime.supervisor import Exit
     from fastbox.store.containers import ContainerRecord
-    from fastbox.types import Change, ContainerInfo, ExecResult, LogLine
+    from fastbox.types import Change, ContainerInfo, ExecResult, LogLine, Stats, Top
 
 
 class Container:
@@ -104,6 +105,22 @@ class Container:
         """What it wrote so far, line by line; with `follow` until it ends."""
         return self._service.logs(self.id, follow=follow)
 
+    def stats(self, *, interval: float = 0.0) -> Stats:
+        """What it uses now.
+
+        Args:
+            interval: Seconds between the two readings that `cpu_percent` needs; 0: it is 0.
+        """
+        return self._service.stats([self.id], interval=interval)[0]
+
+    def stats_stream(self, *, interval: float = 1.0) -> Iterator[Stats]:
+        """As `stats`, every so many seconds until it ends."""
+        return (found[0] for found in self._service.stats_stream([self.id], interval=interval))
+
+    def top(self, ps_args: Sequence[str] = ()) -> Top:
+        """Its processes, as `ps` of the host tells them; `ps_args` are that one's options."""
+        return self._service.top(self.id, ps_args)
+
     def diff(self) -> tuple[Change, ...]:
         """What it changed of its image's files, as `docker diff` lists it."""
         return self._service.diff(self.id)
@@ -132,6 +149,23 @@ class Container:
             DiskFull: No space; nothing was changed.
         """
         return self._service.commit(self.id, name, **wishes)
+
+    def update(self, **changes: Unpack[UpdateKeywords]) -> tuple[str, ...]:
+        """Change its limits, at once.
+
+        Args:
+            **changes: memory, memory_swap, memory_reservation (bytes), cpus, cpu_shares, cpu_quota,
+                cpu_period, cpu_rt_period, cpu_rt_runtime, cpuset_cpus, cpuset_mems, pids_limit,
+                blkio_weight; 0 leaves a limit as it is.
+
+        Returns:
+            What this kernel can't do, in docker's words; it was left out.
+
+        Raises:
+            InvalidArgument: A value out of its range, or one that contradicts another.
+            StateConflict: More memory is in use than it shall have; nothing was changed.
+        """
+        return self._service.update(self.id, **changes)
 
     def kill(self, signal: int | str = "KILL") -> None:
         """Send a signal to its first process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastbox.containers import hostconfig, mountpoints
 from fastbox.containers.exec import read_bundle
 from fastbox.runtime.spec import user_of
 from fastbox.types import (
@@ -73,18 +74,22 @@ def describe(view: View, directory: str) -> dict[str, object]:
         "ResolvConfPath": directory + "/resolv.conf",
         "HostnamePath": directory + "/hostname",
         "HostsPath": directory + "/hosts",
-        "LogPath": directory + "/log" if options.log_driver == "json-file" else "",
+        "LogPath": bundle.get("fastbox", {}).get("log", {}).get("path", "")
+        if options.log_driver in ("", "json-file")
+        else "",
         "Name": "/" + record.name,
         "RestartCount": view.restarts,
         "Driver": "overlayfs",
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": bundle.get("process", {}).get("apparmorProfile", ""),
+        "AppArmorProfile": hostconfig.apparmor(
+            options, bundle.get("process", {}).get("apparmorProfile", "")
+        ),
         "ExecIDs": None,
         "HostConfig": _host_config(options, bundle),
         "GraphDriver": _graph_driver(bundle),
-        "Mounts": [_mount(mount) for mount in options.mounts if mount.kind == "bind"],
+        "Mounts": mountpoints.describe(record),
         "Config": _config(record, options, bundle),
         "NetworkSettings": _network(options, view),
     }
@@ -148,7 +153,7 @@ def _config(
         "Env": [entry for entry in process.get("env", options.env) if entry not in own],
         "Cmd": list(record.argv[len(record.entrypoint) :]) or None,
         "Image": record.image,
-        "Volumes": None,
+        "Volumes": mountpoints.volumes_of(record),
         "WorkingDir": process.get("cwd", options.workdir),
         "Entrypoint": list(record.entrypoint) or None,
         "Labels": dict(record.labels),
@@ -165,56 +170,31 @@ def _healthcheck(bundle: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, object]:
-    binds = [mount for mount in options.mounts if mount.kind == "bind"]
     linux = bundle.get("linux", {})
-    tmpfs = {mount.target: mount.options for mount in options.mounts if mount.kind == "tmpfs"}
     return {
-        "Binds": [f"{m.source}:{m.target}" + (":ro" if m.read_only else "") for m in binds] or None,
-        "LogConfig": {"Type": options.log_driver, "Config": {}},
+        **mountpoints.host_config(options),
+        "LogConfig": {
+            "Type": options.log_driver or "json-file",
+            "Config": dict(options.log_opts or {}),
+        },
         "NetworkMode": options.network,
         "RestartPolicy": restart_policy(options.restart),
         "AutoRemove": options.remove,
         "CapAdd": list(options.cap_add) or None,
         "CapDrop": list(options.cap_drop) or None,
         "GroupAdd": list(options.group_add) or None,
-        "CgroupnsMode": "private",
-        "IpcMode": "private",
-        "PidMode": "",
-        "UTSMode": "",
-        "UsernsMode": "",
         "PortBindings": {},
         "PublishAllPorts": False,
-        "Devices": [],
-        "OomKillDisable": False,
-        "OomScoreAdj": 0,
         "Runtime": "fastbox",
         "MaskedPaths": linux.get("maskedPaths", []),
         "ReadonlyPaths": linux.get("readonlyPaths", []),
         "Privileged": options.privileged,
         "ReadonlyRootfs": options.read_only,
         "SecurityOpt": list(options.security_opt) or None,
-        "Tmpfs": tmpfs or None,
         "ShmSize": options.shm_size,
         "Sysctls": dict(options.sysctls or {}) or None,
         "Init": options.init,
-        **_limits(options),
-    }
-
-
-def _limits(options: RunOptions) -> dict[str, object]:
-    return {
-        "Memory": options.memory or 0,
-        "MemorySwap": options.memory_swap or (options.memory or 0) * 2,
-        "MemoryReservation": options.memory_reservation or 0,
-        "NanoCpus": round((options.cpus or 0) * 1_000_000_000),
-        "CpuShares": options.cpu_shares or 0,
-        "CpuQuota": options.cpu_quota or 0,
-        "CpuPeriod": options.cpu_period or 0,
-        "CpusetCpus": options.cpuset_cpus,
-        "CpusetMems": options.cpuset_mems,
-        "PidsLimit": 4096 if options.pids_limit is None else options.pids_limit,
-        "Ulimits": [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in options.ulimits]
-        or None,
+        **hostconfig.fields(options),
     }
 
 
@@ -224,17 +204,6 @@ def _graph_driver(bundle: Mapping[str, Any]) -> dict[str, object]:
     if "upper" in overlay:
         data |= {"UpperDir": overlay["upper"], "WorkDir": overlay["work"]}
     return {"Name": "overlayfs", "Data": data}
-
-
-def _mount(mount: Mount) -> dict[str, object]:
-    return {
-        "Type": mount.kind,
-        "Source": mount.source,
-        "Destination": mount.target,
-        "Mode": mount.options,
-        "RW": not mount.read_only,
-        "Propagation": mount.propagation,
-    }
 
 
 def _network(options: RunOptions, view: View) -> dict[str, object]:

@@ -118,7 +118,6 @@ def start_all(store: ContainerStore, run: str, starter: Starter) -> tuple[str, .
 
     One that can't be started has its error in its record, and does not keep the others.
     """
-    heal.sweep(store, run)
     started = []
     for container in store.ids():
         view = heal.look(store, run, container)
