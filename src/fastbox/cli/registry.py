@@ -31,17 +31,17 @@ PLAIN = {
     "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "doctor": "doctor",
     "exec": "exec", "export": "export", "hello": "hello", "history": "history",
     "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
-    "load": "load", "logs": "logs", "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi",
-    "run": "run", "save": "save", "start": "start", "stop": "stop", "tag": "tag",
+    "load": "load", "logs": "logs", "port": "port", "ps": "ps", "rename": "rename", "rm": "rm",
+    "rmi": "rmi", "run": "run", "save": "save", "start": "start", "stop": "stop", "tag": "tag",
     "update": "update", "version": "version", "wait": "wait",
 }  # fmt: skip
 GROUPS = {
     "container": {
         "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "exec": "exec",
         "export": "export", "inspect": "inspect", "kill": "kill", "list": "ps", "logs": "logs",
-        "ls": "ps", "prune": "container_prune", "ps": "ps", "remove": "rm", "rename": "rename",
-        "rm": "rm", "run": "run", "start": "start", "stop": "stop", "update": "update",
-        "wait": "wait",
+        "ls": "ps", "port": "port", "prune": "container_prune", "ps": "ps", "remove": "rm",
+        "rename": "rename", "rm": "rm", "run": "run", "start": "start", "stop": "stop",
+        "update": "update", "wait": "wait",
     },
     "image": {
         "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",
