@@ -66,9 +66,9 @@ class Screen:
         """Wait until all of these are on the screen."""
         return self.until(lambda text: all(each in text for each in texts), f"no {texts}")
 
-    def last_line(self, line: str) -> str:
-        """Wait until this is the last line."""
-        return self.until(lambda text: text.splitlines()[-1:] == [line], f"no last line {line!r}")
+    def prompt(self, prompt: str = "host>") -> str:
+        """Wait until a command can be typed, at the end of what is shown."""
+        return self.until(lambda text: text.endswith(prompt), f"no {prompt!r} at the end")
 
     def clear(self) -> None:
         self.say("clear")
@@ -128,11 +128,11 @@ def test_vi(box: Box, screen: Screen, how: str) -> None:
     screen.resize(60, 15)
     screen.see("four, typed")
     screen.say(":wq")
-    screen.last_line("/ #")
+    screen.prompt("/ #")
     screen.say("wc -l < /tmp/file; stty size")
     screen.see("15 60")
     screen.say("exit 5")
-    screen.see("host>")
+    screen.prompt()
     screen.say("echo code=$?")
     screen.see("code=5")
     if how == "exec":
@@ -150,7 +150,7 @@ def test_top_follows_the_window(box: Box, screen: Screen, how: str) -> None:
     screen.resize(50, 10)
     screen.until(lambda text: "PID" in text and len(text.splitlines()) <= 10, "not smaller")
     screen.keys("q")
-    screen.see("host>")
+    screen.prompt()
     screen.say("stty size; echo code=$?")
     screen.see("10 50", "code=0")
     if how == "exec":
@@ -158,15 +158,16 @@ def test_top_follows_the_window(box: Box, screen: Screen, how: str) -> None:
 
 
 def test_the_size_arrives(box: Box, screen: Screen) -> None:
-    screen.fastbox("run", "--rm", "-it", "busybox", "sh")
-    screen.see("/ #")
-    screen.say("trap 'echo now $(stty size)' WINCH; stty size")
+    """At the start, and as SIGWINCH whenever the window changes."""
+    script = "trap 'echo now $(stty size)' WINCH; trap 'exit 0' INT; stty size; while :; do sleep 0.05; done"
+    screen.fastbox("run", "--rm", "-it", "busybox", "sh", "-c", script)
     screen.see("24 80")
     screen.resize(100, 30)
-    screen.keys("Enter")
     screen.see("now 30 100")
-    screen.say("exit")
-    screen.see("host>")
+    screen.resize(70, 20)
+    screen.see("now 20 70")
+    screen.keys("C-c")
+    screen.prompt()
 
 
 def test_detach_and_attach(box: Box, screen: Screen) -> None:
@@ -175,7 +176,7 @@ def test_detach_and_attach(box: Box, screen: Screen) -> None:
     screen.say("X=kept; echo v=$X")
     screen.see("v=kept")
     screen.keys("C-p", "C-q")
-    screen.last_line("host>")
+    screen.prompt()
     assert box("ps", "--format", "{{.Names}}").stdout == "kept\n"
     screen.clear()
     screen.fastbox("attach", "--detach-keys", "ctrl-x,d", "kept")
@@ -185,14 +186,14 @@ def test_detach_and_attach(box: Box, screen: Screen) -> None:
     screen.see("again=kept")
     screen.keys("C-p", "C-q")  # not the keys this time: the shell gets them
     screen.keys("C-x", "d")
-    screen.last_line("host>")
+    screen.prompt()
     screen.clear()
     screen.fastbox("start", "-ai", "kept")
     screen.keys("Enter")
     screen.see("/ #")
     screen.keys("C-c")
     screen.say("exit 6")
-    screen.see("host>")
+    screen.prompt()
     screen.say("echo code=$?")
     screen.see("code=6")
     box("rm", "kept")
@@ -215,13 +216,13 @@ def test_interrupt_and_suspend_are_the_containers(box: Box, screen: Screen) -> N
     screen.say("jobs")
     screen.see("Stopped", "sleep 601")
     screen.say("kill %1; exit 0")
-    screen.see("host>")
+    screen.prompt()
     screen.clear()
     # Without a shell the first process gets ^C, too; it has no handler, so it ends only where docker's would: not at all.
     screen.fastbox("run", "--rm", "-it", "--init", "busybox", "sleep", "600")
     time.sleep(1)
     screen.keys("C-c")
-    screen.see("host>")
+    screen.prompt()
     screen.say("echo code=$?")
     screen.see("code=130")
 
@@ -250,7 +251,7 @@ def test_modes_come_back_after_kill(box: Box, screen: Screen) -> None:
             box("kill", "-s", "KILL", "shot")
         else:
             box("stop", "-t", "0", "shot")
-        screen.see("host>")
+        screen.prompt()
         assert screen.modes() == before
         box("rm", "-f", "shot")
 
@@ -262,4 +263,5 @@ def test_the_alternate_screen_is_left(box: Box, screen: Screen) -> None:
     screen.fastbox("run", "--rm", "-it", "busybox", "sh", "-c", r"printf '\033[?1049h\033[Hfull'; read x; printf '\033[?1049l'")  # fmt: skip
     screen.until(lambda text: text.strip() == "full", "no alternate screen")
     screen.keys("Enter")
-    screen.see("before vi", "host>")
+    screen.see("before vi")
+    screen.prompt()

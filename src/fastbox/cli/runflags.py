@@ -129,7 +129,8 @@ def options() -> tuple[Option, ...]:
         Option("kernel-memory", "", TEXT, "", "bytes"),
         Option("label", "l", MANY, "set a label"),
         Option("label-file", "", MANY, "read labels from a file"),
-        Option("log-driver", "", TEXT, "log driver: json-file (default) or none"),
+        Option("log-driver", "", TEXT, "where its output is kept: json-file, local, none, ..."),
+        Option("log-opt", "", MANY, "an option of the log driver (max-size=10m)"),
         Option("memory", "m", TEXT, "memory limit", "bytes"),
         Option("memory-reservation", "", TEXT, "memory to keep when the host runs short", "bytes"),
         Option("memory-swap", "", TEXT, "memory and swap together; -1 for unlimited swap", "bytes"),
@@ -138,7 +139,7 @@ def options() -> tuple[Option, ...]:
             "mount",
             "",
             MANY,
-            "mount a directory of the host or a tmpfs (type=bind|tmpfs,...)",
+            "mount a directory of the host, a volume or a tmpfs (type=bind|volume|tmpfs,...)",
             "mount",
         ),
         Option("name", "", TEXT, "name the container"),
@@ -184,7 +185,9 @@ def options() -> tuple[Option, ...]:
         Option("user", "u", TEXT, "user, and perhaps group (name|uid[:group|gid])"),
         Option("userns", "", TEXT, "users: host (default), remap[:USER] or FIRST:COUNT of ids"),
         Option("uts", "", TEXT, "host name: its own, or host"),
-        Option("volume", "v", MANY, "mount a directory of the host (/host:/container[:ro])"),
+        Option("volume", "v", MANY, "mount a directory or a volume (/host|name:/container[:ro])"),
+        Option("volume-driver", "", TEXT, "driver of the volumes that are made: local"),
+        Option("volumes-from", "", MANY, "mount what another container has (name[:ro])"),
         Option("workdir", "w", TEXT, "working directory in the container"),
         *TIMING,
     )
@@ -245,9 +248,9 @@ def _switches(args: Arguments) -> dict[str, object]:
 def _texts(args: Arguments) -> dict[str, object]:
     found: dict[str, object] = {
         name.replace("-", "_"): args.text(name)
-        for name in ("name", "hostname", "domainname", "workdir")
+        for name in ("name", "hostname", "domainname", "workdir", "volume-driver")
     }
-    for name in ("cap-add", "cap-drop", "group-add", "security-opt"):
+    for name in ("cap-add", "cap-drop", "group-add", "security-opt", "volumes-from"):
         found[name.replace("-", "_")] = tuple(args.texts(name))
     if args.given("user"):
         found["user"] = args.text("user")
@@ -324,9 +327,6 @@ def _process(args: Arguments) -> dict[str, object]:
     timeout = whole(args, "stop-timeout", -1, _ID, "10")
     if timeout is not None:
         found["stop_timeout"] = float(timeout)
-    driver = args.text("log-driver", "json-file")
-    if driver not in ("json-file", "none"):
-        raise bad_value(args, "log-driver", driver, "not json-file or none", "none")
     network = args.text("network", "none")
     if network not in ("none", "host") and network[:10] != "container:":
         from fastbox.errors import Unsupported
@@ -343,7 +343,9 @@ def _process(args: Arguments) -> dict[str, object]:
             "--pull is not supported yet: registries come later",
             hint="load the image with `fastbox load`",
         )
-    return found | {"log_driver": driver, "network": network}
+    opts = {name: value for name, _, value in (t.partition("=") for t in args.texts("log-opt"))}
+    found |= {"log_driver": args.text("log-driver"), "log_opts": opts or None}
+    return found | {"network": network}
 
 
 def _check_platform(args: Arguments) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastbox.containers.update import UpdateKeywords
     from fastbox.runtime.supervisor import Exit
     from fastbox.store.containers import ContainerRecord
-    from fastbox.types import Change, ContainerInfo, ExecResult, LogLine
+    from fastbox.types import Change, ContainerInfo, ExecResult, LogLine, Stats, Top
 
 
 class Container:
@@ -104,6 +104,22 @@ class Container:
     def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
         """What it wrote so far, line by line; with `follow` until it ends."""
         return self._service.logs(self.id, follow=follow)
+
+    def stats(self, *, interval: float = 0.0) -> Stats:
+        """What it uses now.
+
+        Args:
+            interval: Seconds between the two readings that `cpu_percent` needs; 0: it is 0.
+        """
+        return self._service.stats([self.id], interval=interval)[0]
+
+    def stats_stream(self, *, interval: float = 1.0) -> Iterator[Stats]:
+        """As `stats`, every so many seconds until it ends."""
+        return (found[0] for found in self._service.stats_stream([self.id], interval=interval))
+
+    def top(self, ps_args: Sequence[str] = ()) -> Top:
+        """Its processes, as `ps` of the host tells them; `ps_args` are that one's options."""
+        return self._service.top(self.id, ps_args)
 
     def diff(self) -> tuple[Change, ...]:
         """What it changed of its image's files, as `docker diff` lists it."""

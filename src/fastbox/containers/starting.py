@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastbox.containers.needs import ImageService
+    from fastbox.containers.needs import ImageService, VolumeService
     from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord, ContainerStore, Held
     from fastbox.store.root import Root
@@ -25,11 +25,18 @@ if TYPE_CHECKING:
 class Starter:
     """Makes and starts the containers of one store."""
 
-    __slots__ = ("_images", "_root", "_run", "_store")
+    __slots__ = ("_images", "_root", "_run", "_store", "_volumes")
 
-    def __init__(self, root: Root, store: ContainerStore, images: Callable[[], ImageService]):
+    def __init__(
+        self,
+        root: Root,
+        store: ContainerStore,
+        images: Callable[[], ImageService],
+        volumes: Callable[[], VolumeService],
+    ) -> None:
         self._root, self._run, self._store = root, root.run, store
-        self._images = images  # called when needed: a start from a directory imports none of it
+        # Called when needed: a start from a directory, or without volumes, imports none of it.
+        self._images, self._volumes = images, volumes
 
     def make(
         self, options: RunOptions, *, start: bool, session: str = ""
@@ -39,7 +46,9 @@ class Starter:
         clock.mark("services")
         image = create.rootfs_image(options) if images is None else images.resolve(options.image)
         clock.mark("image")
-        made = create.make(self._root, self._store, options, image, start=start, session=session)
+        made = create.make(
+            self._root, self._store, options, image, self._volumes, start=start, session=session
+        )
         clock.mark("record")
         return made
 

@@ -1,9 +1,15 @@
-"""Show all that is known about containers and images, as JSON or through a template."""
+"""Show all that is known about containers, images and volumes, as JSON or through a template."""
 
 from __future__ import annotations
 
 from fastbox.cli.parser import SWITCH, TEXT, Option
-from fastbox.errors import FastboxError, InvalidArgument, NotFound, Unsupported
+from fastbox.errors import (
+    FastboxError,
+    InvalidArgument,
+    InvalidReference,
+    NotFound,
+    Unsupported,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "inspect"
 USAGE = "[OPTIONS] NAME|ID [NAME|ID...]"
-SUMMARY = "show all that is known about containers or images"
+SUMMARY = "show all that is known about containers, images or volumes"
 OPERANDS = (1, None)
 _TYPES = (
     "config", "container", "image", "network", "node", "plugin", "secret", "service", "task",
@@ -29,7 +35,7 @@ def options() -> tuple[Option, ...]:
     return (
         Option("format", "f", TEXT, "print json, or a template such as {{.State.Status}}"),
         Option("size", "s", SWITCH, "show how much of the disk a container takes"),
-        Option("type", "", TEXT, "look only among these: container or image"),
+        Option("type", "", TEXT, "look only among these: container, image or volume"),
     )
 
 
@@ -71,8 +77,10 @@ def _kind(args: Arguments) -> str:
     if kind not in ("", *_TYPES):
         known = ", ".join(f'"{name}"' for name in _TYPES)
         raise InvalidArgument(f'unknown type: "{kind}": must be one of {known}')
-    if kind not in ("", "container", "image"):
-        raise Unsupported(f"there is no {kind} here yet", hint="inspect containers and images")
+    if kind not in ("", "container", "image", "volume"):
+        raise Unsupported(
+            f"there is no {kind} here yet", hint="inspect containers, images and volumes"
+        )
     return kind
 
 
@@ -89,15 +97,21 @@ def _look_up(engine: Door, name: str, kind: str, size: bool) -> dict[str, object
         return engine.containers.inspect(name, size=size)
     if kind == "image":
         return engine.images.inspect(name)
+    if kind == "volume":
+        return engine.volumes.inspect(name)
     try:
         return engine.containers.inspect(name, size=size)
     except NotFound:
         pass
     try:
         return engine.images.inspect(name)
+    except (NotFound, InvalidReference):
+        pass
+    try:
+        return engine.volumes.inspect(name)
     except NotFound:
         raise NotFound(
-            "no such container or image",
+            "no such container, image or volume",
             where=name,
-            hint="see `fastbox ps -a` and `fastbox images`",
+            hint="see `fastbox ps -a`, `fastbox images` and `fastbox volume ls`",
         ) from None
