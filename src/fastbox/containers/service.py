@@ -517,14 +517,9 @@ class Containers:
         return prune(self._store, self._run, self.list(all=True), filters)
 
     def update(self, reference: str, **changes: Unpack[UpdateKeywords]) -> tuple[str, ...]:
-        """Change its limits, at once and for every later start.
+        """Change its limits, at once and for every later start; 0 leaves one as it is.
 
-        Args:
-            reference: The container.
-            **changes: What `update.UpdateKeywords` describes; 0 leaves a limit as it is.
-
-        Returns:
-            What this kernel can't do, in docker's words; it was left out.
+        What this kernel can't do is left out, and returned in docker's words.
 
         Raises:
             InvalidArgument: A value out of its range, or one that contradicts another.
