@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
-
 from fastbox.store.root import Root
 
 TYPE_CHECKING = False
@@ -30,11 +28,10 @@ class Engine:
         ```
     """
 
-    __slots__ = ("_containers", "_images", "_lock", "_session", "root")
+    __slots__ = ("_containers", "_images", "_session", "root")
 
     def __init__(self, root: Root) -> None:
         self.root = root
-        self._lock = _thread.allocate_lock()
         self._images: Images | None = None
         self._containers: Containers | None = None
         self._session: Session | None = None
@@ -105,12 +102,13 @@ class Engine:
         return Container(self.containers, record, conversation)
 
     def _own_session(self) -> Session:
-        from fastbox.runtime.session import Session
+        from fastbox.runtime import session
 
-        with self._lock:
-            if self._session is None:
-                self._session = Session(self.root.run)
-            return self._session
+        if self._session is None:
+            with session.making():
+                if self._session is None:
+                    self._session = session.Session(self.root.run)
+        return self._session
 
     def close(self) -> None:
         """End the session: the containers that `run` started are killed and released, and a later

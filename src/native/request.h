@@ -22,6 +22,7 @@ enum fb_operation {
 	FB_OP_CLOSE,
 	FB_OP_DISCARD,
 	FB_OP_FREEZE,
+	FB_OP_LEASE,
 	FB_OP_COUNT
 };
 

@@ -32,6 +32,7 @@ static const struct operation {
 	[FB_OP_CLOSE] = {"close", 0, 0},
 	[FB_OP_DISCARD] = {"discard", M_ID | M_BUNDLE, M_NAME},
 	[FB_OP_FREEZE] = {"freeze", M_ID | M_FROZEN, 0},
+	[FB_OP_LEASE] = {"lease", 0, 0},
 };
 
 static int parse_streams(struct json_object *value, const int *fds, size_t fd_count, struct fb_request *request,

@@ -72,6 +72,13 @@ int fb_source_timer(struct fb_supervisor *sup, struct fb_source *timer, double s
 	return fb_source_watch(sup, timer, EPOLLIN);
 }
 
+void fb_supervise_close(struct fb_supervisor *sup)
+{
+	sup->closing = true;
+	for (struct fb_container *c = sup->containers; c; c = c->next)
+		fb_task_kill_all(c);
+}
+
 void fb_conversation_close(struct fb_supervisor *sup, struct fb_conversation *conversation)
 {
 	struct fb_conversation **at = &sup->conversations;
@@ -86,6 +93,8 @@ void fb_conversation_close(struct fb_supervisor *sup, struct fb_conversation *co
 		fb_input_drop(sup, conversation->input);
 	fb_thaw_all(sup, conversation);
 	fb_source_close(sup, &conversation->source);
+	if (conversation->lease)
+		fb_supervise_close(sup);
 	free(conversation);
 }
 
@@ -127,11 +136,8 @@ static void owner_ready(struct fb_supervisor *sup, struct fb_source *source, uin
 {
 	(void)events;
 	fb_source_close(sup, source);
-	if (sup->launched && !sup->tied)
-		return;
-	sup->closing = true;
-	for (struct fb_container *c = sup->containers; c; c = c->next)
-		fb_task_kill_all(c);
+	if (!sup->launched || sup->tied)
+		fb_supervise_close(sup);
 }
 
 /* SIGTERM, as a host that shuts down sends it to everything: stop all containers, then end. */

@@ -10,7 +10,7 @@ import os
 from fastbox import _native
 from fastbox.errors import StateConflict
 from fastbox.runtime.supervisor import Conversation, SupervisorGone, as_exit, sync
-from fastbox.support import json
+from fastbox.support import forks, json
 from fastbox.support.record import Record
 
 TYPE_CHECKING = False
@@ -48,6 +48,7 @@ class Streams:
         self.names = list(names)
         self.ours: dict[str, int] = {}
         self.theirs: list[int] = []
+        forks.own(self)
         try:
             for name in names:
                 reading, writing = os.pipe2(os.O_CLOEXEC)
@@ -78,6 +79,7 @@ class Streams:
 
     def close(self) -> None:
         """Close all that is still open."""
+        forks.disown(self)
         self.sent()
         for name in list(self.ours):
             self.drop(name)

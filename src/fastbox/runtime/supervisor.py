@@ -13,7 +13,7 @@ import time
 
 from fastbox import _native
 from fastbox.errors import EngineUnavailable, FastboxError, StateConflict, Timeout, launch_error
-from fastbox.support import json, paths
+from fastbox.support import forks, json, paths
 from fastbox.support.record import Record
 
 TYPE_CHECKING = False
@@ -51,6 +51,7 @@ class Conversation:
         self.run, self.supervisor = run, supervisor
         self._ended: Exit | None = None
         self._reading = _thread.allocate_lock()
+        forks.own(self)
 
     def ask(self, message: Mapping[str, object], fds: Sequence[int] = ()) -> dict[str, Any]:
         """Send a request, return the answer; the descriptors stay ours.
@@ -113,6 +114,7 @@ class Conversation:
 
     def close(self) -> None:
         """End the conversation; what it was about goes on."""
+        forks.disown(self)
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
