@@ -17,8 +17,8 @@ from .vs_peers.lab import Lab, Missing
 
 Json = dict[str, Any]
 BASE, OURS, PEER = "base", "ours", "peer"
-SCALES = {"ms": 1e3, "us": 1.0, "ns": 1e-3}
-"""Microseconds in the unit of a table."""
+SCALES = {"ms": 1e3, "us": 1.0, "ns": 1e-3, "KiB": 1.0}
+"""Microseconds in the unit of a table; of a table that is not of times, what its samples are in."""
 
 
 @dataclass(frozen=True)

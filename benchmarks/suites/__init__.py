@@ -9,7 +9,7 @@ from importlib import import_module
 
 from ..suite import Suite
 
-FILES = ("start", "exec", "overlay", "groups", "extraction", "layers", "bindings")
+FILES = ("start", "exec", "overlay", "groups", "extraction", "layers", "memory", "bindings")
 
 
 def all_suites() -> list[Suite]:

@@ -35,6 +35,26 @@ class Ulimit(Record):
     hard: int
 
 
+class Device(Record):
+    """A device of the host's for a container: a node, a directory of nodes, or the name of one that
+    a CDI specification describes ("vendor/class=name", without target and access).
+    """
+
+    source: str
+    target: str = ""  # "": as on the host
+    access: str = "rwm"
+
+
+class DeviceLimit(Record):
+    """A limit of one block device: `kind` is "weight", "read_bps", "write_bps", "read_iops" or
+    "write_iops".
+    """
+
+    kind: str
+    path: str
+    value: int  # bytes or operations a second; 10 to 1000 for a weight
+
+
 class RunOptions(Record):
     """All that `run` and `create` take: docker's flags, already parsed to plain values. Absent is
     None or empty.
@@ -73,9 +93,27 @@ class RunOptions(Record):
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     pids_limit: int | None = None  # None: 4096; -1 or 0: unlimited
+    memory_swappiness: int | None = None  # 0 to 100
+    kernel_memory: int | None = None  # taken and dropped: no kernel since 5.16 has it
+    oom_kill_disable: bool = False
+    oom_score_adj: int = 0
+    cpu_rt_period: int | None = None  # microseconds
+    cpu_rt_runtime: int | None = None  # microseconds
+    blkio_weight: int | None = None  # 10 to 1000
+    device_limits: tuple[DeviceLimit, ...] = ()
+    devices: tuple[Device, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()  # "c 1:3 rwm"
+    gpus: str = ""  # "all", a number, or "device=0,1": by CDI
+    cgroup_parent: str = ""
     ulimits: tuple[Ulimit, ...] = ()
     sysctls: Mapping[str, str] | None = None
-    network: str = "none"  # "none" or "host"
+    network: str = "none"  # "none", "host" or "container:<reference>"
+    ipc: str = ""  # "" and "private", "none", "shareable", "host" or "container:<reference>"
+    pid: str = ""  # "", "host" or "container:<reference>"
+    uts: str = ""  # "" or "host"
+    cgroupns: str = ""  # "" and "private", or "host"
+    userns: str = ""  # "" and "host", "remap[:USER]" or "FIRST:COUNT" of the host's ids
+    annotations: Mapping[str, str] | None = None  # for the OCI document
     labels: Mapping[str, str] | None = None
     stop_signal: str = ""
     stop_timeout: float = 10.0
@@ -169,12 +207,17 @@ class LogLine(Record):
 
 
 class ExecResult(Record):
-    """How an exec'd process ended."""
+    """How an exec'd process ended, what it wrote and what it used."""
 
-    exit_code: int
+    exit_code: int  # 128+n after signal n
     stdout: bytes
     stderr: bytes
-    duration: float
+    duration: float  # seconds from the request to the end
+    signal: int = 0  # the one that ended it
+    cpu: float = (
+        0.0  # seconds of processors, user and system, of all that it had started by its end
+    )
+    memory: int = 0  # bytes: the largest resident set of one of its processes (getrusage(2))
 
     def check(self) -> ExecResult:
         """Itself when the code is 0.

@@ -6,7 +6,7 @@ Everything raises ValueError with a fragment that says why; the caller knows whi
 
 from __future__ import annotations
 
-from fastbox.types import Ulimit
+from fastbox.types import Device, Ulimit
 
 MAX_SIZE = 1 << 62
 _SIZE_SHIFTS = {"": 0, "b": 0} | {
@@ -98,6 +98,24 @@ def ulimit(text: str) -> Ulimit:
     if high != -1 and (low == -1 or low > high):
         raise ValueError("the soft limit is above the hard one")
     return Ulimit(name=name, soft=low, hard=high)
+
+
+def device(text: str) -> Device:
+    """A device: "/dev/host[:/dev/inside][:rwm]", or "vendor/class=name" of CDI."""
+    if text[:1] != "/" and "=" in text:
+        return Device(source=text)
+    parts = text.split(":")
+    access = parts.pop() if len(parts) > 1 and _is_access(parts[-1]) else "rwm"
+    if text[:1] != "/" or len(parts) > 2:
+        raise ValueError("not /dev/host[:/dev/inside][:rwm], nor vendor/class=name")
+    target = parts[1] if len(parts) == 2 else ""
+    if len(parts) == 2 and target[:1] != "/":
+        raise ValueError(f'"{target}" is neither an absolute path nor made of r, w and m')
+    return Device(source=parts[0], target=target, access=access)
+
+
+def _is_access(text: str) -> bool:
+    return bool(text) and set(text) <= set("rwm") and len(set(text)) == len(text)
 
 
 def octal_mode(text: str) -> int:

@@ -69,6 +69,23 @@ int fb_cgroup_processes(const struct fb_cgroup *group, pid_t **ret_pids, size_t 
 int fb_cgroup_kill(const char *const *paths, int count, struct fb_error *err);
 /* Remove the directories, children first; retries EBUSY for at most ~1 s. Missing ones are fine. */
 int fb_cgroup_remove(const char *const *paths, int count, struct fb_error *err);
+
+/* --- groups of the container's execs (cgroup_child.c) --- */
+
+/* The directory below which they are, made when it has to be. 1: it is none of the group's own paths, and the caller's to remove in the end;
+ * 0: it is; -errno: nothing can be made here. */
+int fb_cgroup_child_base(const struct fb_cgroup *group, char *ret_base, size_t size);
+/* Make one, and say what a process of it joins: ret_joined is a copy of the group's, of which the one descriptor that is returned is the
+ * caller's to close. -errno, no error is filled. */
+int fb_cgroup_child_make(const struct fb_cgroup *group, const char *directory, struct fb_cgroup *ret_joined);
+/* SIGKILL to all in it; on v2 whatever they do meanwhile. */
+int fb_cgroup_child_kill(const char *directory);
+/* Its cgroup.events, which epoll reports as EPOLLPRI when they change; -1: v1, where the kill has waited already. */
+int fb_cgroup_child_watch(const char *directory);
+bool fb_cgroup_child_populated(int events);
+/* Processor time of all that was ever in it, microseconds; -1: not counted here. */
+int64_t fb_cgroup_child_cpu(const char *directory);
+
 /* 1 when the kernel killed a process of the group for memory, else 0. */
 int fb_cgroup_oom_killed(const struct fb_cgroup *group);
 

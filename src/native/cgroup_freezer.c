@@ -9,21 +9,6 @@
 
 #define PASSES 100 /* processes may be forked meanwhile, but their parents are there by then */
 
-/* The group's path as it is below the mount point of every hierarchy; NULL: it has none. */
-static const char *common_path(const struct fb_cgroup_mounts *mounts, const struct fb_cgroup *group)
-{
-	for (int i = 0; i < group->path_count; i++)
-		for (int hierarchy = 0; hierarchy < FB_HIERARCHY_COUNT; hierarchy++) {
-			const char *at = mounts->of[hierarchy].at;
-			size_t length = strlen(at);
-
-			if (length && strncmp(group->paths[i], at, length) == 0 &&
-			    group->paths[i][length] == '/')
-				return group->paths[i] + length;
-		}
-	return NULL;
-}
-
 static bool is_among(pid_t pid, const pid_t *pids, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -65,7 +50,7 @@ int fb_cgroup_join_freezer(struct fb_cgroup *group, struct fb_error *err)
 	r = fb_cgroup_find_mounts(FB_CGROUP_EVERY, &mounts, err);
 	if (r < 0)
 		return r;
-	path = common_path(&mounts, group);
+	path = fb_cgroup_common_path(&mounts, group);
 	if (!path || !mounts.of[FB_CONTROLLER_FREEZER].at[0] || group->path_count == FB_CGROUP_MAX)
 		return FB_FAIL_CODE(err, FB_STAGE_CGROUP, ENOTSUP, "cgroup", NULL,
 				    "the container has no group that can be frozen");

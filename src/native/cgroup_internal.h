@@ -45,6 +45,9 @@ int fb_cgroup_find_mounts(unsigned flags, struct fb_cgroup_mounts *ret_mounts, s
 int fb_cgroup_own(const struct fb_cgroup_mounts *mounts, enum fb_controller hierarchy, char *ret_path, size_t size,
 		  struct fb_error *err);
 
+/* The group's path as it is below the mount point of every hierarchy; NULL: it has none. */
+const char *fb_cgroup_common_path(const struct fb_cgroup_mounts *mounts, const struct fb_cgroup *group);
+
 /* One write(2) of `value` to `directory`/`file`, as control files demand. */
 int fb_cgroup_write(const char *directory, const char *file, const char *value, struct fb_error *err);
 int fb_cgroup_write_number(const char *directory, const char *file, int64_t value, struct fb_error *err);

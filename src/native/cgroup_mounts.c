@@ -139,6 +139,20 @@ int fb_cgroup_find_mounts(unsigned flags, struct fb_cgroup_mounts *ret_mounts, s
 	return 0;
 }
 
+const char *fb_cgroup_common_path(const struct fb_cgroup_mounts *mounts, const struct fb_cgroup *group)
+{
+	for (int i = 0; i < group->path_count; i++)
+		for (int hierarchy = 0; hierarchy < FB_HIERARCHY_COUNT; hierarchy++) {
+			const char *at = mounts->of[hierarchy].at;
+			size_t length = strlen(at);
+
+			if (length && strncmp(group->paths[i], at, length) == 0 &&
+			    group->paths[i][length] == '/')
+				return group->paths[i] + length;
+		}
+	return NULL;
+}
+
 enum fb_cgroup_mode fb_cgroup_detect(void)
 {
 	struct fb_cgroup_mounts mounts = {0};

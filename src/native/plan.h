@@ -196,6 +196,11 @@ int fb_plan_cgroup_mount(struct fb_plan *plan, struct fb_mount_plan *mount, stru
 /* An id-mapped clone of the source, into mount->fd. */
 int fb_plan_idmap(struct fb_plan *plan, const struct fb_mount_spec *spec, struct fb_mount_plan *mount,
 		  struct fb_error *err);
+/* Whether the process that a namespace's path names is still the one that was meant; asked after the open, which then was of it. */
+int fb_plan_check_start(const char *path, uint64_t start_time, struct fb_error *err);
+/* A clone of a mount of another container's, into mount->fd. */
+int fb_plan_foreign_source(struct fb_plan *plan, const struct fb_process_ref *of, struct fb_mount_plan *mount,
+			   struct fb_error *err);
 /* The engine's layers, id-mapped to the container's user namespace: a detached root, the plan's. */
 int fb_plan_mapped_root(struct fb_plan *plan, const struct fb_op *op, struct fb_error *err);
 struct fb_op *fb_plan_add(struct fb_plan *plan, enum fb_op_type type, enum fb_stage stage);

@@ -290,7 +290,9 @@ static int read_mounts(struct fb_plan *plan, struct fb_mount_plan **mounts, size
 		if (!mounts[i])
 			return fb_plan_no_memory(err);
 		if ((r = fb_plan_read_options(plan, &spec->mounts[i], mounts[i], err)) < 0 ||
-		    (mounts[i]->idmap && (r = fb_plan_idmap(plan, &spec->mounts[i], mounts[i], err)) < 0))
+		    (mounts[i]->idmap && (r = fb_plan_idmap(plan, &spec->mounts[i], mounts[i], err)) < 0) ||
+		    (spec->mounts[i].of.start_time &&
+		     (r = fb_plan_foreign_source(plan, &spec->mounts[i].of, mounts[i], err)) < 0))
 			return r;
 	}
 	if (!spec->engine.init)

@@ -55,6 +55,8 @@ static int open_namespace(struct fb_plan *plan, const struct fb_namespace *ns, s
 	if (ioctl(fd, NS_GET_NSTYPE) != (int)ns->type)
 		return FB_FAIL_CODE(err, FB_STAGE_JOIN, EINVAL, "ioctl(NS_GET_NSTYPE)", ns->path,
 				    "is not a namespace of this type");
+	if (ns->start_time && fb_plan_check_start(ns->path, ns->start_time, err) < 0)
+		return -ESRCH;
 	return fb_plan_keep(plan, fb_steal_fd(&fd), err);
 }
 

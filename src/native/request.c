@@ -1,6 +1,7 @@
 #include "request.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,10 +56,16 @@ static void answer_error(struct fb_supervisor *sup, struct fb_conversation *conv
 
 void fb_request_send_exit(struct fb_supervisor *sup, struct fb_conversation *conversation, const struct fb_task *task)
 {
-	char text[256];
-	int length = snprintf(text, sizeof(text), "{\"event\":\"exit\",\"id\":\"%s\",\"code\":%d,\"signal\":%d,\"oom\":%s}",
+	char text[384];
+	int length = snprintf(text, sizeof(text), "{\"event\":\"exit\",\"id\":\"%s\",\"code\":%d,\"signal\":%d,\"oom\":%s",
 			      task->container->id, task->code, task->signal,
 			      task->exec == 0 && task->container->oom ? "true" : "false");
+
+	if (task->exec)
+		length += snprintf(text + length, sizeof(text) - (size_t)length,
+				   ",\"cpu\":%" PRId64 ",\"memory\":%" PRId64 ",\"timed_out\":%s", task->cpu, task->memory,
+				   task->timed_out ? "true" : "false");
+	length += snprintf(text + length, sizeof(text) - (size_t)length, "}");
 
 	fb_conversation_send(sup, conversation, text, (size_t)length);
 }

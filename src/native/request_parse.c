@@ -22,7 +22,7 @@ static const struct operation {
 	unsigned needs, may; /* members besides "op" */
 } operations[FB_OP_COUNT] = {
 	[FB_OP_LAUNCH] = {"launch", M_ID | M_BUNDLE, M_STREAMS | M_ROWS | M_COLS | M_CLOCKS | M_TIED},
-	[FB_OP_EXEC] = {"exec", M_ID, M_STREAMS | M_ROWS | M_COLS | M_CLOCKS | M_DETACH},
+	[FB_OP_EXEC] = {"exec", M_ID, M_STREAMS | M_ROWS | M_COLS | M_CLOCKS | M_DETACH | M_TIED | M_TIMEOUT},
 	[FB_OP_ATTACH] = {"attach", M_ID, M_STREAMS},
 	[FB_OP_RESIZE] = {"resize", M_ID | M_ROWS | M_COLS, M_EXEC},
 	[FB_OP_KILL] = {"kill", M_ID | M_SIGNAL, M_EXEC},

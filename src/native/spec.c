@@ -27,6 +27,22 @@ static int absolute_source(const struct fb_node *item, struct fb_mount_spec *mou
 	return mount->source ? 0 : fb_member_fail(item, "source", "does not fit in memory");
 }
 
+/* The engine's own word, as `start_time` of a namespace is: a source in another container's mounts. */
+static int read_of(const struct fb_node *item, struct fb_process_ref *of)
+{
+	struct fb_node node;
+	int64_t pid = 0;
+	int r = fb_json_object(item, "of", &node);
+
+	if (r <= 0)
+		return r;
+	if ((r = fb_json_int(&node, "pid", 0, INT32_MAX, &pid)) < 0 ||
+	    (r = fb_json_uint(&node, "start_time", INT64_MAX, &of->start_time)) < 0)
+		return r;
+	of->pid = (pid_t)pid;
+	return of->start_time ? 0 : fb_member_fail(&node, "start_time", "is missing");
+}
+
 static int read_mount(const struct fb_node *item, struct fb_mount_spec *mount)
 {
 	int r;
@@ -38,7 +54,7 @@ static int read_mount(const struct fb_node *item, struct fb_mount_spec *mount)
 		return fb_member_fail(item, "destination", "is missing");
 	if ((r = fb_json_string(item, "type", &mount->type)) < 0 ||
 	    (r = fb_json_string(item, "source", &mount->source)) < 0 ||
-	    (r = fb_json_strv(item, "options", &mount->options)) < 0 ||
+	    (r = fb_json_strv(item, "options", &mount->options)) < 0 || (r = read_of(item, &mount->of)) < 0 ||
 	    (r = fb_spec_read_mappings(item, "uidMappings", &mount->uid_mappings, &mount->uid_mapping_count)) < 0 ||
 	    (r = fb_spec_read_mappings(item, "gidMappings", &mount->gid_mappings, &mount->gid_mapping_count)) < 0)
 		return r;

@@ -29,14 +29,22 @@ struct fb_mapping {
 	uint32_t container, host, size;
 };
 
+/* A process of another container: its number means it only as long as its start time (field 22 of /proc/PID/stat) is this. */
+struct fb_process_ref {
+	pid_t pid;
+	uint64_t start_time; /* 0: not asked for */
+};
+
 struct fb_namespace {
 	uint64_t type;	  /* one CLONE_NEW* */
 	const char *path; /* NULL: a new one */
+	uint64_t start_time; /* of the process in the path; 0: any */
 };
 
 struct fb_mount_spec {
 	const char *destination, *type, *source; /* type and source may be NULL */
 	struct fb_strv options;
+	struct fb_process_ref of; /* in whose mount namespace the source is; 0: in the caller's */
 	struct fb_mapping *uid_mappings, *gid_mappings; /* of an id-mapped mount ("idmap", "ridmap" without them: the container's) */
 	size_t uid_mapping_count, gid_mapping_count;
 };

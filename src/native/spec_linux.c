@@ -56,6 +56,8 @@ static int read_namespaces(const struct fb_node *linux_node, struct fb_spec *spe
 			return r;
 		if (r > 0 && ns->path[0] != '/')
 			return fb_member_fail(&item, "path", "must be absolute");
+		if ((r = fb_json_uint(&item, "start_time", INT64_MAX, &ns->start_time)) < 0)
+			return r;
 	}
 	spec->namespace_count = count;
 	return 0;

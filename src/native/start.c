@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "exec_group.h"
 #include "record.h"
+#include "start.h"
 #include "streams.h"
 #include "task.h"
 
@@ -132,14 +134,14 @@ static int adopt(struct fb_supervisor *sup, struct fb_task *task, const struct f
 	return r < 0 ? disown(sup, task, r, err) : 0;
 }
 
-static int write_live(struct fb_supervisor *sup, const struct fb_container *container, pid_t pid,
-		      struct fb_error *err)
+int fb_live_write(struct fb_supervisor *sup, const struct fb_container *container, pid_t pid, struct fb_error *err)
 {
+	struct fb_cgroup room;
 	struct fb_live live = {.run = sup->run, .id = container->id, .supervisor = sup->name,
 			       .boot_id = sup->boot_id, .directory = container->directory, .pid = pid,
 			       .start_time = pid ? fb_record_start_time(pid) : 0, .started = container->started,
 			       .remove = container->remove,
-			       .cgroup = container->grouped ? &container->cgroup : NULL};
+			       .cgroup = fb_container_groups(container, &room)};
 
 	return fb_record_live(&live, err);
 }
@@ -206,7 +208,7 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 	if (r < 0)
 		return r;
 	clock_gettime(CLOCK_REALTIME, &container->started);
-	r = write_live(sup, container, 0, err);
+	r = fb_live_write(sup, container, 0, err);
 	container->live = r == 0;
 	request->clocks[0].at[FB_STAGE_RECORD] = fb_now();
 	return r;
@@ -237,7 +239,7 @@ static int start(struct fb_supervisor *sup, struct fb_container *container, stru
 	if (r < 0)
 		return r;
 	/* A live state with pid 0 is there already: when this write fails, the cgroups it names still find the process. */
-	(void)write_live(sup, container, launched.pid, NULL);
+	(void)fb_live_write(sup, container, launched.pid, NULL);
 	request->clocks[1] = launched.clocks;
 	request->clocks[2].begin = launched.clocks.at[FB_STAGE_EXEC];
 	request->clocks[2].at[FB_STAGE_RECORD] = fb_now();
@@ -334,9 +336,8 @@ static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb
 {
 	struct fb_container *container = task->container;
 	struct fb_process_spec process = {0};
-	struct fb_launch_request what = {.spec = spec, .process = &process,
-					 .cgroup = container->grouped ? &container->cgroup : NULL,
-					 .target_pidfd = container->task.pidfd.fd};
+	struct fb_launch_request what = {.spec = spec, .process = &process, .target_pidfd = container->task.pidfd.fd};
+	struct fb_cgroup joined;
 	struct stdio stdio = {{-1, -1, -1}, {-1, -1, -1}};
 	struct fb_launched launched;
 	const char *text = NULL;
@@ -356,7 +357,13 @@ static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb
 			stdio.child[i] = fb_steal_fd(&request->streams[i]);
 	memcpy(what.stdio, stdio.child, sizeof(what.stdio));
 	request->clocks[0].at[FB_STAGE_SPEC] = fb_now();
-	r = fb_launch(&what, &launched, err);
+	what.cgroup = fb_exec_group_make(sup, task, &joined);
+	request->clocks[0].at[FB_STAGE_CGROUP] = fb_now();
+	if (task->limited && fb_source_timer(sup, &task->timer, request->timeout) < 0)
+		r = FB_FAIL(err, FB_STAGE_REQUEST, "timerfd_create", container->id);
+	if (r == 0)
+		r = fb_launch(&what, &launched, err);
+	fb_exec_group_made(task);
 	if (r < 0) {
 		*ret_exit = fb_launch_exit_code(err);
 		close_stdio(&stdio);
@@ -379,12 +386,14 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 	/* It would stand still, too, before it could be started, and we with it. */
 	if (container->freezer)
 		return FAIL(EBUSY, request->id, "its processes are stopped while its files are read");
-	if (request->detach && request->stream_count)
-		return FAIL(EINVAL, request->id, "detached, but with streams");
+	if (request->detach && (request->stream_count || request->tied))
+		return FAIL(EINVAL, request->id, request->tied ? "detached, but tied" : "detached, but with streams");
 	task = calloc(1, sizeof(*task));
 	if (!task)
 		return FAIL(ENOMEM, request->id, NULL);
 	fb_task_init(task, container, ++sup->execs);
+	task->tied = request->tied;
+	task->limited = request->timeout > 0;
 	/* The plain text on disk is parsed again for each exec: kept as data it would be the largest thing in this process. */
 	r = fb_spec_load(container->bundle, &spec, err);
 	if (r == 0) {
@@ -392,6 +401,8 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 		fb_spec_free(&spec);
 	}
 	if (r < 0) {
+		fb_source_close(sup, &task->timer);
+		fb_exec_group_end(sup, task);
 		free(task);
 		return r;
 	}

@@ -15,6 +15,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "exec_group.h"
 #include "freeze.h"
 #include "record.h"
 #include "request.h"
@@ -92,6 +93,8 @@ void fb_conversation_close(struct fb_supervisor *sup, struct fb_conversation *co
 	if (conversation->input)
 		fb_input_drop(sup, conversation->input);
 	fb_thaw_all(sup, conversation);
+	if (conversation->subject && conversation->subject->tied)
+		fb_exec_kill(conversation->subject);
 	fb_source_close(sup, &conversation->source);
 	if (conversation->lease)
 		fb_supervise_close(sup);

@@ -65,6 +65,12 @@ struct fb_task {
 	pid_t pid;
 	struct fb_source pidfd, timer; /* timer: when to kill; once reaped, when to stop draining */
 	bool terminal, reaped, finished;
+	bool tied, limited; /* an exec that ends with its conversation, in time */
+	bool killed, timed_out;
+	char group[288]; /* the exec's own control group, "": none */
+	int group_fd;
+	struct fb_source dying; /* its cgroup.events, while what was killed is on its way out */
+	int64_t cpu, memory; /* once reaped: microseconds, bytes */
 	int stdin_to; /* where inputs go: our end of the stdin pipe, or the pty; -1: none */
 	struct fb_output output[2];
 	int code, signal;
@@ -81,6 +87,9 @@ struct fb_container {
 	struct fb_log log;
 	struct timespec started;
 	bool oom;
+	char exec_base[256]; /* below which its execs have groups; "": not looked for yet */
+	bool exec_apart, no_exec_groups; /* exec_apart: the base is none of `cgroup`'s paths */
+	unsigned groups_left, groups_most; /* of execs that have ended: how many stayed, when to look again */
 	struct fb_conversation *freezer; /* who has stopped its processes, NULL: nobody */
 };
 

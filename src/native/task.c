@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "exec_group.h"
 #include "freeze.h"
 #include "pty.h"
 #include "record.h"
@@ -48,6 +50,10 @@ int fb_task_signal(struct fb_task *task, int signal, struct fb_error *err)
 {
 	if (task->reaped)
 		return FAIL(ESRCH, task->container->id, "it has ended");
+	if (task->exec && signal == SIGKILL) {
+		fb_exec_kill(task);
+		return 0;
+	}
 	/* Our own child, not reaped: the number can't be anybody else's. */
 	if (kill(task->pid, signal) < 0)
 		return FB_FAIL(err, FB_STAGE_REQUEST, "kill", task->container->id);
@@ -72,12 +78,14 @@ int fb_task_stop(struct fb_supervisor *sup, struct fb_task *task, int signal, do
 
 static void kill_group(struct fb_container *container)
 {
+	struct fb_cgroup room;
+	const struct fb_cgroup *groups = fb_container_groups(container, &room);
 	const char *paths[FB_CGROUP_MAX];
 
-	for (int i = 0; i < container->cgroup.path_count; i++)
-		paths[i] = container->cgroup.paths[i];
-	if (container->grouped)
-		fb_cgroup_kill(paths, container->cgroup.path_count, NULL);
+	for (int i = 0; groups && i < groups->path_count; i++)
+		paths[i] = groups->paths[i];
+	if (groups)
+		fb_cgroup_kill(paths, groups->path_count, NULL);
 }
 
 void fb_task_kill_all(struct fb_container *container)
@@ -94,10 +102,11 @@ void fb_task_kill_all(struct fb_container *container)
 static void container_free(struct fb_supervisor *sup, struct fb_container *container, bool trash)
 {
 	struct fb_container **at = &sup->containers;
+	struct fb_cgroup room;
 	struct fb_release release = {.run = sup->run, .id = container->id, .directory = container->directory,
 				     .scratch = container->scratch,
 				     .trash = trash, .live = container->live,
-				     .cgroup = container->grouped ? &container->cgroup : NULL};
+				     .cgroup = fb_container_groups(container, &room)};
 
 	while (*at && *at != container)
 		at = &(*at)->next;
@@ -169,6 +178,8 @@ static void task_finish(struct fb_supervisor *sup, struct fb_task *task)
 	if (task->exec) {
 		struct fb_task **at = &container->execs;
 
+		fb_exec_group_end(sup, task);
+
 		while (*at != task)
 			at = &(*at)->next;
 		*at = task->next;
@@ -179,9 +190,14 @@ static void task_finish(struct fb_supervisor *sup, struct fb_task *task)
 		container_free(sup, container, container->trashed);
 }
 
+static bool is_over(const struct fb_task *task)
+{
+	return task->reaped && task->dying.fd < 0 && task->output[0].from.fd < 0 && task->output[1].from.fd < 0;
+}
+
 void fb_task_output_ended(struct fb_supervisor *sup, struct fb_task *task)
 {
-	if (task->reaped && task->output[0].from.fd < 0 && task->output[1].from.fd < 0)
+	if (is_over(task))
 		task_finish(sup, task);
 }
 
@@ -198,7 +214,8 @@ static void task_timer_ready(struct fb_supervisor *sup, struct fb_source *source
 		fb_output_end(sup, &task->output[1]);
 		task_finish(sup, task);
 	} else if (task->exec) {
-		(void)fb_task_signal(task, SIGKILL, NULL);
+		task->timed_out = true;
+		fb_exec_kill(task);
 	} else {
 		fb_task_kill_all(task->container);
 	}
@@ -207,20 +224,28 @@ static void task_timer_ready(struct fb_supervisor *sup, struct fb_source *source
 static void task_reaped(struct fb_supervisor *sup, struct fb_source *source, uint32_t events)
 {
 	struct fb_task *task = FB_CONTAINER_OF(source, struct fb_task, pidfd);
+	struct rusage usage = {0};
 	siginfo_t info = {0};
 
 	(void)events;
-	if (waitid(P_PIDFD, (id_t)source->fd, &info, WEXITED | WNOHANG | __WALL) == 0 && info.si_pid == 0)
+	/* The call itself also says what was used, which glibc's wrapper leaves out. */
+	if (syscall(SYS_waitid, P_PIDFD, source->fd, &info, WEXITED | WNOHANG | __WALL, &usage) == 0 && info.si_pid == 0)
 		return;
 	task->signal = info.si_code == CLD_EXITED ? 0 : info.si_pid ? info.si_status : SIGKILL;
 	task->code = task->signal ? 128 + task->signal : info.si_status;
 	task->reaped = true;
 	fb_source_close(sup, source);
+	if (task->exec)
+		fb_exec_account(task, &usage);
 	if (task->exec == 0 && !task->container->own_pids)
 		fb_task_kill_all(task->container);
-	fb_output_drain(sup, &task->output[0]);
-	fb_output_drain(sup, &task->output[1]);
-	(void)fb_source_timer(sup, &task->timer, DRAIN_SECONDS);
+	if (task->exec)
+		fb_exec_await_empty(sup, task);
+	if (!is_over(task)) {
+		fb_output_drain(sup, &task->output[0]);
+		fb_output_drain(sup, &task->output[1]);
+		(void)fb_source_timer(sup, &task->timer, DRAIN_SECONDS);
+	}
 	fb_task_output_ended(sup, task);
 }
 
@@ -229,6 +254,8 @@ void fb_task_init(struct fb_task *task, struct fb_container *container, unsigned
 	task->container = container;
 	task->exec = exec;
 	task->stdin_to = -1;
+	task->group_fd = -1;
+	task->dying.fd = -1;
 	task->pidfd = (struct fb_source){.fd = -1, .ready = task_reaped};
 	task->timer = (struct fb_source){.fd = -1, .ready = task_timer_ready};
 	for (int i = 0; i < 2; i++)

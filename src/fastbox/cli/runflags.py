@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from fastbox.cli.parser import MANY, SWITCH, TEXT, Arguments, Option, UsageError
-from fastbox.cli.values import TIMING, bad_value, read, signal, whole
+from fastbox.cli.values import TIMING, bad_value, signal, whole
 from fastbox.errors import Conflict, os_error
 from fastbox.types import RunOptions
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fastbox.cli.door import Door
+    from fastbox.cli.output import Output
+
 _ID = (1 << 31) - 1
 NOTES = """Until networks come, a container's network is none (only its own
-loopback), or the host's with --network host."""
+loopback), the host's with --network host, or another container's with
+--network container:NAME."""
 
 
 class IdFile:
@@ -70,15 +76,30 @@ def run_only() -> tuple[Option, ...]:
 def options() -> tuple[Option, ...]:
     """The flags that `run` and `create` share."""
     return (
+        Option("annotation", "", MANY, "add an annotation to the OCI document (name=value)", "map"),
+        Option("blkio-weight", "", TEXT, "weight of block IO, 10 to 1000; 0: none", "uint16"),
+        Option("blkio-weight-device", "", MANY, "weight of a block device (/dev/sda:500)"),
         Option("cap-add", "", MANY, "add a capability"),
         Option("cap-drop", "", MANY, "drop a capability"),
+        Option("cgroup-parent", "", TEXT, "the control group above the container's"),
+        Option("cgroupns", "", TEXT, "control groups that it sees: private (default) or host"),
         Option("cidfile", "", TEXT, "write the container's id to this new file"),
+        Option("cpu-count", "", TEXT, "", "int"),
+        Option("cpu-percent", "", TEXT, "", "int"),
         Option("cpu-period", "", TEXT, "period of the CPU quota, in microseconds", "int"),
         Option("cpu-quota", "", TEXT, "CPU time within a period, in microseconds", "int"),
+        Option("cpu-rt-period", "", TEXT, "period of realtime, in microseconds", "int"),
+        Option("cpu-rt-runtime", "", TEXT, "realtime within a period, in microseconds", "int"),
         Option("cpu-shares", "c", TEXT, "weight among containers (relative)", "int"),
         Option("cpus", "", TEXT, "how many CPUs, such as 0.5", "decimal"),
         Option("cpuset-cpus", "", TEXT, "CPUs to run on (0-3, 0,1)"),
         Option("cpuset-mems", "", TEXT, "memory nodes to use (0-3, 0,1)"),
+        Option("device", "", MANY, "give it a device (/dev/host[:/dev/inside][:rwm], or CDI's)"),
+        Option("device-cgroup-rule", "", MANY, 'allow devices by number ("c 1:3 rwm")'),
+        Option("device-read-bps", "", MANY, "bytes a second read from a device (/dev/sda:1mb)"),
+        Option("device-read-iops", "", MANY, "reads a second from a device (/dev/sda:1000)"),
+        Option("device-write-bps", "", MANY, "bytes a second written to a device (/dev/sda:1mb)"),
+        Option("device-write-iops", "", MANY, "writes a second to a device (/dev/sda:1000)"),
         Option("disable-content-trust", "", SWITCH, ""),
         Option("domainname", "", TEXT, "the container's NIS domain name"),
         Option("entrypoint", "", TEXT, "replace the image's entry point"),
@@ -89,16 +110,23 @@ def options() -> tuple[Option, ...]:
             "set an environment variable (NAME=value, or NAME from this environment)",
         ),
         Option("env-file", "", MANY, "read environment variables from a file"),
+        Option("gpus", "", TEXT, "give it GPUs that CDI describes (all, 2, device=0)"),
         Option("group-add", "", MANY, "join an additional group"),
         Option("hostname", "h", TEXT, "the container's host name"),
         Option("init", "", SWITCH, "run an init that forwards signals and reaps processes"),
         Option("interactive", "i", SWITCH, "keep stdin open"),
+        Option("io-maxbandwidth", "", TEXT, "", "bytes"),
+        Option("io-maxiops", "", TEXT, "", "uint"),
+        Option("ipc", "", TEXT, "shared memory: private, none, shareable, host, container:NAME"),
+        Option("isolation", "", TEXT, ""),
+        Option("kernel-memory", "", TEXT, "", "bytes"),
         Option("label", "l", MANY, "set a label"),
         Option("label-file", "", MANY, "read labels from a file"),
         Option("log-driver", "", TEXT, "log driver: json-file (default) or none"),
         Option("memory", "m", TEXT, "memory limit", "bytes"),
         Option("memory-reservation", "", TEXT, "memory to keep when the host runs short", "bytes"),
         Option("memory-swap", "", TEXT, "memory and swap together; -1 for unlimited swap", "bytes"),
+        Option("memory-swappiness", "", TEXT, "how readily it is swapped out, 0 to 100", "int"),
         Option(
             "mount",
             "",
@@ -108,7 +136,10 @@ def options() -> tuple[Option, ...]:
         ),
         Option("name", "", TEXT, "name the container"),
         Option("net", "", TEXT, "", stands_for="network"),
-        Option("network", "", TEXT, "network: none (default) or host"),
+        Option("network", "", TEXT, "network: none (default), host or container:NAME"),
+        Option("oom-kill-disable", "", SWITCH, "let it wait for memory instead of being killed"),
+        Option("oom-score-adj", "", TEXT, "who is killed first, -1000 to 1000", "int"),
+        Option("pid", "", TEXT, "processes that it sees: its own, or host, or container:NAME"),
         Option(
             "pids-limit", "", TEXT, "most processes at once (default 4096, -1 for unlimited)", "int"
         ),
@@ -125,6 +156,7 @@ def options() -> tuple[Option, ...]:
             "use a directory of the host as the root; no image is named then",
             "directory",
         ),
+        Option("runtime", "", TEXT, ""),
         Option("security-opt", "", MANY, "security options (seccomp=..., no-new-privileges, ...)"),
         Option("shm-size", "", TEXT, "size of /dev/shm (default 64m)", "bytes"),
         Option("stop-signal", "", TEXT, "the signal that `stop` sends first"),
@@ -135,6 +167,7 @@ def options() -> tuple[Option, ...]:
             "seconds that `stop` waits before it kills (default 10)",
             "int",
         ),
+        Option("storage-opt", "", MANY, ""),
         Option(
             "sysctl", "", MANY, "set a kernel setting of the container's own (name=value)", "map"
         ),
@@ -142,6 +175,8 @@ def options() -> tuple[Option, ...]:
         Option("tty", "t", SWITCH, "give the process a terminal"),
         Option("ulimit", "", MANY, "resource limit (nofile=1024:2048)", "ulimit"),
         Option("user", "u", TEXT, "user, and perhaps group (name|uid[:group|gid])"),
+        Option("userns", "", TEXT, "users: host (default), remap[:USER] or FIRST:COUNT of ids"),
+        Option("uts", "", TEXT, "host name: its own, or host"),
         Option("volume", "v", MANY, "mount a directory of the host (/host:/container[:ro])"),
         Option("workdir", "w", TEXT, "working directory in the container"),
         *TIMING,
@@ -156,13 +191,18 @@ def build(args: Arguments) -> RunOptions:
         Unsupported: Something that is not there yet.
     """
     values: dict[str, object] = _words(args) | _switches(args) | _texts(args)
-    if args.given("cpus") and (args.given("cpu-quota") or args.given("cpu-period")):
-        raise UsageError(
-            args.command, "--cpus already sets the quota: leave out --cpu-quota and --cpu-period"
-        )
     for part in (_limits, _files, _process):
         values |= part(args)
     return RunOptions(**values)  # type: ignore[arg-type]
+
+
+def warn(engine: Door, args: Arguments, wanted: RunOptions, out: Output) -> None:
+    """Docker's warnings about limits that change nothing here."""
+    if any(map(args.given, _LIMITS)):
+        from fastbox.cli import limitflags
+
+        for text in (*engine.containers.warnings(wanted), *limitflags.warnings(args)):
+            out.note("WARNING: " + text)
 
 
 def _words(args: Arguments) -> dict[str, object]:
@@ -198,7 +238,7 @@ def _switches(args: Arguments) -> dict[str, object]:
 def _texts(args: Arguments) -> dict[str, object]:
     found: dict[str, object] = {
         name.replace("-", "_"): args.text(name)
-        for name in ("name", "hostname", "domainname", "workdir", "cpuset-cpus", "cpuset-mems")
+        for name in ("name", "hostname", "domainname", "workdir")
     }
     for name in ("cap-add", "cap-drop", "group-add", "security-opt"):
         found[name.replace("-", "_")] = tuple(args.texts(name))
@@ -210,35 +250,29 @@ def _texts(args: Arguments) -> dict[str, object]:
 
 
 _LIMITS = (
-    "memory", "memory-reservation", "memory-swap", "shm-size", "cpus", "cpu-shares", "cpu-quota",
-    "cpu-period", "pids-limit", "ulimit",
+    "memory", "memory-reservation", "memory-swap", "memory-swappiness", "kernel-memory",
+    "shm-size", "cpus", "cpu-shares", "cpu-quota", "cpu-period", "cpu-rt-period", "cpu-rt-runtime",
+    "cpuset-cpus", "cpuset-mems", "pids-limit", "ulimit", "oom-kill-disable", "oom-score-adj",
+    "blkio-weight", "blkio-weight-device", "device-read-bps", "device-read-iops",
+    "device-write-bps", "device-write-iops", "cpu-count", "cpu-percent", "io-maxbandwidth",
+    "io-maxiops",
+)  # fmt: skip
+_SPACES = (
+    "ipc", "pid", "uts", "cgroupns", "userns", "gpus", "cgroup-parent", "annotation", "device",
+    "device-cgroup-rule", "isolation", "runtime", "storage-opt",
 )  # fmt: skip
 
 
 def _limits(args: Arguments) -> dict[str, object]:
-    if not any(map(args.given, _LIMITS)):
-        return {}
-    from fastbox import units
-    from fastbox.cli.values import convert
+    found: dict[str, object] = {}
+    if any(map(args.given, _LIMITS)):
+        from fastbox.cli import limitflags
 
-    found: dict[str, object] = {
-        "memory": read(args, "memory", units.size, "64m"),
-        "memory_reservation": read(args, "memory-reservation", units.size, "64m"),
-        "memory_swap": read(
-            args, "memory-swap", lambda t: -1 if t == "-1" else units.size(t), "128m"
-        ),
-        "cpus": read(args, "cpus", units.cpus, "0.5"),
-        "cpu_shares": whole(args, "cpu-shares", 0, 262144, "512"),
-        "cpu_quota": whole(args, "cpu-quota", -1, 1 << 40, "50000"),
-        "cpu_period": whole(args, "cpu-period", 0, 1_000_000, "100000"),
-        "pids_limit": whole(args, "pids-limit", -1, 1 << 22, "100"),
-        "ulimits": tuple(
-            convert(args, "ulimit", t, units.ulimit, "nofile=1024:2048")
-            for t in args.texts("ulimit")
-        ),
-    }
-    if args.given("shm-size"):
-        found["shm_size"] = read(args, "shm-size", units.size, "64m")
+        found |= limitflags.creation(args)
+    if any(map(args.given, _SPACES)):
+        from fastbox.cli import nsflags
+
+        found |= nsflags.build(args)
     return found
 
 
@@ -278,12 +312,12 @@ def _process(args: Arguments) -> dict[str, object]:
     if driver not in ("json-file", "none"):
         raise bad_value(args, "log-driver", driver, "not json-file or none", "none")
     network = args.text("network", "none")
-    if network not in ("none", "host"):
+    if network not in ("none", "host") and network[:10] != "container:":
         from fastbox.errors import Unsupported
 
         raise Unsupported(
             f'network "{network}" is not supported yet: networks come later',
-            hint="use none or host",
+            hint="use none, host or container:NAME",
         )
     _check_platform(args)
     if args.text("pull", "missing") not in ("missing", "never"):

@@ -23,11 +23,7 @@ _LATER = {
         ("restart", "health-cmd", "health-interval", "health-retries", "health-start-interval",
          "health-start-period", "health-timeout", "no-healthcheck"), _RESTART),
     **dict.fromkeys(
-        ("a", "attach", "annotation", "blkio-weight", "blkio-weight-device", "cgroup-parent",
-         "cgroupns", "cpu-rt-period", "cpu-rt-runtime", "device", "device-cgroup-rule",
-         "device-read-bps", "device-read-iops", "device-write-bps", "device-write-iops", "gpus",
-         "ipc", "log-opt", "memory-swappiness", "oom-kill-disable", "oom-score-adj", "pid",
-         "runtime", "storage-opt", "userns", "uts"),
+        ("a", "attach", "log-opt"),
         "this version of fastbox has no such setting"),
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ import os
 
 from fastbox.containers import files
 from fastbox.errors import FastboxError, InvalidArgument
-from fastbox.runtime import process
+from fastbox.runtime import process, resources
 from fastbox.runtime.spec import Place, bundle
 from fastbox.store import names
 from fastbox.store.containers import ContainerRecord, ExitRecord, new_id
@@ -19,6 +19,7 @@ from fastbox.types import ImageConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from fastbox.containers.attachment import Streams
@@ -50,8 +51,18 @@ def make(
         InvalidArgument: Options that contradict each other or are out of range.
         NameInUse: Another container has the name.
     """
-    container = new_id()
-    hostname = _hostname(options, container)
+    container, network_files = new_id(), ""
+    if resources.rare(options):
+        from fastbox.runtime import limits
+
+        options, _ = limits.fit(options)
+    if _joins(options.as_dict()):
+        from fastbox.containers import joining
+
+        options, others, network_files = joining.by_id(store, options)
+    else:
+        others = ""
+    hostname = others or _hostname(options, container)
     record = _record(options, image, container, start=start, session=session)
     held, name = store.make(container, names.check(options.name) if options.name else "")
     record = record.replace(name=name)
@@ -67,6 +78,7 @@ def make(
             lower=lower,
             scratch=scratch,
             root=root.skeleton,
+            network_files=network_files,
             init=paths.libexec("fastbox-init"),
             seccomp_cache=root.path("cache", "seccomp"),
         )
@@ -82,6 +94,12 @@ def make(
         held.close()
         raise
     return held, record
+
+
+def _joins(options: Mapping[str, object]) -> bool:
+    """Whether it uses a namespace of another container."""
+    modes = (options.get(key) for key in ("network", "ipc", "pid"))
+    return any(isinstance(mode, str) and mode[:10] == "container:" for mode in modes)
 
 
 def _layers(
@@ -106,7 +124,9 @@ def _layers(
 
 def _hostname(options: RunOptions, container: str) -> str:
     name = options.hostname or (
-        os.uname().nodename if options.network == "host" else container[:12]
+        os.uname().nodename
+        if options.network == "host" or options.uts == "host"
+        else container[:12]
     )
     for text, what in ((name, "host name"), (options.domainname, "domain name")):
         if len(text) > 64 or not all(c.isascii() and (c.isalnum() or c in "-._") for c in text):
@@ -145,7 +165,7 @@ def _record(
 def plain(options: RunOptions) -> dict[str, Any]:
     """The options as JSON has them."""
     values = options.as_dict()
-    for key in ("mounts", "ulimits"):
+    for key in ("mounts", "ulimits", "device_limits", "devices"):
         values[key] = [each.as_dict() if isinstance(each, Record) else each for each in values[key]]
     return values
 
@@ -180,6 +200,10 @@ def launch(
     if clock.wanted():
         message["clocks"] = True
     try:
+        if _joins(record.options):
+            from fastbox.containers import joining
+
+            joining.refresh(store, conversation.run, held, record)
         answer = conversation.ask(message, streams.theirs)
     except FastboxError as error:
         conversation.close()

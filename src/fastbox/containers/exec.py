@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import time
 
 from fastbox.containers.attachment import Streams
-from fastbox.errors import FastboxError, Timeout
+from fastbox.errors import Timeout
 from fastbox.runtime.process import exec_document
-from fastbox.runtime.supervisor import Conversation, SupervisorGone
 from fastbox.support import clock, json
 from fastbox.types import ExecResult
 
@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, TypedDict
+
+    from fastbox.runtime.supervisor import Conversation
 
     class ExecKeywords(TypedDict, total=False):
         """How another process may differ from the container's own."""
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 
 MAX_BUNDLE = 4 << 20
 _CHUNK = 65536
-_KILL_SECONDS = 10.0
+_KILL_SECONDS = 10.0  # after a time limit: what is killed dies at once, but for a disk or a network
+_LEAST_SECONDS = 0.001
 
 
 def read_bundle(directory: str) -> dict[str, Any]:
@@ -62,8 +65,21 @@ def begin(
     rows: int = 0,
     columns: int = 0,
     detach: bool = False,
+    tied: bool = False,
+    timeout: float | None = None,
 ) -> str:
     """Start the process, return the exec's number.
+
+    Args:
+        conversation: Which gets the exit event, unless detached.
+        container: Its id.
+        text: The exec document.
+        streams: Whose other ends it gets.
+        rows: Of its terminal.
+        columns: Of its terminal.
+        detach: Nobody waits for it.
+        tied: The end of the conversation kills it, with all that it has started.
+        timeout: Seconds until it is killed, with all that it has started; the exit event says so.
 
     Raises:
         LaunchError: It can't be started; CommandNotFound, NotExecutable.
@@ -74,6 +90,10 @@ def begin(
         message |= {"rows": rows, "cols": columns}
     if detach:
         message["detach"] = True
+    if tied:
+        message["tied"] = True
+    if timeout is not None:
+        message["timeout"] = max(timeout, _LEAST_SECONDS)
     if clock.wanted():
         message["clocks"] = True
     memory = os.memfd_create("exec", os.MFD_CLOEXEC)
@@ -100,32 +120,25 @@ def run(
     """Run it to its end and collect what it wrote.
 
     Raises:
-        Timeout: It did not end in time; it was killed.
+        Timeout: It did not end in time; it was killed, with all that it had started.
     """
     started = time.monotonic()
     names = [] if data is None else ["stdin"]
     streams = Streams([*names, "stdout"] if tty else [*names, "stdout", "stderr"])
     try:
-        number = begin(conversation, container, text, streams)
+        begin(conversation, container, text, streams, tied=True, timeout=timeout)
         collector = _Collector(conversation, streams, data or b"")
-        if not collector.collect(None if timeout is None else started + timeout):
-            _kill(conversation, container, number)
-            collector.collect(time.monotonic() + _KILL_SECONDS)
+        limit = None if timeout is None else started + timeout + _KILL_SECONDS
+        ended = conversation.wait(0) if collector.collect(limit) else None
+        if ended is None or ended.timed_out:
             raise Timeout(f"the command did not end within {timeout:g} s", where=container[:12])
         return ExecResult(
-            exit_code=conversation.wait(0).code, stdout=bytes(collector.output["stdout"]),
-            stderr=bytes(collector.output["stderr"]), duration=time.monotonic() - started,
+            exit_code=ended.code, signal=ended.signal, stdout=collector.output("stdout"),
+            stderr=collector.output("stderr"), duration=time.monotonic() - started,
+            cpu=ended.cpu, memory=ended.memory,
         )  # fmt: skip
     finally:
         streams.close()
-
-
-def _kill(conversation: Conversation, container: str, number: str) -> None:
-    with Conversation(conversation.run, conversation.supervisor) as other:
-        try:
-            other.ask({"op": "kill", "id": container, "exec": number, "signal": 9})
-        except (FastboxError, SupervisorGone):
-            pass  # it ended just now
 
 
 class _Collector:
@@ -136,7 +149,8 @@ class _Collector:
     def __init__(self, conversation: Conversation, streams: Streams, data: bytes) -> None:
         self._conversation, self._streams = conversation, streams
         self._input = memoryview(data)
-        self.output = {"stdout": bytearray(), "stderr": bytearray()}
+        # Of what it holds a whole is made without a copy.
+        self._output = {"stdout": io.BytesIO(), "stderr": io.BytesIO()}
         self._poll = select.poll()
         self._poll.register(conversation.fd, select.POLLIN)
         self._names = {}
@@ -144,6 +158,10 @@ class _Collector:
             os.set_blocking(fd, False)
             self._names[fd] = name
             self._poll.register(fd, select.POLLOUT if name == "stdin" else select.POLLIN)
+
+    def output(self, name: str) -> bytes:
+        """What it wrote, all of it once it has ended."""
+        return self._output[name].getvalue()
 
     def collect(self, deadline: float | None) -> bool:
         """Until the exit event; False when the deadline came first."""
@@ -183,7 +201,7 @@ class _Collector:
             data = os.read(fd, _CHUNK)
         except BlockingIOError:
             return False
-        self.output[self._names[fd]] += data
+        self._output[self._names[fd]].write(data)
         if not data:
             self._finish(fd)
         return bool(data)

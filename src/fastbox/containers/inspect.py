@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastbox.containers.exec import read_bundle
 from fastbox.runtime.spec import user_of
-from fastbox.types import ImageConfig, Mount, RunOptions, Ulimit
+from fastbox.types import Device, DeviceLimit, ImageConfig, Mount, RunOptions, Ulimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from fastbox.store.containers import ContainerRecord
 
 NEVER = "0001-01-01T00:00:00Z"
+_NESTED: Mapping[str, Any] = {
+    "mounts": Mount, "ulimits": Ulimit, "device_limits": DeviceLimit, "devices": Device,
+}  # fmt: skip
 
 
 def options_of(record: ContainerRecord) -> RunOptions:
@@ -25,7 +28,7 @@ def options_of(record: ContainerRecord) -> RunOptions:
     """
     values: dict[str, Any] = dict(record.options)
     try:
-        for key, kind in (("mounts", Mount), ("ulimits", Ulimit)):
+        for key, kind in _NESTED.items():
             values[key] = tuple(kind(**each) for each in values.get(key) or ())
         known: dict[str, Any] = {
             key: tuple(v) if isinstance(v, list) else v

@@ -5,12 +5,14 @@ types.
 from __future__ import annotations
 
 from fastbox.errors import InvalidArgument
-from fastbox.types import Mount, RunOptions, Ulimit
+from fastbox.types import Device, Mount, RunOptions, Ulimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypedDict
+
+    from fastbox.types import DeviceLimit
 
     class RunKeywords(TypedDict, total=False):
         """The keywords of `Engine.run`; `types.RunOptions` describes them."""
@@ -45,17 +47,38 @@ if TYPE_CHECKING:
         cpuset_cpus: str
         cpuset_mems: str
         pids_limit: int | None
+        memory_swappiness: int | None
+        kernel_memory: int | str | None
+        oom_kill_disable: bool
+        oom_score_adj: int
+        cpu_rt_period: int | None
+        cpu_rt_runtime: int | None
+        blkio_weight: int | None
+        device_limits: Sequence[DeviceLimit]
+        devices: Sequence[Device | str]
+        device_cgroup_rules: Sequence[str]
+        gpus: str
+        cgroup_parent: str
         ulimits: Mapping[str, int | tuple[int, int]] | Sequence[Ulimit]
         sysctls: Mapping[str, str] | None
         network: str
+        ipc: str
+        pid: str
+        uts: str
+        cgroupns: str
+        userns: str
+        annotations: Mapping[str, str] | None
         labels: Mapping[str, str] | None
         stop_signal: str
         stop_timeout: float
         log_driver: str
 
 
-_SIZES = ("shm_size", "memory", "memory_swap", "memory_reservation")
-_TUPLES = ("group_add", "cap_add", "cap_drop", "security_opt", "mounts", "entrypoint")
+_SIZES = ("shm_size", "memory", "memory_swap", "memory_reservation", "kernel_memory")
+_TUPLES = (
+    "group_add", "cap_add", "cap_drop", "security_opt", "mounts", "entrypoint", "device_limits",
+    "device_cgroup_rules",
+)  # fmt: skip
 
 
 def _size(size: int | str) -> int:
@@ -87,8 +110,23 @@ def from_keywords(image: str, argv: Sequence[str], given: RunKeywords) -> RunOpt
             values[key] = _tuple(key, values[key])
     values["env"] = _env(given.get("env") or ())
     values["ulimits"] = _ulimits(given.get("ulimits") or ())
+    if given.get("devices"):
+        values["devices"] = tuple(map(_device, _tuple("devices", given["devices"])))
     values["mounts"] = (*given.get("mounts", ()), *_tmpfs(values.pop("tmpfs", None) or ()))  # type: ignore[arg-type]
     return RunOptions(image=image, argv=_tuple("argv", argv), **values)  # type: ignore[arg-type]
+
+
+def _device(given: Device | str) -> Device:
+    if isinstance(given, Device):
+        return given
+    from fastbox import units
+
+    try:
+        return units.device(given)
+    except ValueError as error:
+        raise InvalidArgument(
+            f'invalid device "{given}": {error}', hint="write /dev/host[:/dev/inside][:rwm]"
+        ) from None
 
 
 def _tuple(name: str, value: object) -> tuple[str, ...]:

@@ -45,6 +45,12 @@ class Containers:
         held.close()
         return record.id
 
+    def warnings(self, options: RunOptions) -> tuple[str, ...]:
+        """Which of the options this kernel can't do, in docker's words: they are left out."""
+        from fastbox.runtime import limits
+
+        return limits.fit(options)[1]
+
     def start_detached(self, options: RunOptions) -> str:
         """Make and start a container that outlives this process; return its id.
 

@@ -46,7 +46,24 @@ def resources(options: RunOptions) -> dict[str, object]:
         made["memory"] = memory
     if cpu:
         made["cpu"] = cpu
+    if rare(options):
+        from fastbox.runtime import limits
+
+        limits.add(options, made)
     return made
+
+
+def rare(options: RunOptions) -> bool:
+    """Whether any of the limits is given that `runtime.limits` knows."""
+    return bool(
+        options.blkio_weight
+        or options.device_limits
+        or options.memory_swappiness is not None
+        or options.oom_kill_disable
+        or options.kernel_memory
+        or options.cpu_rt_period
+        or options.cpu_rt_runtime
+    )
 
 
 def _pids(options: RunOptions) -> int:
@@ -140,9 +157,10 @@ def _quota(options: RunOptions) -> dict[str, object]:
     return {key: value for key, value in (("quota", quota), ("period", period)) if value}
 
 
-def _rule(
+def rule(
     allow: bool, access: str, kind: str = "", major: int = -1, minor: int = -1
 ) -> dict[str, object]:
+    """One of `linux.resources.devices`; -1 is any number."""
     rule: dict[str, object] = {"allow": allow, "access": access}
     if kind:
         rule["type"] = kind
@@ -156,17 +174,19 @@ def _rule(
 # Any node may be made (the rule on opening it is what counts), and docker's few may be used: null,
 # zero, full, random, urandom, tty, console, ptmx and the pseudo terminals.
 _DEVICES: list[dict[str, object]] = [
-    _rule(False, "rwm"),
-    _rule(True, "m", "c"),
-    _rule(True, "m", "b"),
-    *(_rule(True, "rwm", "c", 1, minor) for minor in (3, 5, 7, 8, 9)),
-    *(_rule(True, "rwm", "c", 5, minor) for minor in (0, 1, 2)),
-    _rule(True, "rwm", "c", 136),
+    rule(False, "rwm"),
+    rule(True, "m", "c"),
+    rule(True, "m", "b"),
+    *(rule(True, "rwm", "c", 1, minor) for minor in (3, 5, 7, 8, 9)),
+    *(rule(True, "rwm", "c", 5, minor) for minor in (0, 1, 2)),
+    rule(True, "rwm", "c", 136),
 ]
-_ALL_DEVICES: list[dict[str, object]] = [_rule(True, "rwm")]
+_ALL_DEVICES: list[dict[str, object]] = [rule(True, "rwm")]
 
 
-def sysctls(given: Mapping[str, str] | None, *, own_network: bool) -> dict[str, str]:
+def sysctls(
+    given: Mapping[str, str] | None, *, own_network: bool, own_ipc: bool = True
+) -> dict[str, str]:
     """The settings of the container's own namespaces, with docker's two defaults for a network of
     its own.
 
@@ -194,6 +214,10 @@ def sysctls(given: Mapping[str, str] | None, *, own_network: bool) -> dict[str, 
                 raise InvalidArgument(
                     f'the sysctl "{name}" would change the host, whose network is used'
                 )
+        elif not own_ipc and (name in _IPC_SYSCTLS or name.startswith("fs.mqueue.")):
+            raise InvalidArgument(
+                f'the sysctl "{name}" would change others, whose IPC namespace is used'
+            )
         elif name not in _IPC_SYSCTLS and not name.startswith("fs.mqueue."):
             raise InvalidArgument(
                 f'the sysctl "{name}" is not the container\'s own: it would change the host'
@@ -202,21 +226,27 @@ def sysctls(given: Mapping[str, str] | None, *, own_network: bool) -> dict[str, 
     return made
 
 
-def host_devices(top: str = "/dev") -> list[dict[str, object]]:
+def host_devices() -> list[dict[str, object]]:
     """`linux.devices` for a privileged container: every node of the host, as docker has it."""
+    return nodes_below("/dev")
+
+
+def nodes_below(top: str) -> list[dict[str, object]]:
+    """Every device node below a directory, but terminals and what is not the host's own."""
     found: list[dict[str, object]] = []
     with os.scandir(top) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in ("pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"):
-                    found += host_devices(entry.path)
+                    found += nodes_below(entry.path)
             elif entry.name != "console" and not entry.is_symlink():
-                node = _device(entry.path, entry.stat(follow_symlinks=False))
-                found += [node] if node else []
+                made = node(entry.path, entry.stat(follow_symlinks=False))
+                found += [made] if made else []
     return found
 
 
-def _device(path: str, status: os.stat_result) -> dict[str, object] | None:
+def node(path: str, status: os.stat_result) -> dict[str, object] | None:
+    """One of `linux.devices`; None for what is no device."""
     kind = {0o020000: "c", 0o060000: "b"}.get(status.st_mode & 0o170000)
     if kind is None:
         return None

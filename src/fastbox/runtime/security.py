@@ -30,6 +30,7 @@ class Security(Record):
     seccomp: str = ""
     apparmor: str = ""
     masks: bool = True
+    writable_cgroups: bool = False
 
 
 def parse(options: Iterable[str], *, privileged: bool) -> Security:
@@ -52,10 +53,13 @@ def parse(options: Iterable[str], *, privileged: bool) -> Security:
             found["apparmor"] = _apparmor(value)
         elif name == "systempaths" and value == "unconfined":
             found["masks"] = False
+        elif name == "writable-cgroups" and value in ("", "true", "false"):
+            found["writable_cgroups"] = value != "false"
         elif name != "label" or not value:
             raise InvalidArgument(
                 f'unknown security option "{option}"',
-                hint="known: no-new-privileges, seccomp, apparmor, label, systempaths",
+                hint="known: no-new-privileges, seccomp, apparmor, label, systempaths, "
+                "writable-cgroups",
             )
     return Security(**found)  # type: ignore[arg-type]
 
@@ -73,6 +77,8 @@ def _apparmor(profile: str) -> str:
             enabled = file.read(1) == b"Y"
     except OSError:
         enabled = False
+    if not enabled and profile == "docker-default":
+        return ""  # what docker does there; `inspect` tells the name that was given
     if not enabled:
         raise InvalidArgument(
             f'the AppArmor profile "{profile}" can\'t be used: this kernel has no AppArmor'

@@ -14,6 +14,8 @@ from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from fastbox.types import ImageConfig, RunOptions
 
 # runc 1.1 accepts every 1.x; 1.1.0 is the first with `domainname`.
@@ -38,6 +40,7 @@ class Place(Record):
     lower: tuple[str, ...]  # topmost first
     scratch: str = ""  # where upper/ and work/ are; "" for a read-only overlay
     root: str = "/"  # any directory; runtimes that know no overlay find the root file system here
+    network_files: str = ""  # whose hosts, hostname and resolv.conf; "": its own
     init: str = ""  # the program for --init
     seccomp_cache: str = ""
 
@@ -50,7 +53,7 @@ def bundle(options: RunOptions, image: ImageConfig, place: Place) -> bytes:
     """
     given = security.parse(options.security_opt, privileged=options.privileged)
     held = capabilities.effective(options.cap_add, options.cap_drop, privileged=options.privileged)
-    document: dict[str, object] = {
+    document: dict[str, Any] = {
         "ociVersion": OCI_VERSION,
         "process": _process(options, image, place, given, held),
         "root": {"path": place.root, "readonly": options.read_only},
@@ -60,7 +63,20 @@ def bundle(options: RunOptions, image: ImageConfig, place: Place) -> bytes:
     }
     if options.domainname:
         document["domainname"] = options.domainname
-    linux = json.dumps(_linux(options, place, given))
+    if options.annotations:
+        document["annotations"] = dict(options.annotations)
+    linux_object = _linux(options, place, given)
+    if options.devices or options.device_cgroup_rules or options.gpus:
+        from fastbox.runtime import devices
+
+        devices.add(options, document, linux_object)
+    if given.writable_cgroups or _has_modes(options):
+        from fastbox.runtime import modes
+
+        document["mounts"] = modes.mounts(document["mounts"], options, place, given)
+        if options.uts == "host":
+            del document["hostname"]
+    linux = json.dumps(linux_object)
     if given.seccomp != "unconfined":
         filtered = (
             seccomp.load_profile(given.seccomp, held)
@@ -105,7 +121,7 @@ def _process(
         "cwd": process.working_directory(options.workdir, image.workdir),
         "capabilities": process.capability_sets(held),
         "noNewPrivileges": given.no_new_privileges,
-        "oomScoreAdj": 0,
+        "oomScoreAdj": options.oom_score_adj,
     }
     if options.ulimits:
         made["rlimits"] = process.rlimits(options.ulimits)
@@ -114,25 +130,59 @@ def _process(
     return made
 
 
-def _linux(options: RunOptions, place: Place, given: security.Security) -> dict[str, object]:
-    if options.network not in ("none", "host"):
+def _linux(options: RunOptions, place: Place, given: security.Security) -> dict[str, Any]:
+    own_network = options.network == "none"
+    own_ipc = options.ipc in ("", "private", "none", "shareable")
+    made: dict[str, Any] = {
+        "namespaces": [{"type": name} for name in _NAMESPACES],
+        "cgroupsPath": _parent(options.cgroup_parent) + place.id,
+        "resources": resources.resources(options),
+        "sysctl": resources.sysctls(options.sysctls, own_network=own_network, own_ipc=own_ipc),
+    }
+    if _has_modes(options):
+        from fastbox.runtime import modes
+
+        made |= modes.linux(options, made["sysctl"])
+    elif own_network:
+        made["namespaces"].append({"type": "network"})
+    elif options.network != "host":
         raise InvalidArgument(
             f'unknown network "{options.network}"', hint="none and host are known"
         )
-    own_network = options.network == "none"
-    namespaces = (*_NAMESPACES, "network") if own_network else _NAMESPACES
-    made: dict[str, object] = {
-        "namespaces": [{"type": name} for name in namespaces],
-        "cgroupsPath": "/fastbox/" + place.id,
-        "resources": resources.resources(options),
-        "sysctl": resources.sysctls(options.sysctls, own_network=own_network),
-    }
     if options.privileged:
         made["devices"] = resources.host_devices()
     if given.masks:
         made["maskedPaths"] = security.MASKED
         made["readonlyPaths"] = security.READ_ONLY
     return made
+
+
+def _has_modes(options: RunOptions) -> bool:
+    """Whether its namespaces are others than the default ones."""
+    return bool(
+        options.ipc
+        or options.pid
+        or options.uts
+        or options.cgroupns
+        or options.userns
+        or options.network[:10] == "container:"
+    )
+
+
+def _parent(group: str) -> str:
+    """The control group above the container's, with a slash."""
+    if not group:
+        return "/fastbox/"
+    parts = group.strip("/").split("/")
+    if len(group) > 128 or any(
+        part in ("", ".", "..")
+        or not all(c.isascii() and (c.isalnum() or c in "-_.@:") for c in part)
+        for part in parts
+    ):
+        raise InvalidArgument(
+            f'invalid cgroup parent "{group}"', hint="write a path of groups such as /batch/night"
+        )
+    return "/" + "/".join(parts) + "/"
 
 
 def _engine(options: RunOptions, image: ImageConfig, place: Place) -> dict[str, object]:

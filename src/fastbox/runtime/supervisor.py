@@ -32,6 +32,9 @@ class Exit(Record):
     code: int
     signal: int = 0
     oom: bool = False
+    timed_out: bool = False  # an exec that was killed since its time was over
+    cpu: float = 0.0  # of an exec: seconds
+    memory: int = 0  # of an exec: bytes
 
 
 class SupervisorGone(EngineUnavailable):
@@ -131,7 +134,11 @@ def as_exit(event: Mapping[str, object]) -> Exit:
     code, signal = event.get("code"), event.get("signal")
     if event.get("event") != "exit" or not isinstance(code, int) or not isinstance(signal, int):
         raise EngineUnavailable("the supervisor sent something else than an exit")
-    return Exit(code=code, signal=signal, oom=event.get("oom") is True)
+    return Exit(
+        code=code, signal=signal, oom=event.get("oom") is True,
+        timed_out=event.get("timed_out") is True,
+        cpu=int(str(event.get("cpu", 0))) / 1e6, memory=int(str(event.get("memory", 0))),
+    )  # fmt: skip
 
 
 def _error(failed: dict[str, object], message: Mapping[str, object]) -> FastboxError:

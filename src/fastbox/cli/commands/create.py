@@ -25,6 +25,7 @@ def options() -> tuple[Option, ...]:
 def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Create the container and print its id."""
     wanted = runflags.build(args)
+    runflags.warn(engine, args, wanted, out)
     with runflags.IdFile(args) as id_file:
         id_file.write(engine.containers.create(wanted))
     out.line(id_file.id)

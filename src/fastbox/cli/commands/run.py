@@ -25,6 +25,7 @@ def options() -> tuple[Option, ...]:
 def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Run the container; its exit code, or 0 with --detach."""
     wanted = runflags.build(args)
+    runflags.warn(engine, args, wanted, out)
     attached.check_terminal(tty=wanted.tty, stdin=wanted.interactive and not wanted.detach)
     attached.check_keys(args)
     if not args.given("network") and out.for_people():
