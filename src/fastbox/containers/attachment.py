@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from fastbox.containers.heal import View
+    from fastbox.containers.process import Ends
 
 DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
 
@@ -42,7 +43,7 @@ class AttachEnd(Record):
 class Streams:
     """Pipes for some of the streams: `ours` stay here, `theirs` go to the supervisor."""
 
-    __slots__ = ("names", "ours", "theirs")
+    __slots__ = ("__weakref__", "names", "ours", "theirs")
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
@@ -168,6 +169,12 @@ class Attachment:
         if self._exec is None:
             sync(self._conversation.run, self._conversation.supervisor)
         return self._exec is None
+
+    def ends(self) -> Ends:
+        """Conversation and pipes, for who carries the bytes himself."""
+        from fastbox.containers.process import Ends
+
+        return Ends(self.id, self._conversation, self._streams, self._exec)
 
     def close(self) -> None:
         """Let go; the process goes on."""

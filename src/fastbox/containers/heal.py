@@ -116,7 +116,8 @@ def _read(store: ContainerStore, run: str, container: str) -> View | None:
     if live is not None:
         alive = state.supervisor_alive(run, live.supervisor)
         return View(id=container, state="running" if alive else "remains", record=record, live=live)
-    return View(id=container, state="remains" if record.start else "created", record=record)
+    remains = record.start or _orphan(run, record)
+    return View(id=container, state="remains" if remains else "created", record=record)
 
 
 def _orphan(run: str, record: ContainerRecord) -> bool:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.heal import View
     from fastbox.containers.needs import ImageService
+    from fastbox.containers.process import Ends
+    from fastbox.containers.tied import Tie
     from fastbox.runtime.session import Session
     from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerRecord, Held
@@ -63,11 +65,22 @@ class Containers:
         """Make and start a container whose streams we hold; it still outlives this process."""
         return self._starter.attached(options, rows, columns)
 
-    def start_tied(
-        self, options: RunOptions, session: Session
-    ) -> tuple[ContainerRecord, Conversation]:
-        """Make and start a container that ends with the session."""
-        return self._starter.tied(options, session)
+    def tie(self, session: Session) -> Tie:
+        """What makes containers that end with the session."""
+        from fastbox.containers.tied import Tie
+
+        return Tie(self, self._run, self._store, self._starter, session)
+
+    def record(self, reference: str) -> ContainerRecord:
+        """What was recorded of a container when it was made.
+
+        Raises:
+            ContainerNotFound: There is none.
+        """
+        record = self._store.read(self._store.find(reference))
+        if record is None:
+            raise not_found(reference)
+        return record
 
     def start(self, reference: str) -> None:
         """Start a created or exited container again, detached.
@@ -108,6 +121,22 @@ class Containers:
         from fastbox.containers import foreground
 
         return foreground.attach(self._store, self._run, reference, interactive)
+
+    def attach_ends(self, reference: str) -> Ends:
+        """The streams of a running container, stdin too where it has one, for Python to use.
+
+        Raises:
+            StateConflict: It does not run.
+        """
+        from fastbox.containers import foreground
+
+        return foreground.attach(self._store, self._run, reference, True).ends()
+
+    def watch(self, reference: str) -> Conversation | None:
+        """A conversation that tells its exit; None: it does not run."""
+        from fastbox.containers.watch import watch
+
+        return watch(self._store, self._run, self._store.find(reference))
 
     def exec_attached(
         self,

@@ -44,7 +44,7 @@ class SupervisorGone(EngineUnavailable):
 class Conversation:
     """One connection to a supervisor: a request and its answer, then perhaps an exit event."""
 
-    __slots__ = ("_ended", "_reading", "fd", "run", "supervisor")
+    __slots__ = ("__weakref__", "_ended", "_reading", "fd", "run", "supervisor")
 
     def __init__(self, run: str, supervisor: str) -> None:
         try:
@@ -100,6 +100,10 @@ class Conversation:
         """The exit event, if it was received."""
         return self._ended
 
+    @ended.setter
+    def ended(self, event: Exit) -> None:
+        self._ended = event
+
     def _receive(
         self, timeout: float | None, what: str = "the supervisor did not answer"
     ) -> dict[str, Any]:
@@ -121,6 +125,11 @@ class Conversation:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def __del__(self) -> None:
+        # Who forgets one has let go of it: an exec that is tied ends with its conversation.
+        if getattr(self, "fd", -1) >= 0:
+            self.close()
 
     def __enter__(self) -> Self:
         return self

@@ -86,7 +86,7 @@ class ExitRecord(Record):
 class Held:
     """A container whose lock we hold, until closed."""
 
-    __slots__ = ("directory", "fd", "id")
+    __slots__ = ("__weakref__", "directory", "fd", "id")
 
     def __init__(self, container: str, directory: str, fd: int) -> None:
         self.id, self.directory, self.fd = container, directory, fd

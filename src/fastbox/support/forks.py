@@ -1,5 +1,5 @@
-"""What a forked child must not share with its parent: sockets, pipes and locks that mean something by
-being open.
+"""What a forked child must not share with its parent: sockets, pipes and locks that mean something
+by being open.
 
 A copy of them in a child that lives on keeps a lock locked, a pipe from ending and a supervisor
 from seeing that its client is gone. So the child closes its copies before anything of it runs.
@@ -9,6 +9,7 @@ Programs that are executed (subprocess) get none: every descriptor here is close
 from __future__ import annotations
 
 import os
+from _weakref import ref  # `weakref` is an import of 1 ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
             """Close our copies."""
 
 
-_owned: dict[int, Owned] = {}
+_owned: dict[int, ref[Owned]] = {}
 
 
 def own(thing: Owned) -> None:
     """The child's copy is closed at a fork."""
-    _owned[id(thing)] = thing
+    key = id(thing)
+    _owned[key] = ref(thing, lambda _: _owned.pop(key, None))
 
 
 def disown(thing: Owned) -> None:
@@ -35,9 +37,11 @@ def disown(thing: Owned) -> None:
 
 
 def _close_all() -> None:
-    for thing in tuple(_owned.values()):
+    for each in tuple(_owned.values()):
+        thing = each()
         try:
-            thing.close()
+            if thing is not None:
+                thing.close()
         except OSError:
             pass
     _owned.clear()

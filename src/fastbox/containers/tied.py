@@ -1,0 +1,110 @@
+"""Containers that end with a session: made, started once more, and forgotten."""
+
+from __future__ import annotations
+
+import os
+
+from fastbox.containers import create
+from fastbox.containers.attachment import Streams, stream_names
+from fastbox.containers.exec import read_bundle
+from fastbox.containers.process import Ends
+from fastbox.errors import StateConflict
+from fastbox.runtime.supervisor import Conversation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fastbox.containers.service import Containers
+    from fastbox.containers.starting import Starter
+    from fastbox.runtime.session import Session
+    from fastbox.store.containers import ContainerRecord, ContainerStore
+    from fastbox.types import RunOptions
+
+
+class Tie:
+    """What binds containers to an engine's session."""
+
+    __slots__ = ("_made", "_run", "_service", "_session", "_starter", "_store")
+
+    def __init__(
+        self,
+        service: Containers,
+        run: str,
+        store: ContainerStore,
+        starter: Starter,
+        session: Session,
+    ) -> None:
+        self._service, self._run, self._store = service, run, store
+        self._starter, self._session = starter, session
+        self._made: set[str] = set()
+
+    def run(
+        self, options: RunOptions, attached: bool
+    ) -> tuple[ContainerRecord, Conversation, Ends | None]:
+        """Make and start one; `attached` holds its streams from its first byte on."""
+        names = stream_names(options.interactive, options.tty) if attached else []
+        streams = Streams(names)
+        try:
+            record, conversation = self._starter.tied(options, self._session, streams)
+        except BaseException:
+            streams.close()
+            raise
+        self._made.add(record.id)
+        if not attached:
+            return record, conversation, None
+        return record, conversation, self._held(record.id, conversation, streams)
+
+    def _held(self, container: str, conversation: Conversation, streams: Streams) -> Ends:
+        """Its streams, with a conversation of their own: the container's tells its end to who has
+        the container.
+        """
+        watch = self._service.watch(container)
+        if watch is None:  # it has ended already
+            watch = Conversation(conversation.run, conversation.supervisor)
+            watch.ended = conversation.wait(10.0)
+        return Ends(container, watch, streams, None)
+
+    def create(self, options: RunOptions) -> ContainerRecord:
+        """Make one, not started."""
+        with self._session.starting() as name:
+            held, record = self._starter.make(options, start=False, session=name)
+            held.close()
+        self._made.add(record.id)
+        return record
+
+    def start(self, container: str) -> Conversation:
+        """Start one that was created or has ended."""
+        with self._session.starting() as name, self._store.hold(container) as held:
+            record = self._starter.restartable(held, tied=True)
+            if record is None:
+                raise StateConflict(f"container {container[:12]} is running")
+            record = record.replace(start=True, session=name)
+            _unmark(held.directory)
+            conversation = Conversation(self._run, name)
+            self._store.write(record)
+            self._store.clear_exit(container)
+            create.launch(self._store, held, record, conversation, Streams([]), tied=True)
+        return conversation
+
+    def forget(self, container: str) -> None:
+        """It is gone."""
+        self._made.discard(container)
+
+    def close(self) -> None:
+        """End the session, and what is tied to it; of what does not run, too, nothing is left."""
+        self._session.close()
+        made, self._made = self._made, set()
+        for container in made:
+            if os.path.isdir(self._service.directory(container)):
+                self._service.heal(container)
+
+
+def _unmark(directory: str) -> None:
+    """Overlayfs refuses a layer that was mounted without syncs, since a crash may have damaged it.
+    A session does not outlive a crash of the machine, so its layers are sound.
+    """
+    overlay = read_bundle(directory)["fastbox"].get("overlay", {})
+    if overlay.get("volatile") and overlay.get("work"):
+        try:
+            os.rmdir(overlay["work"] + "/work/incompat/volatile")
+        except FileNotFoundError:
+            pass
