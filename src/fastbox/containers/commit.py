@@ -77,10 +77,10 @@ def commit(
 
 
 def _write(files: FileSystem, fd: int) -> Written | None:
-    upper = files.upper()
-    if upper < 0:
-        return None
     try:
+        upper = files.upper()
+        if upper < 0:
+            return None
         written = _bytes.write_changes(upper, fd, max_mtime=clock.source_date())
     except OSError as error:
         files.check()
