@@ -26,6 +26,9 @@ ALLOWED = {
     "containers": BASE | {"store", "runtime", "containers", "_native", "_bytes"},
     "system": BASE | {"store", "runtime", "images", "containers", "system", "_native", "_bytes"},
     "engine": BASE | {"store", "runtime", "images", "containers", "system", "_native"},
+    "wait": BASE | {"containers"},
+    "aio": BASE | {"store", "runtime", "images", "containers", "system", "engine", "aio"},
+    "testing": BASE | {"containers", "engine", "testing"},
     "doctor": BASE | {"doctor", "store", "_native"},
     "cli": BASE | {"cli", "doctor", "engine", "__version__"},
 }

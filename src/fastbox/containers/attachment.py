@@ -85,6 +85,10 @@ class Streams:
         for name in list(self.ours):
             self.drop(name)
 
+    def __del__(self) -> None:
+        if self.ours or self.theirs:
+            self.close()
+
 
 def converse(run: str, view: View) -> Conversation:
     """A conversation with the supervisor of a container that runs.

@@ -384,6 +384,7 @@ class Container:
         elif (watch := self._watching()) is None or watch.ended is not None:
             if watch is not None:
                 watch.close()
+            self._watch = None
             self._watch = self._tie.start(self.id)
 
     def restart(self, timeout: float | None = None) -> None:
@@ -451,7 +452,7 @@ class Container:
     def _end(self) -> None:
         watch = self._watch
         if watch is not None and watch.fd < 0:
-            return
+            watch = None
         try:
             if watch is not None and watch.ended is None:
                 self._kill_and_wait(watch)

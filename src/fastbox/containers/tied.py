@@ -104,7 +104,9 @@ def _unmark(directory: str) -> None:
     """
     overlay = read_bundle(directory)["fastbox"].get("overlay", {})
     if overlay.get("volatile") and overlay.get("work"):
+        mark = overlay["work"] + "/work/incompat/volatile"
         try:
-            os.rmdir(overlay["work"] + "/work/incompat/volatile")
+            os.unlink(mark + "/dirty")
+            os.rmdir(mark)
         except FileNotFoundError:
             pass
