@@ -50,7 +50,7 @@ build/.installed: $(BIN)/python $(SOURCES)
 	@touch $@
 
 build/.test-tools: $(BIN)/python build/.test-packages pyproject.toml
-	$(BIN)/pip install -q --disable-pip-version-check pytest pytest-benchmark pytest-timeout hypothesis mypy ruff grpcio
+	$(BIN)/pip install -q --disable-pip-version-check pytest pytest-benchmark pytest-timeout pytest-xdist hypothesis mypy pyright ruff grpcio
 	@touch $@
 
 .PHONY: dev

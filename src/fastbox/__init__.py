@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastbox.errors import FastboxError
 
 __version__ = "0.1.0"
-PIPE, STDOUT, DEVNULL = -1, -2, -3  # as in subprocess
+PIPE, STDOUT, DEVNULL = -1, -2, -3  # the standard library's numbers
 __all__ = [
     "DEVNULL", "PIPE", "STDOUT", "Container", "Engine", "FastboxError", "Process", "__version__",
     "aio", "errors", "types", "wait",

@@ -195,6 +195,11 @@ class ContainerInfo(Record):
     started: str = ""
     finished: str = ""
     labels: Mapping[str, str]
+    network: str = ""
+    mounts: tuple[str, ...] = ()  # volumes by name, others by the host's path
+    volumes: int = 0  # how many of them are volumes
+    size: int = -1  # bytes of the disk that its own layer takes; -1: not asked for
+    size_root: int = -1  # together with its image
 
 
 class LogLine(Record):

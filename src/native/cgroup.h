@@ -57,6 +57,9 @@ int fb_cgroup_open_of(int pidfd);
 void fb_cgroup_close(struct fb_cgroup *group);
 /* Apply changed limits to an existing group (update). What is 0 or absent stays as it is; device rules, when there are any, replace all. */
 int fb_cgroup_update(const struct fb_cgroup *group, const struct fb_resources *resources, struct fb_error *err);
+/* The same for a container that runs, as a whole or not at all: controllers that it was started without are joined first (they are among
+ * `group` from then on), and when a write fails the former values are put back. */
+int fb_cgroup_change(struct fb_cgroup *group, const struct fb_resources *resources, struct fb_error *err);
 /* Stop or continue all processes (cgroup.freeze on v2, the freezer on v1), and wait, bounded, until they are. */
 int fb_cgroup_freeze(const struct fb_cgroup *group, bool frozen, struct fb_error *err);
 /* v1: the group gets a directory in the freezer's hierarchy, with all its processes, unless it has one. */

@@ -76,6 +76,18 @@ int fb_cgroup_v1_update(const struct fb_cgroup_mounts *mounts, const struct fb_c
 			const struct fb_resources *resources, struct fb_error *err);
 int fb_cgroup_v2_update(const char *directory, const struct fb_resources *resources, struct fb_error *err);
 
+/* v1: the group's directory in one more hierarchy, as its last path, and its way in. */
+int fb_cgroup_v1_make(const struct fb_cgroup_mounts *mounts, enum fb_controller controller, const char *path,
+		      struct fb_cgroup *group, struct fb_error *err);
+/* The same for a group with processes, which all move there. */
+int fb_cgroup_v1_join(const struct fb_cgroup_mounts *mounts, struct fb_cgroup *group, enum fb_controller controller,
+		      struct fb_error *err);
+/* What the limits need and the group has not got: hierarchies to join, controllers to enable above `directory`. */
+int fb_cgroup_v1_join_needed(const struct fb_cgroup_mounts *mounts, struct fb_cgroup *group,
+			     const struct fb_resources *resources, struct fb_error *err);
+int fb_cgroup_v2_enable(const struct fb_cgroup_mounts *mounts, const char *directory,
+			const struct fb_resources *resources, struct fb_error *err);
+
 /* The device rules of v1; `live`: processes are in the group, and what stays allowed is allowed at every moment. */
 int fb_cgroup_v1_devices(const char *directory, const struct fb_device_rule *rules, size_t count, bool live,
 			 struct fb_error *err);

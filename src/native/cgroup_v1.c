@@ -279,8 +279,8 @@ static const char *directory_of(const struct fb_cgroup_mount *mount, const struc
 	return NULL;
 }
 
-static int make_group(const struct fb_cgroup_mounts *mounts, enum fb_controller controller,
-		      const char *path, struct fb_cgroup *group, struct fb_error *err)
+int fb_cgroup_v1_make(const struct fb_cgroup_mounts *mounts, enum fb_controller controller, const char *path,
+		      struct fb_cgroup *group, struct fb_error *err)
 {
 	const struct fb_cgroup_mount *mount = &mounts->of[controller];
 	bool cpuset = strcmp(mount->at, mounts->of[FB_CONTROLLER_CPUSET].at) == 0;
@@ -332,7 +332,7 @@ static int make_optional(const struct fb_cgroup_mounts *mounts, enum fb_controll
 			 struct fb_cgroup *group, struct fb_error *err)
 {
 	struct fb_error ours = {0};
-	int before = group->path_count, r = make_group(mounts, controller, path, group, &ours);
+	int before = group->path_count, r = fb_cgroup_v1_make(mounts, controller, path, group, &ours);
 
 	if ((r == -EROFS || r == -EACCES || r == -EPERM) && group->path_count == before)
 		return 0;
@@ -359,13 +359,24 @@ int fb_cgroup_v1_create(const struct fb_cgroup_mounts *mounts, const char *path,
 		bool needed = is_needed(i, resources, false) && !(v2 && is_on_v2(mounts, i));
 
 		if (!directory_of(mount, group) && (needed || (every && mount->at[0])))
-			r = needed ? make_group(mounts, i, path, group, err) :
+			r = needed ? fb_cgroup_v1_make(mounts, i, path, group, err) :
 				     make_optional(mounts, i, path, group, err);
 		if (r == 0 && needed)
 			r = set_limits(i, directory_of(mount, group), resources, false, err);
 		if (r == 0 && i == FB_CONTROLLER_MEMORY && directory_of(mount, group))
 			strcpy(group->memory, directory_of(mount, group));
 	}
+	return r;
+}
+
+int fb_cgroup_v1_join_needed(const struct fb_cgroup_mounts *mounts, struct fb_cgroup *group,
+			     const struct fb_resources *resources, struct fb_error *err)
+{
+	int r = 0;
+
+	for (int i = 0; i < FB_CONTROLLER_V1_COUNT && r == 0; i++)
+		if (is_needed(i, resources, false) && !directory_of(&mounts->of[i], group))
+			r = fb_cgroup_v1_join(mounts, group, i, err);
 	return r;
 }
 
@@ -380,6 +391,9 @@ int fb_cgroup_v1_update(const struct fb_cgroup_mounts *mounts, const struct fb_c
 		const char *directory = directory_of(&mounts->of[i], group);
 
 		if (!is_needed(i, resources, true) || (unified && is_on_v2(mounts, i)))
+			continue;
+		/* No limit is what it has there. */
+		if (!directory && !is_needed(i, resources, false))
 			continue;
 		if (!directory)
 			return fail(err, ENOTSUP, "cgroup", fb_controller_name(i),

@@ -138,6 +138,26 @@ static int enable(const char *directory, bool leaf, const void *context, struct 
 	return 0;
 }
 
+int fb_cgroup_v2_enable(const struct fb_cgroup_mounts *mounts, const char *directory,
+			const struct fb_resources *resources, struct fb_error *err)
+{
+	size_t top = strlen(mounts->of[FB_UNIFIED].at);
+	struct wanted wanted = {0};
+	char path[256];
+	int r = collect(resources, &wanted, err);
+
+	snprintf(path, sizeof(path), "%s", directory);
+	/* From the mount point down to the group above this one. */
+	for (size_t at = top; r == 0 && path[at]; at += 1 + strcspn(path + at + 1, "/")) {
+		char slash = path[at];
+
+		path[at] = '\0';
+		r = enable(path, false, &wanted, err);
+		path[at] = slash;
+	}
+	return r;
+}
+
 /* --- limits --- */
 
 static int write_or_max(const char *directory, const char *file, int64_t value,

@@ -19,7 +19,7 @@ uint64_t fb_now(void)
 static int op_write_self(struct fb_child *child, const struct fb_op *op)
 {
 	size_t length = strlen(op->text);
-	fb_auto_close int fd = open(op->path, O_WRONLY | O_CLOEXEC);
+	fb_auto_close int fd = openat(op->number, op->path, O_WRONLY | O_CLOEXEC);
 
 	if (fd >= 0 && write(fd, op->text, length) == (ssize_t)length)
 		return 0;

@@ -11,8 +11,10 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -212,8 +214,10 @@ static int start_child(struct start *start, struct fb_between *between, struct f
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)group->into;
 	}
+	if (plan->beside >= 0)
+		args.cgroup = (uint64_t)plan->beside;
 	pid = clone_new(start, &args);
-	if (pid == -EBUSY && into && plan->request->process)
+	if (pid == -EBUSY && into && plan->request->process && between)
 		pid = clone_beside_first(start, &args);
 	/* E2BIG, EINVAL: it knows clone3, but not all of what is asked. */
 	if (pid == -ENOSYS || pid == -EPERM || pid == -E2BIG || pid == -EINVAL)
@@ -253,10 +257,63 @@ static int start_between(struct start *start, struct fb_launched *launched, stru
 	return r == 0 && launched->pidfd < 0 ? FB_FAIL(err, FB_STAGE_CLONE, "pidfd_open", NULL) : r;
 }
 
-/* The next child's pid or time namespace is the caller's to choose; the caller itself stays where it is. */
+/* What the caller is in anyway, to get back to: of the next child's pid or time namespace, which are its to choose while it stays where it is, and
+ * of those that an exec is cloned in. */
 struct borrowed {
 	int pid, time;
+	int lent[4], root, directory, dumpable;
 };
+
+static const struct {
+	uint64_t type;
+	const char *path;
+} lendable[] = {{CLONE_NEWNET, "/proc/self/ns/net"},
+		{CLONE_NEWUTS, "/proc/self/ns/uts"},
+		{CLONE_NEWIPC, "/proc/self/ns/ipc"},
+		{CLONE_NEWNS, "/proc/self/ns/mnt"}};
+
+/* Between this and its counterpart nothing may be named by a path. */
+static int enter(const struct fb_plan *plan, struct borrowed *back, struct fb_error *err)
+{
+	if (!plan->lent)
+		return 0;
+	back->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	back->directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (back->root < 0 || back->directory < 0)
+		return FB_FAIL(err, FB_STAGE_JOIN, "open", "/");
+	for (size_t i = 0; i < sizeof(lendable) / sizeof(*lendable); i++)
+		if (plan->lent & lendable[i].type &&
+		    (back->lent[i] = open(lendable[i].path, O_RDONLY | O_CLOEXEC)) < 0)
+			return FB_FAIL(err, FB_STAGE_JOIN, "open", lendable[i].path);
+	back->dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+	/* CVE-2016-9962: whoever has rights in the container's user namespace could trace the child there, with the host's descriptors. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return FB_FAIL(err, FB_STAGE_JOIN, "prctl(DUMPABLE)", NULL);
+	if (setns(plan->request->target_pidfd, (int)plan->lent) < 0)
+		return FB_FAIL_CODE(err, FB_STAGE_JOIN, errno, "setns", "",
+				    errno == ESRCH ? "the container is not running" : NULL);
+	return 0;
+}
+
+/* Who can't get back must not go on: the next path that it named would be the container's. */
+static void come_back(struct borrowed *back)
+{
+	bool lost = false;
+
+	for (size_t i = 0; i < sizeof(lendable) / sizeof(*lendable); i++) {
+		lost |= back->lent[i] >= 0 && setns(back->lent[i], (int)lendable[i].type) < 0;
+		fb_cleanup_fd(&back->lent[i]);
+	}
+	/* With the mount namespace root and directory have become its root. */
+	if (back->root >= 0 && back->directory >= 0) {
+		lost |= fchdir(back->root) < 0 || chroot(".") < 0 || fchdir(back->directory) < 0;
+		lost |= back->dumpable == 1 && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0;
+	}
+	fb_cleanup_fd(&back->root);
+	fb_cleanup_fd(&back->directory);
+	if (lost)
+		abort();
+}
 
 static int borrow_namespaces(const struct fb_plan *plan, struct borrowed *back, struct fb_error *err)
 {
@@ -272,7 +329,7 @@ static int borrow_namespaces(const struct fb_plan *plan, struct borrowed *back, 
 					    errno == ESRCH ? "the container is not running" : NULL);
 	}
 	if (!(plan->namespaces & CLONE_NEWTIME))
-		return 0;
+		return enter(plan, back, err);
 	back->time = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
 	if (back->time < 0)
 		return FB_FAIL(err, FB_STAGE_JOIN, "open", "/proc/self/ns/time");
@@ -290,6 +347,7 @@ static int return_namespaces(struct borrowed *back, struct fb_error *err)
 {
 	int r = 0;
 
+	come_back(back);
 	/* Not to get back would put the next container into this one's namespace. */
 	if (back->pid >= 0 && setns(back->pid, CLONE_NEWPID) < 0)
 		r = FB_FAIL(err, FB_STAGE_CLONE, "setns", "/proc/self/ns/pid");
@@ -360,17 +418,30 @@ static void close_start(struct start *start)
 	fb_cleanup_fd(&start->sockets[1]);
 }
 
+static int clone_borrowing(struct start *start, struct fb_launched *launched, int *ret_back, struct fb_error *err)
+{
+	struct fb_plan *plan = start->child.plan;
+	struct borrowed back = {-1, -1, {-1, -1, -1, -1}, -1, -1, 0};
+	int r = borrow_namespaces(plan, &back, err);
+
+	if (r == 0)
+		r = plan->between ? start_between(start, launched, err) : start_child(start, NULL, launched, err);
+	*ret_back = return_namespaces(&back, r == 0 ? err : NULL);
+	return r;
+}
+
 /* Everything between the blocking of signals and their return. */
 static int run(struct start *start, struct fb_launched *launched, struct fb_error *err)
 {
 	struct fb_plan *plan = start->child.plan;
 	const struct fb_child_result *result = start->child.result;
-	struct borrowed back = {-1, -1};
-	int r = borrow_namespaces(plan, &back, err), back_r;
+	int back_r, r = clone_borrowing(start, launched, &back_r, err);
 
-	if (r == 0)
-		r = plan->between ? start_between(start, launched, err) : start_child(start, NULL, launched, err);
-	back_r = return_namespaces(&back, r == 0 ? err : NULL);
+	if (r == -EBUSY && plan->request->process && !plan->between && plan->beside < 0) {
+		plan->beside = fb_cgroup_open_of(plan->request->target_pidfd);
+		if (plan->beside >= 0 && fb_plan_keep(plan, plan->beside, err) >= 0)
+			r = clone_borrowing(start, launched, &back_r, err);
+	}
 	fb_cleanup_fd(&start->sockets[1]);
 	if (r == 0 && plan->map_ids)
 		r = map_ids(plan, launched->pid, start->sockets[0], err);

@@ -119,12 +119,14 @@ static int plan_cgroups(struct fb_plan *plan, struct fb_error *err)
 	return add(plan, FB_OP_JOIN_CGROUPS, FB_STAGE_CGROUP, NULL, NULL, 0, err);
 }
 
-/* /proc/self of the host: before the root changes, and before ids do (the files belong to the id that we have now). */
+/* /proc/self of the host: before the root changes, and before ids do (the files belong to the id that we have now). The child of an exec is in the
+ * container's mount namespace from the first, where /proc may be anything: it goes by a descriptor. */
 static int plan_self(struct fb_plan *plan, struct fb_error *err)
 {
 	const struct fb_process_spec *process = plan->process;
+	size_t first = plan->count;
 	char *text;
-	int r = 0;
+	int fd, r = 0;
 
 	if (process->has_oom_score_adj) {
 		text = fb_arena_printf(&plan->arena, "%d", process->oom_score_adj);
@@ -141,7 +143,18 @@ static int plan_self(struct fb_plan *plan, struct fb_error *err)
 	if (r == 0 && process->selinux && *process->selinux)
 		r = add(plan, FB_OP_WRITE_SELF, FB_STAGE_CREDS, "/proc/self/attr/exec", process->selinux,
 			0, err);
-	return r;
+	if (r < 0 || !plan->request->process || plan->count == first)
+		return r;
+	fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return FB_FAIL(err, FB_STAGE_PLAN, "open", "/proc");
+	if ((fd = fb_plan_keep(plan, fd, err)) < 0)
+		return fd;
+	for (size_t i = first; i < plan->count; i++) {
+		plan->ops[i].number = fd;
+		plan->ops[i].path += strlen("/proc/");
+	}
+	return 0;
 }
 
 static const char *const ipc_sysctls[] = {"kernel.msgmax",	   "kernel.msgmnb", "kernel.msgmni",
@@ -310,7 +323,7 @@ static int plan_joining(struct fb_plan *plan, struct fb_error *err)
 
 int fb_plan_build(const struct fb_launch_request *request, struct fb_plan *ret_plan, struct fb_error *err)
 {
-	struct fb_plan plan = {.request = request, .spec = request->spec, .pid_namespace = -1, .user_namespace = -1};
+	struct fb_plan plan = {.request = request, .spec = request->spec, .pid_namespace = -1, .user_namespace = -1, .beside = -1};
 	struct rlimit files;
 	int r;
 

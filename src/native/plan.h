@@ -147,6 +147,8 @@ struct fb_plan {
 	size_t join_count;
 	int user_namespace;   /* joined; -1 */
 	int pid_namespace;    /* entered by the parent for its child; -1 */
+	uint64_t lent;	      /* exec: types that the parent is in while it clones, so that the child never was elsewhere */
+	int beside;	      /* exec, v2: the group to be cloned into instead of the container's; -1 */
 	struct fb_user_namespace *user_namespaces; /* made for id-mapped mounts */
 	int *fds;	      /* opened for the plan, closed with it */
 	size_t fd_count, fd_room;

@@ -201,8 +201,11 @@ static bool target_shares(const struct fb_plan *plan, const struct fb_namespace 
 	return fd >= 0 && is_callers(fd, ns->type);
 }
 
-/* exec: the container's own spec says which namespaces it has; all are entered by one setns of its pidfd (5.8), the pid namespace by a
- * clone from inside it. A caller who has rights only in the user namespace has to be there before that clone. */
+/* exec: the container's own spec says which namespaces it has; all are entered by setns of its pidfd (5.8), the pid namespace by a clone from
+ * inside it. From that clone on the container's processes see the child: who may look at nothing of its memory may still read which mounts and
+ * sockets it sees. So it is cloned from inside of those namespaces, too. That of cgroups would forbid the clone into a group outside of it, and
+ * from a user namespace nobody gets back: these the child joins itself. A caller who has rights only in the user namespace has to be there before
+ * the clone. */
 int fb_plan_join_target(struct fb_plan *plan, struct fb_error *err)
 {
 	uint64_t types = 0, early = 0;
@@ -219,8 +222,9 @@ int fb_plan_join_target(struct fb_plan *plan, struct fb_error *err)
 		plan->joins[plan->join_count++] =
 			(struct fb_join){plan->request->target_pidfd, early, "the container"};
 	} else if (types & CLONE_NEWPID) {
-		early = CLONE_NEWPID;
 		plan->pid_namespace = plan->request->target_pidfd;
+		plan->lent = types & (CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC);
+		early = CLONE_NEWPID | plan->lent;
 	}
 	if (types & ~early) {
 		if (!(op = fb_plan_add(plan, FB_OP_JOIN_TARGET, FB_STAGE_JOIN)))

@@ -16,6 +16,7 @@
 #include "release.h"
 #include "streams.h"
 #include "task.h"
+#include "update.h"
 
 #define FAIL(code, path, detail) FB_FAIL_CODE(err, FB_STAGE_REQUEST, (code), "request", (path), (detail))
 
@@ -24,7 +25,7 @@ typedef int handler(struct fb_supervisor *sup, struct fb_request *request, struc
 		    int *ret_exit, struct fb_error *err);
 
 static handler do_launch, do_exec, do_attach, do_resize, do_kill, do_stop, do_wait, do_sync, do_close,
-	do_discard, do_freeze, do_lease;
+	do_discard, do_freeze, do_update, do_lease;
 
 static handler *const handlers[FB_OP_COUNT] = {
 	[FB_OP_LAUNCH] = do_launch, [FB_OP_EXEC] = do_exec, [FB_OP_ATTACH] = do_attach,
@@ -32,6 +33,7 @@ static handler *const handlers[FB_OP_COUNT] = {
 	[FB_OP_WAIT] = do_wait,	    [FB_OP_SYNC] = do_sync,	[FB_OP_CLOSE] = do_close,
 	[FB_OP_DISCARD] = do_discard,   [FB_OP_FREEZE] = do_freeze,
 	[FB_OP_LEASE] = do_lease,
+	[FB_OP_UPDATE] = do_update,
 };
 
 static bool answer(struct fb_supervisor *sup, struct fb_conversation *conversation, const char *text)
@@ -290,6 +292,16 @@ static int do_freeze(struct fb_supervisor *sup, struct fb_request *request, stru
 		return -1;
 	return request->frozen ? fb_freeze(task->container, conversation, err)
 			       : fb_thaw(task->container, conversation, err);
+}
+
+static int do_update(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
+		     int *ret_exit, struct fb_error *err)
+{
+	struct fb_task *task = find_task(sup, request, err);
+
+	(void)conversation;
+	(void)ret_exit;
+	return task ? fb_update(sup, task->container, request->resources, err) : -1;
 }
 
 /* Returns the message's length, 0 at the end of the conversation, or -errno; the descriptors are ours in every case. */

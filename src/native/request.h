@@ -23,12 +23,14 @@ enum fb_operation {
 	FB_OP_DISCARD,
 	FB_OP_FREEZE,
 	FB_OP_LEASE,
+	FB_OP_UPDATE,
 	FB_OP_COUNT
 };
 
 struct fb_request {
 	enum fb_operation operation;
 	struct json_object *root; /* owns every text below */
+	const char *resources; /* a JSON object's text */
 	const char *op, *id, *exec, *bundle, *name;
 	int rows, columns, signal;
 	double timeout;

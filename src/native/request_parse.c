@@ -15,6 +15,7 @@
 enum member {
 	M_OP = 1, M_ID = 2, M_BUNDLE = 4, M_STREAMS = 8, M_ROWS = 16, M_COLS = 32, M_CLOCKS = 64, M_TIED = 128,
 	M_DETACH = 256, M_EXEC = 512, M_SIGNAL = 1024, M_TIMEOUT = 2048, M_NAME = 4096, M_FROZEN = 8192,
+	M_RESOURCES = 1 << 20,
 };
 
 static const struct operation {
@@ -33,6 +34,7 @@ static const struct operation {
 	[FB_OP_DISCARD] = {"discard", M_ID | M_BUNDLE, M_NAME},
 	[FB_OP_FREEZE] = {"freeze", M_ID | M_FROZEN, 0},
 	[FB_OP_LEASE] = {"lease", 0, 0},
+	[FB_OP_UPDATE] = {"update", M_ID | M_RESOURCES, 0},
 };
 
 static int parse_streams(struct json_object *value, const int *fds, size_t fd_count, struct fb_request *request,
@@ -125,6 +127,13 @@ static int parse_member(const char *key, struct json_object *value, struct fb_re
 	if (strcmp(key, "streams") == 0) {
 		request->present |= M_STREAMS;
 		return 0;
+	}
+	if (strcmp(key, "resources") == 0) {
+		if (!json_object_is_type(value, json_type_object))
+			return FAIL(EINVAL, key, "not an object");
+		request->present |= M_RESOURCES;
+		request->resources = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN);
+		return request->resources ? 0 : FAIL(ENOMEM, key, NULL);
 	}
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (strcmp(key, fields[i].name) == 0) {

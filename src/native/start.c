@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "exec_group.h"
+#include "exec_spec.h"
 #include "record.h"
 #include "start.h"
 #include "streams.h"
@@ -331,8 +332,8 @@ static int read_document(int fd, struct fb_arena *arena, const char **ret_text, 
 	return 0;
 }
 
-static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb_spec *spec,
-		      struct fb_request *request, struct fb_conversation *conversation, int *ret_exit, struct fb_error *err)
+static int start_exec(struct fb_supervisor *sup, struct fb_task *task, const struct fb_spec *spec,
+		      struct fb_arena *arena, struct fb_request *request, struct fb_conversation *conversation, int *ret_exit, struct fb_error *err)
 {
 	struct fb_container *container = task->container;
 	struct fb_process_spec process = {0};
@@ -342,12 +343,12 @@ static int start_exec(struct fb_supervisor *sup, struct fb_task *task, struct fb
 	struct fb_launched launched;
 	const char *text = NULL;
 	size_t length = 0;
-	int r = read_document(request->document, &spec->arena, &text, &length, err);
+	int r = read_document(request->document, arena, &text, &length, err);
 
 	if (r == 0)
-		r = fb_spec_parse_exec(text, length, &spec->arena, &process, &what.privileged, err);
+		r = fb_spec_parse_exec(text, length, arena, &process, &what.privileged, err);
 	if (r == 0)
-		r = keep_file_limit(sup, &spec->arena, &process, err);
+		r = keep_file_limit(sup, arena, &process, err);
 	if (r < 0)
 		return r;
 	set_size(&process, request);
@@ -377,7 +378,9 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 		 struct fb_task **ret_task, int *ret_exit, struct fb_error *err)
 {
 	struct fb_container *container = fb_container_find(sup, request->id);
-	struct fb_spec spec = {0};
+	const struct fb_spec *spec;
+	struct fb_arena arena = {0};
+	struct fb_spec room = {0};
 	struct fb_task *task;
 	int r;
 
@@ -394,12 +397,11 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 	fb_task_init(task, container, ++sup->execs);
 	task->tied = request->tied;
 	task->limited = request->timeout > 0;
-	/* The plain text on disk is parsed again for each exec: kept as data it would be the largest thing in this process. */
-	r = fb_spec_load(container->bundle, &spec, err);
-	if (r == 0) {
-		r = start_exec(sup, task, &spec, request, conversation, ret_exit, err);
-		fb_spec_free(&spec);
-	}
+	r = fb_exec_spec_get(sup, container, &room, &spec, err);
+	if (r == 0)
+		r = start_exec(sup, task, spec, &arena, request, conversation, ret_exit, err);
+	fb_arena_free(&arena);
+	fb_spec_free(&room);
 	if (r < 0) {
 		fb_source_close(sup, &task->timer);
 		fb_exec_group_end(sup, task);

@@ -15,6 +15,7 @@
 
 #include "cgroup.h"
 #include "error.h"
+#include "exec_spec.h"
 #include "log.h"
 #include "release.h"
 #include "spec.h"
@@ -114,6 +115,7 @@ struct fb_supervisor {
 	struct fb_source released;
 	struct rlimit files;
 	unsigned execs;
+	struct fb_exec_specs exec_specs;
 	char boot_id[40];
 	char message[65536 + 1];
 	char scratch[65536];

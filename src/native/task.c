@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "exec_group.h"
+#include "exec_spec.h"
 #include "freeze.h"
 #include "pty.h"
 #include "record.h"
@@ -113,6 +114,7 @@ static void container_free(struct fb_supervisor *sup, struct fb_container *conta
 	if (*at)
 		*at = container->next;
 	fb_log_close(&container->log);
+	fb_exec_spec_forget(sup, container);
 	if (container->grouped)
 		fb_cgroup_close(&container->cgroup);
 	if (container->directory)

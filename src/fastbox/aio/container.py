@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastbox.containers.commit import CommitKeywords
     from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.readiness import Condition
+    from fastbox.containers.update import UpdateKeywords
     from fastbox.types import Change, ContainerInfo, ExecResult, LogLine
 
 
@@ -395,6 +396,10 @@ class Container:
         await self.stop(timeout)
         await self.wait()
         await self.start()
+
+    async def update(self, **changes: Unpack[UpdateKeywords]) -> tuple[str, ...]:
+        """Change its limits, at once: `Container.update`; what this kernel can't do."""
+        return await self._pool.call(lambda: self._c.update(**changes))
 
     async def kill(self, signal: int | str = "KILL") -> None:
         """Send a signal to its first process."""

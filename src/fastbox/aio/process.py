@@ -120,7 +120,7 @@ class Writer(Generic[AnyStr]):
 
 
 class Process(Generic[AnyStr]):
-    """A running process, as `asyncio.subprocess.Process`, and with the names of `fastbox.Process`.
+    """A running process, with the names of `fastbox.Process`.
 
     A context manager: an exec that still runs on exit from `async with` is killed, with all that it
     has started; of a container's own process (`Container.attach`) only the streams are let go.

@@ -33,14 +33,15 @@ PLAIN = {
     "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
     "load": "load", "logs": "logs", "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi",
     "run": "run", "save": "save", "start": "start", "stop": "stop", "tag": "tag",
-    "version": "version", "wait": "wait",
+    "update": "update", "version": "version", "wait": "wait",
 }  # fmt: skip
 GROUPS = {
     "container": {
         "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "exec": "exec",
         "export": "export", "inspect": "inspect", "kill": "kill", "list": "ps", "logs": "logs",
         "ls": "ps", "prune": "container_prune", "ps": "ps", "remove": "rm", "rename": "rename",
-        "rm": "rm", "run": "run", "start": "start", "stop": "stop", "wait": "wait",
+        "rm": "rm", "run": "run", "start": "start", "stop": "stop", "update": "update",
+        "wait": "wait",
     },
     "image": {
         "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastbox.containers.readiness import Condition
     from fastbox.containers.service import Containers
     from fastbox.containers.tied import Tie
+    from fastbox.containers.update import UpdateKeywords
     from fastbox.runtime.supervisor import Exit
     from fastbox.store.containers import ContainerRecord
     from fastbox.types import Change, ContainerInfo, ExecResult, LogLine
@@ -397,6 +398,23 @@ class Container:
         self.wait()
         self.start()
 
+    def update(self, **changes: Unpack[UpdateKeywords]) -> tuple[str, ...]:
+        """Change its limits, at once.
+
+        Args:
+            **changes: memory, memory_swap, memory_reservation (bytes), cpus, cpu_shares, cpu_quota,
+                cpu_period, cpu_rt_period, cpu_rt_runtime, cpuset_cpus, cpuset_mems, pids_limit,
+                blkio_weight; 0 leaves a limit as it is.
+
+        Returns:
+            What this kernel can't do, in docker's words; it was left out.
+
+        Raises:
+            InvalidArgument: A value out of its range, or one that contradicts another.
+            StateConflict: More memory is in use than it shall have; nothing was changed.
+        """
+        return self._service.update(self.id, **changes)
+
     def kill(self, signal: int | str = "KILL") -> None:
         """Send a signal to its first process."""
         self._service.kill(self.id, signal)
@@ -453,41 +471,20 @@ class Container:
         watch = self._watch
         if watch is not None and watch.fd < 0:
             watch = None
+        from fastbox.containers import tied
+
         try:
             if watch is not None and watch.ended is None:
-                self._kill_and_wait(watch)
-            if watch is None or not self._discard(watch):
+                tied.kill(self._service, watch, self.id)
+            if watch is not None and tied.discard(
+                self._service, watch, self.id, self.name, self._scratch
+            ):
+                self._removed = True
+            else:
                 self.remove(force=True)
         except FastboxError as error:
             if error.http_status != 404:  # --rm has removed it already
                 raise
-
-    def _discard(self, watch: Conversation) -> bool:
-        """Let the session's supervisor remove it: its directory is trash at once, and deleting it
-        is not waited for.
-        """
-        bundle = self._service.directory(self.id)
-        try:
-            watch.ask({"op": "discard", "id": self.id, "bundle": bundle, "name": self.name})
-        except FastboxError:
-            return False
-        self._removed = True
-        if self._scratch:
-            from fastbox.containers.heal import remove_scratch
-
-            remove_scratch(self._scratch, self.id)
-        return True
-
-    def _kill_and_wait(self, watch: Conversation) -> None:
-        try:
-            with Conversation(watch.run, watch.supervisor) as other:
-                other.ask({"op": "kill", "id": self.id, "signal": 9})
-        except (StateConflict, SupervisorGone):
-            pass
-        try:
-            watch.wait(30.0)
-        except SupervisorGone:
-            self._service.heal(self.id)
 
 
 def _wishes(

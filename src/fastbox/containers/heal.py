@@ -21,6 +21,8 @@ from fastbox.types import ContainerInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fastbox.runtime.state import Live
     from fastbox.store.containers import ContainerRecord, ContainerStore, Held
 
@@ -187,14 +189,21 @@ def remove_scratch(path: str, container: str) -> None:
         os.close(fd)
 
 
-def sweep(store: ContainerStore, run: str) -> None:
+def sweep(
+    store: ContainerStore, run: str, ids: Iterable[str], without_record: Iterable[str]
+) -> None:
     """Look for what no container's record leads to: half-made directories, trash, live state,
     supervisors, scratch.
+
+    Args:
+        store: The store.
+        run: The live state.
+        ids: All containers.
+        without_record: Those of them that had no record when they were read.
     """
-    known = set(store.ids())
-    for container in known:
-        if not os.path.exists(store.directory(container) + "/record.json"):
-            _sweep_half_made(store, container)
+    known = set(ids)
+    for container in without_record:
+        _sweep_half_made(store, container)
     for container in os.listdir(run + "/containers"):
         if container not in known and len(container) == 64:
             _sweep_live(run, container)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastbox.containers import hostconfig
 from fastbox.containers.exec import read_bundle
 from fastbox.runtime.spec import user_of
 from fastbox.types import Device, DeviceLimit, ImageConfig, Mount, RunOptions, Ulimit
@@ -69,7 +70,9 @@ def describe(view: View, directory: str) -> dict[str, object]:
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": bundle.get("process", {}).get("apparmorProfile", ""),
+        "AppArmorProfile": hostconfig.apparmor(
+            options, bundle.get("process", {}).get("apparmorProfile", "")
+        ),
         "ExecIDs": None,
         "HostConfig": _host_config(options, bundle),
         "GraphDriver": _graph_driver(bundle),
@@ -145,16 +148,8 @@ def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, ob
         "CapAdd": list(options.cap_add) or None,
         "CapDrop": list(options.cap_drop) or None,
         "GroupAdd": list(options.group_add) or None,
-        "CgroupnsMode": "private",
-        "IpcMode": "private",
-        "PidMode": "",
-        "UTSMode": "",
-        "UsernsMode": "",
         "PortBindings": {},
         "PublishAllPorts": False,
-        "Devices": [],
-        "OomKillDisable": False,
-        "OomScoreAdj": 0,
         "Runtime": "fastbox",
         "MaskedPaths": linux.get("maskedPaths", []),
         "ReadonlyPaths": linux.get("readonlyPaths", []),
@@ -165,24 +160,7 @@ def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, ob
         "ShmSize": options.shm_size,
         "Sysctls": dict(options.sysctls or {}) or None,
         "Init": options.init,
-        **_limits(options),
-    }
-
-
-def _limits(options: RunOptions) -> dict[str, object]:
-    return {
-        "Memory": options.memory or 0,
-        "MemorySwap": options.memory_swap or (options.memory or 0) * 2,
-        "MemoryReservation": options.memory_reservation or 0,
-        "NanoCpus": round((options.cpus or 0) * 1_000_000_000),
-        "CpuShares": options.cpu_shares or 0,
-        "CpuQuota": options.cpu_quota or 0,
-        "CpuPeriod": options.cpu_period or 0,
-        "CpusetCpus": options.cpuset_cpus,
-        "CpusetMems": options.cpuset_mems,
-        "PidsLimit": 4096 if options.pids_limit is None else options.pids_limit,
-        "Ulimits": [{"Name": u.name, "Soft": u.soft, "Hard": u.hard} for u in options.ulimits]
-        or None,
+        **hostconfig.fields(options),
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastbox.types import Committed, ImageConfig
+    from fastbox.types import Committed, ImageConfig, ImageInfo
 
 
 class ImageService(Protocol):
@@ -15,6 +15,11 @@ class ImageService(Protocol):
 
     def resolve(self, reference: str) -> ImageConfig:
         """The image's config and layers, or ImageNotFound."""
+
+    def list(
+        self, pattern: str = "", *, all: bool = False, filters: Sequence[str] = ()
+    ) -> list[ImageInfo]:
+        """The images, one for each name."""
 
     def commit(
         self,

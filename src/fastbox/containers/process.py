@@ -27,7 +27,7 @@ else:
             return cls
 
 
-PIPE, STDOUT, DEVNULL = -1, -2, -3  # the numbers of subprocess's
+PIPE, STDOUT, DEVNULL = -1, -2, -3  # the standard library's numbers
 _KILL_SECONDS = 30.0
 
 
@@ -139,7 +139,7 @@ def _file(fd: int, writing: bool, encoding: str | None) -> IO[Any]:
 
 
 class Process(Generic[AnyStr]):
-    """A running process, as `subprocess.Popen`: its streams are file objects, binary or text.
+    """A running process, as the standard library's Popen: its streams are files, binary or text.
 
     A context manager: an exec that still runs on exit from `with` is killed, with all that it has
     started; of a container's own process (`Container.attach`) only the streams are let go.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastbox.containers.needs import ImageService
     from fastbox.containers.process import Ends
     from fastbox.containers.tied import Tie
+    from fastbox.containers.update import UpdateKeywords
     from fastbox.runtime.session import Session
     from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerRecord, Held
@@ -189,18 +190,31 @@ class Containers:
 
     # Looking
 
-    def list(self, *, all: bool = False) -> list[ContainerInfo]:
-        """The running ones, or all, newest first."""
-        from fastbox.containers import heal
+    def list(
+        self,
+        *,
+        all: bool = False,
+        filters: Sequence[str] = (),
+        last: int = -1,
+        size: bool = False,
+    ) -> list[ContainerInfo]:
+        """The running ones, or all, newest first.
 
-        heal.sweep(self._store, self._run)
-        views = map(self._look, self._store.ids())
-        infos = [
-            heal.info(view)
-            for view in views
-            if view is not None and (all or view.state == "running")
-        ]
-        return sorted(infos, key=lambda info: info.created, reverse=True)
+        Args:
+            all: Those that don't run, too.
+            filters: Docker's, as key=value: ancestor, before, exited, expose, health, id, is-task,
+                label, name, network, publish, since, status, volume.
+            last: Only so many, in any state; below 0: no limit.
+            size: Find out how much of the disk each takes.
+
+        Raises:
+            InvalidArgument: An unknown filter, or a value it can't have.
+        """
+        from fastbox.containers import listing
+
+        return listing.find(
+            self._store, self._run, self._images, all=all, filters=filters, last=last, size=size
+        )
 
     def get(self, reference: str) -> ContainerInfo:
         """One container by id, unique beginning of an id, or name."""
@@ -340,6 +354,24 @@ class Containers:
         from fastbox.containers.prune import prune
 
         return prune(self._store, self._run, self.list(all=True), filters)
+
+    def update(self, reference: str, **changes: Unpack[UpdateKeywords]) -> tuple[str, ...]:
+        """Change its limits, at once and for every later start.
+
+        Args:
+            reference: The container.
+            **changes: What `update.UpdateKeywords` describes; 0 leaves a limit as it is.
+
+        Returns:
+            What this kernel can't do, in docker's words; it was left out.
+
+        Raises:
+            InvalidArgument: A value out of its range, or one that contradicts another.
+            StateConflict: More memory is in use than it shall have; nothing was changed.
+        """
+        from fastbox.containers.update import update
+
+        return update(self._store, self._run, reference, changes)
 
     def rename(self, reference: str, name: str) -> None:
         """Give it another name.

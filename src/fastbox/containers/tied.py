@@ -8,8 +8,8 @@ from fastbox.containers import create
 from fastbox.containers.attachment import Streams, stream_names
 from fastbox.containers.exec import read_bundle
 from fastbox.containers.process import Ends
-from fastbox.errors import StateConflict
-from fastbox.runtime.supervisor import Conversation
+from fastbox.errors import FastboxError, StateConflict
+from fastbox.runtime.supervisor import Conversation, SupervisorGone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord, ContainerStore
     from fastbox.types import RunOptions
+
+
+_KILL_SECONDS = 30.0
 
 
 class Tie:
@@ -96,6 +99,37 @@ class Tie:
         for container in made:
             if os.path.isdir(self._service.directory(container)):
                 self._service.heal(container)
+
+
+def kill(service: Containers, watch: Conversation, container: str) -> None:
+    """Kill one that runs, and wait until it has ended."""
+    try:
+        with Conversation(watch.run, watch.supervisor) as other:
+            other.ask({"op": "kill", "id": container, "signal": 9})
+    except (StateConflict, SupervisorGone):
+        pass
+    try:
+        watch.wait(_KILL_SECONDS)
+    except SupervisorGone:
+        service.heal(container)
+
+
+def discard(
+    service: Containers, watch: Conversation, container: str, name: str, scratch: str
+) -> bool:
+    """Let the session's supervisor remove one that has ended: its directory is trash at once, and
+    deleting it is not waited for. False: it can't.
+    """
+    bundle = service.directory(container)
+    try:
+        watch.ask({"op": "discard", "id": container, "bundle": bundle, "name": name})
+    except FastboxError:
+        return False
+    if scratch:
+        from fastbox.containers.heal import remove_scratch
+
+        remove_scratch(scratch, container)
+    return True
 
 
 def _unmark(directory: str) -> None:

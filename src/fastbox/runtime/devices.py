@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from fastbox.errors import InvalidArgument, NotFound
+from fastbox.errors import InvalidArgument, NotFound, Unsupported
 from fastbox.runtime.resources import node, nodes_below, rule
 
 TYPE_CHECKING = False
@@ -37,6 +37,11 @@ def add(options: RunOptions, document: dict[str, Any], linux: dict[str, Any]) ->
     for device in options.devices:
         if not _is_cdi(device):
             for made in _nodes(device):
+                if "uidMappings" in linux and made["path"] != device.source:
+                    raise Unsupported(
+                        f'with --userns the device "{device.source}" keeps its path',
+                        hint="a user namespace can't make nodes: the host's own is bound",
+                    )
                 _put(nodes, made)
                 rules.append(rule(True, device.access, made["type"], made["major"], made["minor"]))
     rules += map(parse_rule, options.device_cgroup_rules)

@@ -44,10 +44,10 @@ def fit(options: RunOptions) -> tuple[RunOptions, tuple[str, ...]]:
     _check(options)
     changes: dict[str, Any] = {}
     warnings = _memory(options, changes)
-    if options.blkio_weight and not _has_weights(""):
+    if options.blkio_weight and not _has_weights():
         warnings.append(_LACKS.format("Block I/O weight", "Weight"))
         changes["blkio_weight"] = None
-    kept = tuple(limit for limit in options.device_limits if _is_known(limit.kind))
+    kept = tuple(limit for limit in options.device_limits if _is_known(limit))
     if kept != options.device_limits:
         dropped = {limit.kind for limit in options.device_limits} - {limit.kind for limit in kept}
         warnings += [_lacks_device(kind) for kind in sorted(dropped)]
@@ -95,14 +95,29 @@ def _memory(options: RunOptions, changes: dict[str, Any]) -> list[str]:
     return warnings
 
 
-def _has_weights(ending: str) -> bool:
-    """BFQ's files and the cost model's are in groups only, not in the root."""
+def _has_weights() -> bool:
     if is_v2():
-        return os.path.exists("/sys/module/bfq") or _names_file("io.weight")
-    return _names_file("blkio.weight" + ending) or _names_file("blkio.bfq.weight" + ending)
+        return _is_in_groups("io.bfq.weight") or _is_in_groups("io.weight")
+    return _is_in_groups("blkio.weight") or _is_in_groups("blkio.bfq.weight")
 
 
-def _names_file(name: str) -> bool:
+def _has_weight_of(path: str) -> bool:
+    """BFQ's are of devices that use it; the others' of any."""
+    if _is_in_groups("io.weight" if is_v2() else "blkio.weight_device"):
+        return True
+    number = _numbers(path)
+    block = os.path.realpath(f"/sys/dev/block/{number['major']}:{number['minor']}")
+    for queue in (block, os.path.dirname(block)):  # a partition has its disk's
+        try:
+            with open(f"{queue}/queue/scheduler", encoding="ascii") as file:
+                return "[bfq]" in file.read()
+        except OSError:
+            continue
+    return False
+
+
+def _is_in_groups(name: str) -> bool:
+    """Weights are in groups only, not in the root of the hierarchy."""
     top = _CGROUPS if is_v2() else _CGROUPS + "/blkio"
     try:
         with os.scandir(top) as entries:
@@ -113,10 +128,10 @@ def _names_file(name: str) -> bool:
         return False
 
 
-def _is_known(kind: str) -> bool:
-    if kind == "weight":
-        return _has_weights("_device")
-    return is_v2() or os.path.exists(f"{_CGROUPS}/blkio/blkio.throttle.{kind}_device")
+def _is_known(limit: DeviceLimit) -> bool:
+    if limit.kind == "weight":
+        return _has_weight_of(limit.path)
+    return is_v2() or os.path.exists(f"{_CGROUPS}/blkio/blkio.throttle.{limit.kind}_device")
 
 
 def _lacks_device(kind: str) -> str:
@@ -163,11 +178,14 @@ def _realtime(options: RunOptions) -> dict[str, int]:
 
 
 def _device(limit: DeviceLimit) -> dict[str, int]:
+    return _numbers(limit.path) | {"weight" if limit.kind == "weight" else "rate": limit.value}
+
+
+def _numbers(path: str) -> dict[str, int]:
     try:
-        status = os.stat(limit.path)
+        status = os.stat(path)
     except OSError:
-        raise NotFound("no such device for a limit", where=limit.path) from None
+        raise NotFound("no such device for a limit", where=path) from None
     if status.st_mode & 0o170000 != 0o060000:
-        raise InvalidArgument(f"{limit.path} is not a block device, so it has no limits")
-    numbers = {"major": os.major(status.st_rdev), "minor": os.minor(status.st_rdev)}
-    return numbers | {"weight" if limit.kind == "weight" else "rate": limit.value}
+        raise InvalidArgument(f"{path} is not a block device, so it has no limits")
+    return {"major": os.major(status.st_rdev), "minor": os.minor(status.st_rdev)}

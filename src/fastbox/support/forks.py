@@ -3,7 +3,7 @@ by being open.
 
 A copy of them in a child that lives on keeps a lock locked, a pipe from ending and a supervisor
 from seeing that its client is gone. So the child closes its copies before anything of it runs.
-Programs that are executed (subprocess) get none: every descriptor here is close-on-exec.
+Programs that are executed get none: every descriptor here is close-on-exec.
 """
 
 from __future__ import annotations

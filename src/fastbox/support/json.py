@@ -37,6 +37,11 @@ class _Context:
     memo: dict[str, str] = {}  # noqa: RUF012
 
 
+class _OwnContext(_Context):
+    object_pairs_hook = None  # type: ignore[assignment]
+
+
+_scan_own = _json.make_scanner(_OwnContext)  # type: ignore[arg-type]
 _scan = _json.make_scanner(_Context)  # type: ignore[arg-type]
 _SPACE = " \t\n\r"
 
@@ -84,6 +89,22 @@ def loads(data: str | bytes) -> Any:
         raise ValueError("not JSON") from None
     if end != len(text):
         raise ValueError(f"text after the end at character {end}")
+    return value
+
+
+def loads_own(data: bytes) -> dict[str, Any]:
+    """Parse a document that this engine wrote where nobody else can: an object, neither searched
+    for members that come twice nor for deep nesting, in a third of the time.
+
+    Raises:
+        ValueError: Not JSON, or not an object.
+    """
+    try:
+        value, _ = _scan_own(data.decode("utf-8"), 0)
+    except (StopIteration, SystemError, RecursionError):
+        raise ValueError("not JSON") from None
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
     return value
 
 

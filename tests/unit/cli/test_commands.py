@@ -95,31 +95,40 @@ def test_ps_is_dockers_table(shell, container, monkeypatch) -> None:
     assert shell("ps", "-a") == 0
     assert shell.out.splitlines() == [
         "CONTAINER ID   IMAGE            COMMAND                  CREATED                  STATUS                     PORTS     NAMES",
-        '0123456789ab   abababababab     "sh -c echo hi; slee…"   Less than a second ago   Created                              newest',
-        '0123456789ab   busybox:latest   "sh -c echo hi; slee…"   9 minutes ago            Up 9 minutes                         happy',
+        '0123456789ab   abababababab     "sh -c \'echo hi; sle…"   Less than a second ago   Created                              newest',
+        '0123456789ab   busybox:latest   "sh -c \'echo hi; sle…"   9 minutes ago            Up 9 minutes                         happy',
         '0123456789ab   busybox:latest   "true"                   9 minutes ago            Exited (3) 5 seconds ago             gone',
     ]
-    assert shell.containers.calls == [("list", (), {"all": True})]
+    asked = {"all": True, "filters": [], "last": -1, "size": False}
+    assert shell.containers.calls == [("list", (), asked)]
 
 
 def test_ps_options(shell, container) -> None:
-    shell.containers.answers["list"] = [
-        container(id=str(i) * 64, created=f"2026-01-0{i}T00:00:00Z") for i in (1, 3, 2)
-    ]
+    shell.containers.answers["list"] = [container(id=str(i) * 64) for i in (3, 2)]
+    asked = {"all": False, "filters": [], "last": -1, "size": False}
     shell("ps", "-q")
-    assert shell.out == "333333333333\n222222222222\n111111111111\n"
-    assert shell.containers.calls.pop() == ("list", (), {"all": False})
-    shell("container", "ls", "-lq", "--no-trunc")
-    assert shell.out == "3" * 64 + "\n"
-    assert shell.containers.calls.pop() == ("list", (), {"all": True})
+    assert shell.out == "333333333333\n222222222222\n"
+    assert shell.containers.calls.pop() == ("list", (), asked)
+    shell("container", "ls", "-lq", "--no-trunc", "-f", "name=a")
+    assert shell.out == "3" * 64 + "\n" + "2" * 64 + "\n"
+    assert shell.containers.calls.pop()[2] == asked | {"last": 1, "filters": ["name=a"]}
     shell("ps", "-n", "2", "--format", "{{.ID}}={{.Names}}")
     assert shell.out == "333333333333=happy\n222222222222=happy\n"
+    shell("ps", "-q", "--format", "{{.Names}}")
+    assert shell.out == "333333333333\n222222222222\n"
+    assert "WARNING: Ignoring custom format" in shell.err
+    shell.containers.answers["list"] = [container(size=0, size_root=4262000, state="paused")]
+    shell("ps", "--format", "{{.Size}} {{.Label `a`}}{{.Label `no`}}")
+    assert shell.out == "0B (virtual 4.26MB) 1\n"
+    assert shell.containers.calls.pop()[2]["size"] is True
     shell("ps", "--format", r"table {{.Names}}\t{{.Labels}}", "-l")
     assert shell.out == "NAMES     LABELS\nhappy     a=1,b=2\n"
+    shell("ps", "--format", r'table {{upper .Names}}\t{{.Label "com.x.b-c"}}')
+    assert shell.out == "NAMES     b c\nHAPPY     \n"
     shell("ps", "--format", "json", "-l")
     assert json.loads(shell.out)["Image"] == "busybox:latest"
     assert shell("ps", "--format", "{{.Nope}}") == 125
-    assert "no field .Nope" in shell.err
+    assert 'executing "" at <.Nope>: can\'t evaluate field Nope' in shell.err
 
 
 def test_ps_escapes_what_a_command_says(shell, container) -> None:

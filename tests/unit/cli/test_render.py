@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fastbox.cli import suggest
 from fastbox.cli.render import human, table
-from fastbox.cli.render.template import Template, plain
-from fastbox.errors import FastboxError, InvalidArgument, Unsupported
 
 
 @pytest.mark.parametrize(
@@ -53,39 +49,14 @@ def test_tables_have_dockers_spacing() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain", "plain"), ("{{.A}}", "1"), ("x{{ .B.C }}y", "xtruey"),
-        ("{{json .B}}", '{"C":true}'),
-        ("{{.}}", "map[A:1 B:map[C:true] D:[a b] E:<nil>]"), ("{{.D}}{{.E}}", "[a b]<nil>"),
-    ],
-)  # fmt: skip
-def test_templates(text: str, shown: str) -> None:
-    assert Template(text).render({"A": 1, "B": {"C": True}, "D": ["a", "b"], "E": None}) == shown
-
-
-@pytest.mark.parametrize(
-    "text", ["{{.A", "{{range .}}", "{{}}", "{{A}}", "{{json}}", "{{.A..B}}", '{{index . "a"}}']
-)
-def test_refuses_templates_it_does_not_know(text: str) -> None:
-    with pytest.raises((InvalidArgument, Unsupported)):
-        Template(text)
-
-
-@given(st.text(max_size=40))
-def test_any_text_is_a_template_or_refused(text: str) -> None:
-    with contextlib.suppress(FastboxError):
-        Template(text).render({"A": 1})
-
-
-def test_missing_fields_are_named() -> None:
-    with pytest.raises(InvalidArgument, match=r"no field .A.B"):
-        Template("{{.A.B}}").render({"A": 1})
-
-
-def test_plain_values() -> None:
-    assert plain({"b": 1, "a": [True, None]}) == "map[a:[true <nil>] b:1]"
+def test_a_column_is_as_wide_as_its_neighbours_need() -> None:
+    """Rows that lack a column divide it, as in Go's tabwriter."""
+    assert table.lines([["a", "b"], ["c"], ["longer than ten", "d"], []]) == [
+        "a         b",
+        "c",
+        "longer than ten   d",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(

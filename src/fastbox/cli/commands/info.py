@@ -27,8 +27,9 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     form = args.text("format")
     if form:
         from fastbox.cli.render.template import Template
+        from fastbox.cli.render.values import Struct
 
-        out.line(Template("{{json .}}" if form == "json" else form).render(found))
+        out.line(Template("{{json .}}" if form == "json" else form).render(Struct(found)))
         return 0
     for name, value in found.items():
         out.line(f"{name + ':':<19} {value}")

@@ -48,8 +48,10 @@ def show(args: Arguments, out: Output, look_up: Callable[[str], dict[str, object
             report(error, out)
             code = 1
     if template is not None:
+        from fastbox.cli.render.typed import fill
+
         for document in found:
-            out.line(template.render(document))
+            out.line(fill(template, document))
         return code
     from fastbox.support import json
 

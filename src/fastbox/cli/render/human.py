@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_midnights: dict[str, int] = {}  # a listing has few days and many times
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -31,9 +32,19 @@ def age(seconds: float) -> str:
 
 def since(moment: str, now: float) -> str:
     """How long ago an RFC 3339 time was, without "ago"; "" for no time."""
-    from fastbox.units import instant
+    if not moment:
+        return ""
+    day, clock = moment[:11], moment[11:]
+    if clock[-1:] != "Z":
+        from fastbox.units import instant
 
-    return age(now - instant(moment) / 1e9) if moment else ""
+        return age(now - instant(moment) / 1e9)
+    midnight = _midnights.get(day)
+    if midnight is None:
+        from fastbox.units import instant
+
+        midnight = _midnights[day] = instant(day + "00:00:00Z") // 10**9
+    return age(now - midnight - int(clock[:2]) * 3600 - int(clock[3:5]) * 60 - float(clock[6:-1]))
 
 
 def size(count: int) -> str:

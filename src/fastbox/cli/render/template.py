@@ -1,95 +1,71 @@
-r"""Go's templates, as far as they go here: `{{.}}`, `{{.Field.Field}}`, and `{{json .Field}}`, with
-text around them.
+r"""Go's templates, as docker's client has them: Go's actions and functions, and docker's `json`,
+`join`, `split`, `title`, `lower`, `upper`, `pad` and `truncate`.
 """
 
 from __future__ import annotations
 
-from fastbox.errors import InvalidArgument, Unsupported
+from fastbox.cli.render import functions
+from fastbox.cli.render.evaluate import execute
+from fastbox.cli.render.nodes import Chain, Function, Node
+from fastbox.cli.render.parser import parse
+from fastbox.cli.render.values import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
-_HINT = "templates know {{.Field}}, {{.Field.Field}} and {{json .Field}}"
+__all__ = ["Template", "plain", "unescape"]
 
 
 class Template:
     """A parsed template.
 
     Raises:
-        InvalidArgument: An action without its end, or an empty one.
-        Unsupported: An action that this version does not know.
+        InvalidArgument: It is none; the message is Go's.
     """
 
     def __init__(self, text: str) -> None:
-        self._parts: list[str | tuple[bool, tuple[str, ...]]] = []
-        while text:
-            literal, opened, text = text.partition("{{")
-            if literal:
-                self._parts.append(literal)
-            if not opened:
-                break
-            action, closed, text = text.partition("}}")
-            if not closed:
-                raise InvalidArgument("template: {{ without }}", hint=_HINT)
-            self._parts.append(_action(action.strip()))
+        self._text = text
+        self._parts = parse(text, functions.NAMES)
 
-    def render(self, value: Mapping[str, object]) -> str:
-        """The template filled in from a document.
+    def render(self, value: object, *, heading: bool = False, strict: bool = False) -> str:
+        """The template filled in from a value.
+
+        Args:
+            value: The dot.
+            heading: It is a table's headings, which some functions leave alone.
+            strict: A map's unknown key is an error, too.
 
         Raises:
-            InvalidArgument: The document has no such field.
+            InvalidArgument: The document has no such field, or does not fit what is done with it.
+            ResourceExhausted: It takes too long, or writes too much.
         """
-        return "".join(
-            part if isinstance(part, str) else _shown(_look_up(value, part[1]), part[0])
-            for part in self._parts
-        )
+        return execute(self._text, self._parts, value, heading=heading, strict=strict)
+
+    def names(self) -> set[str]:
+        """Every field and function that it mentions: what need not be found out is not."""
+        found: set[str] = set()
+        for nodes in self._parts.values():
+            for node in _all(nodes):
+                if isinstance(node, Chain):
+                    found.update(node.fields)
+                elif isinstance(node, Function):
+                    found.add(node.name)
+        return found
+
+
+def _all(nodes: object) -> Iterator[Node]:
+    """Every part of a part."""
+    if isinstance(nodes, (list, tuple)):
+        for node in nodes:
+            yield from _all(node)
+    elif isinstance(nodes, Node):
+        yield nodes
+        for kind in type(nodes).__mro__:
+            for name in getattr(kind, "__slots__", ()):
+                yield from _all(getattr(nodes, name))
 
 
 def unescape(text: str) -> str:
     r"""The template of a listing, in which `\t` and `\n` may be typed as two characters."""
     return text.replace("\\t", "\t").replace("\\n", "\n")
-
-
-def _action(text: str) -> tuple[bool, tuple[str, ...]]:
-    words = text.split()
-    as_json = len(words) == 2 and words[0] == "json"
-    path = words[-1] if words else ""
-    fields = tuple(path[1:].split(".")) if len(path) > 1 else ()
-    names = all(field.replace("_", "a").isalnum() for field in fields)
-    if path[:1] != "." or len(words) != 1 + as_json or not names:
-        raise Unsupported(f'template: cannot read "{{{{{text}}}}}"', hint=_HINT)
-    return as_json, fields
-
-
-def _look_up(value: object, fields: tuple[str, ...]) -> object:
-    for i, field in enumerate(fields):
-        if not isinstance(value, dict) or field not in value:
-            path = ".".join(fields[: i + 1])
-            known = ", ".join(sorted(value)) if isinstance(value, dict) else ""
-            raise InvalidArgument(
-                f"template: no field .{path}", hint=f"there are {known}" if known else ""
-            )
-        value = value[field]
-    return value
-
-
-def _shown(value: object, as_json: bool) -> str:
-    if as_json:
-        from fastbox.support import json
-
-        return json.dumps(value)
-    return plain(value)
-
-
-def plain(value: object) -> str:
-    """A value as Go prints it: `[a b]`, `map[k:v]`, `true`, `<nil>`."""
-    if value is None:
-        return "<nil>"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple)):
-        return "[" + " ".join(map(plain, value)) + "]"
-    if isinstance(value, dict):
-        return "map[" + " ".join(f"{key}:{plain(value[key])}" for key in sorted(value)) + "]"
-    return str(value)

@@ -1,0 +1,1 @@
+"""fastbox in test frameworks."""

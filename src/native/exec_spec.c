@@ -1,0 +1,56 @@
+#include "exec_spec.h"
+
+#include <string.h>
+
+#include "supervise.h"
+
+/* Make the slot the first one. */
+static void move_up(struct fb_exec_specs *specs, size_t index)
+{
+	struct fb_exec_spec slot = specs->slots[index];
+
+	memmove(specs->slots + 1, specs->slots, index * sizeof(slot));
+	specs->slots[0] = slot;
+}
+
+int fb_exec_spec_get(struct fb_supervisor *sup, const struct fb_container *container, struct fb_spec *room,
+		     const struct fb_spec **ret_spec, struct fb_error *err)
+{
+	struct fb_exec_specs *specs = &sup->exec_specs;
+	size_t i = 0;
+	int r;
+
+	while (i < FB_EXEC_SPECS - 1 && specs->slots[i].of && specs->slots[i].of != container)
+		i++;
+	if (sup->tied && specs->slots[i].of != container) {
+		struct fb_spec spec = {0};
+
+		r = fb_spec_load(container->bundle, &spec, err);
+		if (r < 0)
+			return r;
+		fb_spec_free(&specs->slots[i].spec);
+		specs->slots[i] = (struct fb_exec_spec){container, spec};
+	}
+	if (sup->tied) {
+		move_up(specs, i);
+		*ret_spec = &specs->slots[0].spec;
+		return 0;
+	}
+	r = fb_spec_load(container->bundle, room, err);
+	*ret_spec = room;
+	return r;
+}
+
+void fb_exec_spec_forget(struct fb_supervisor *sup, const struct fb_container *container)
+{
+	for (size_t i = 0; i < FB_EXEC_SPECS; i++) {
+		struct fb_exec_spec *slot = &sup->exec_specs.slots[i];
+
+		if (slot->of != container)
+			continue;
+		fb_spec_free(&slot->spec);
+		memmove(slot, slot + 1, (FB_EXEC_SPECS - 1 - i) * sizeof(*slot));
+		sup->exec_specs.slots[FB_EXEC_SPECS - 1] = (struct fb_exec_spec){0};
+		return;
+	}
+}
