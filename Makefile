@@ -71,12 +71,17 @@ test-native: build/native/.built ## the C unit tests
 
 .PHONY: check
 check: build/.installed build/.test-tools ## lint and types
-	$(BIN)/ruff check src tests benchmarks cmake
-	$(BIN)/ruff format --check -q src tests benchmarks cmake
+	$(BIN)/ruff check src tests benchmarks cmake docs/examples
+	$(BIN)/ruff format --check -q src tests benchmarks cmake docs/examples
 	$(BIN)/mypy
+	$(BIN)/mypy docs/examples/*.py
+
+.PHONY: check-examples
+check-examples: build/.installed build/.test-tools ## pyright, strict, on docs/examples (it needs node, and downloads itself once)
+	@if $(BIN)/pyright --version >/dev/null 2>&1; then $(BIN)/pyright; else echo "pyright can't run here: left out"; fi
 
 .PHONY: test
-test: build/.installed build/.test-tools check test-native ## everything: lint, types, C tests, Python tests with real containers
+test: build/.installed build/.test-tools check check-examples test-native ## everything: lint, types, C tests, Python tests with real containers
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not slow" --ignore=tests/peers tests benchmarks/tests
 
 .PHONY: asan
