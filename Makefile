@@ -96,6 +96,7 @@ fuzz: asan build/.installed ## the readers of documents, archives and packed str
 	$(BIN)/python -m tests.fuzz build/asan/fuzz
 	cd build/asan && ./fuzz_spec $(FUZZ_SECONDS) fuzz/*
 	cd build/asan && ./fuzz_tar $(FUZZ_SECONDS)
+	cd build/asan && ./fuzz_log $(FUZZ_SECONDS)
 	cd build/asan && ./fuzz_inflate $(FUZZ_SECONDS) $(CURDIR)/tests/fuzz/regress/inflate/*
 	$(BIN)/python -m tests.fuzz.documents $(FUZZ_SECONDS)
 

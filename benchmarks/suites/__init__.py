@@ -9,7 +9,17 @@ from importlib import import_module
 
 from ..suite import Suite
 
-FILES = ("start", "exec", "overlay", "groups", "extraction", "layers", "memory", "bindings")
+FILES = (
+    "start",
+    "exec",
+    "overlay",
+    "groups",
+    "extraction",
+    "layers",
+    "memory",
+    "stats",
+    "bindings",
+)
 
 
 def all_suites() -> list[Suite]:

@@ -7,7 +7,7 @@ from cpython.exc cimport PyErr_SetFromErrno
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
-from fastbox._native import NativeError
+from fastbox._native import NativeError, view_layers
 
 cdef extern from "error.h":
     struct fb_error:
@@ -241,7 +241,6 @@ cdef extern from "tar_write.h":
     int fb_write_changes(int upper, int merged, fb_pack *pack, const fb_write_options *options, uint64_t *ret_entries, fb_error *err) nogil
 
 cdef extern from "view.h":
-    int fb_view_layers(const char *const *layers, size_t count, fb_error *err) nogil
     int fb_view_process(int proc, fb_error *err) nogil
 
 cdef fb_packing _packing(str name) except *:
@@ -296,23 +295,6 @@ def write_tree(int root_fd, int out_fd, *, str packing="", max_mtime=None, uint6
     `layer`, a name that means a removal in a layer is an OSError (EINVAL).
     """
     return _write(root_fd, -1, out_fd, False, packing, max_mtime, max_entries, threads, layer, stub)
-
-
-def view_layers(layers):
-    """A descriptor of directories (bytes, topmost first, at least two) stacked by a read-only overlay that is attached nowhere."""
-    cdef const char *paths[FB_LOWER_MAX + 2]
-    cdef size_t count = len(layers)
-    cdef fb_error err
-    cdef int r
-    if count > FB_LOWER_MAX + 2:
-        raise ValueError("too many layers")
-    for i, path in enumerate(layers):
-        paths[i] = <const char *>path
-    with nogil:
-        r = fb_view_layers(paths, count, &err)
-    if r < 0:
-        raise _error(&err)
-    return r
 
 
 def view_process(int proc_fd):

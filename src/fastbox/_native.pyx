@@ -1,8 +1,10 @@
 # cython: language_level=3, binding=False, embedsignature=False
 """The Cython face of libfastbox: conversion only, the GIL released around every call that waits or works."""
 
-from libc.stdint cimport int32_t, uint16_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.stddef cimport size_t
+from libc.errno cimport errno
+from libc.stdlib cimport free, malloc
 
 cdef extern from "error.h":
     struct fb_error:
@@ -37,6 +39,50 @@ cdef extern from "control.h":
 
 cdef extern from "tar_extract.h":
     int fb_remove_tree(int dirfd, const char *name, fb_error *err) nogil
+
+cdef extern from "trash.h":
+    int fb_trash_empty(int tmp, const char *id, fb_error *err) nogil
+
+cdef extern from "inroot.h":
+    int fb_inroot_open(int root, const char *path, int flags, bint plain) nogil
+
+cdef extern from "view.h":
+    int fb_view_layers(const char *const *layers, size_t count, fb_error *err) nogil
+
+
+cdef extern from "sample.h":
+    struct fb_sample:
+        uint64_t cpu, memory, inactive, limit, block_read, block_written, received, sent, pids
+    enum: FB_SAMPLE_GROUPS
+    void fb_sample_take(const char *const *directories, size_t count, bint v2, int pid, fb_sample *ret_sample) nogil
+cdef extern from "<stdbool.h>":
+    ctypedef bint c_bool "bool"
+
+cdef extern from "log_read.h":
+    struct fb_log_record:
+        int64_t when
+        int stream
+        bint ended
+        const char *text
+        size_t length
+        const char *attrs
+        size_t attrs_length
+    struct fb_log_print:
+        int64_t since
+        int64_t until
+        bint timestamps
+        bint details
+    struct fb_log_run:
+        int stream
+        size_t end
+    size_t fb_log_read(int kind, const char *data, size_t length, char *to, fb_log_record *ret_record, c_bool *ret_found) nogil
+    size_t fb_log_print_block "fb_log_print"(int kind, const char *data, size_t length, const fb_log_print *print, char *out,
+                              size_t size, fb_log_run *runs, size_t max_runs, size_t *ret_runs, c_bool *ret_over) nogil
+
+cdef extern from "<sys/inotify.h>" nogil:
+    enum: IN_CLOEXEC, IN_NONBLOCK, IN_MODIFY, IN_CREATE, IN_MOVED_TO, IN_ONLYDIR
+    int inotify_init1(int flags)
+    int inotify_add_watch(int fd, const char *path, uint32_t mask)
 
 
 class NativeError(OSError):
@@ -156,3 +202,123 @@ def remove_tree(int dirfd, name):
         r = fb_remove_tree(dirfd, n, &err)
     if r < 0:
         raise _error(&err)
+
+
+def sample(directories, bint v2, int pid):
+    """What a container uses: (cpu ns, memory, inactive, limit, block read, written, net received, sent, pids).
+
+    The bytes of the limit are 2**64 - 1 without one."""
+    cdef const char *paths[FB_SAMPLE_GROUPS]
+    cdef size_t count = 0
+    cdef fb_sample s
+    held = [_path(directory) for directory in directories[:FB_SAMPLE_GROUPS]]
+    for directory in held:
+        paths[count] = <const char *>directory
+        count += 1
+    with nogil:
+        fb_sample_take(paths, count, v2, pid, &s)
+    return (s.cpu, s.memory, s.inactive, s.limit, s.block_read, s.block_written, s.received, s.sent, s.pids)
+
+
+def empty_trash(int tmp, id):
+    """Delete a removed container's files below tmp/, and the anonymous volumes that end with it; missing is fine."""
+    cdef bytes c_id = _path(id)
+    cdef const char *i = c_id
+    cdef fb_error err
+    cdef int r
+    with nogil:
+        r = fb_trash_empty(tmp, i, &err)
+    if r < 0:
+        raise _error(&err)
+
+
+def open_in_root(int root, path, int flags):
+    """A descriptor of a path that is resolved as if `root` were "/": absolute names and links lead nowhere else. OSError."""
+    cdef bytes c_path = _path(path)
+    cdef const char *p = c_path
+    cdef int fd
+    with nogil:
+        fd = fb_inroot_open(root, p, flags, False)
+    if fd < 0:
+        import os
+        raise OSError(-fd, os.strerror(-fd), path)
+    return fd
+
+
+def view_layers(layers):
+    """A descriptor of directories (bytes, topmost first, at least two) stacked by a read-only overlay that is attached nowhere."""
+    cdef const char *paths[514]
+    cdef size_t count = len(layers)
+    cdef fb_error err
+    cdef int r
+    if count > 514:
+        raise ValueError("too many layers")
+    for i, path in enumerate(layers):
+        paths[i] = <const char *>path
+    with nogil:
+        r = fb_view_layers(paths, count, &err)
+    if r < 0:
+        raise _error(&err)
+    return r
+
+
+def log_print(int kind, bytes data, int64_t since, int64_t until, bint timestamps, bint details):
+    """A block of a log as `docker logs` prints it: ([(stream, bytes)], how much is done with, whether `until` is past)."""
+    cdef fb_log_run runs[1024]
+    cdef fb_log_print wish
+    cdef const char *block = data
+    cdef size_t length = len(data), size = 6 * length + 4096, count, done, begin = 0
+    cdef char *out = <char *>malloc(size)
+    cdef c_bool over = False
+    if out == NULL:
+        raise MemoryError()
+    wish.since, wish.until, wish.timestamps, wish.details = since, until, timestamps, details
+    try:
+        with nogil:
+            done = fb_log_print_block(kind, block, length, &wish, out, size, runs, 1024, &count, &over)
+        made = []
+        for i in range(count):
+            made.append((runs[i].stream, out[begin:runs[i].end]))
+            begin = runs[i].end
+        return made, done, bool(over)
+    finally:
+        free(out)
+
+
+def log_records(int kind, bytes data, int64_t since, int64_t until):
+    """A block of a log as ([(ns, stream, text, ended, attrs or None)], how much is done with, whether `until` is past)."""
+    cdef const char *block = data
+    cdef size_t length = len(data), done = 0, taken
+    cdef char *to = <char *>malloc(length + 1)
+    cdef fb_log_record record
+    cdef c_bool found
+    if to == NULL:
+        raise MemoryError()
+    made = []
+    try:
+        while done < length:
+            taken = fb_log_read(kind, block + done, length - done, to, &record, &found)
+            if taken == 0:
+                break
+            if found and record.when > until:
+                return made, done, True
+            if found and record.when >= since:
+                made.append((record.when, record.stream, record.text[:record.length].decode("utf-8", "replace"), bool(record.ended),
+                             record.attrs[:record.attrs_length] if record.attrs != NULL else None))
+            done += taken
+        return made, done, False
+    finally:
+        free(to)
+
+
+def watch_directory(path):
+    """A descriptor that is readable when a file of this directory has grown, or come by creation or rename."""
+    cdef bytes c_path = _path(path)
+    cdef int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)
+    if fd < 0 or inotify_add_watch(fd, c_path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) < 0:
+        import os
+        code = errno
+        if fd >= 0:
+            os.close(fd)
+        raise OSError(code, os.strerror(code), path)
+    return fd

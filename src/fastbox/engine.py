@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastbox.containers.tied import Tie
     from fastbox.images.service import Images
     from fastbox.system.service import System
+    from fastbox.volumes.service import Volumes
 
 
 class Engine:
@@ -68,15 +69,22 @@ class Engine:
         if self._containers is None:
             from fastbox.containers.service import Containers
 
-            self._containers = Containers(self.root, lambda: self.images)
+            self._containers = Containers(self.root, lambda: self.images, lambda: self.volumes)
         return self._containers
+
+    @property
+    def volumes(self) -> Volumes:
+        """The volumes of the store."""
+        from fastbox.volumes.service import Volumes
+
+        return Volumes(self.root)
 
     @property
     def system(self) -> System:
         """The store as a whole: how much disk it takes, and whether it is sound."""
         from fastbox.system.service import System
 
-        return System(self.root, self.images, self.containers)
+        return System(self.root, self.images, self.containers, self.volumes)
 
     def run(
         self,

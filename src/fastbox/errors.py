@@ -281,9 +281,11 @@ def os_error(error: OSError, doing: str, path: str = "") -> FastboxError:
     return FastboxError(line, where=where)
 
 
-def launch_error(fields: Mapping[str, object], container: str = "") -> LaunchError:
+def launch_error(
+    fields: Mapping[str, object], container: str = "", doing: str = "start"
+) -> LaunchError:
     """The exception for a supervisor's error answer (`{"code", "stage", "call", "path", "detail",
-    "exit"}`).
+    "exit"}`) while it was `doing` something with a container.
     """
     import os
 
@@ -294,7 +296,7 @@ def launch_error(fields: Mapping[str, object], container: str = "") -> LaunchErr
         int(str(fields.get("exit", 125))), LaunchError
     )
     subject = f'"{path}"' if path else call
-    what = f"cannot start container {container[:12]}".rstrip() + f": {stage} {subject}: {why}"
+    what = f"cannot {doing} container {container[:12]}".rstrip() + f": {stage} {subject}: {why}"
     if kind is CommandNotFound:
         what = f'cannot run "{path}": command not found in the container'
     elif kind is NotExecutable:

@@ -20,11 +20,37 @@ class Mount(Record):
 
     kind: str
     target: str
-    source: str = ""
+    source: str = ""  # the host's path, or a volume's name; a volume without one is anonymous
     read_only: bool = False
     create: bool = False  # make a missing source directory, as `-v` does and `--mount` does not
     propagation: str = "rprivate"
-    options: str = ""  # of a tmpfs: "size=64m,mode=1777"
+    options: str = ""  # of a tmpfs: "size=64m,mode=1777"; of others what `-v` has after the target
+    recursive: str = ""  # of a bind: "disabled", "writable" or "readonly"; "": as the kernel can
+    no_copy: bool = False  # a new volume stays empty, whatever the image has there
+    subpath: str = ""  # of a volume: the directory or file in it
+    driver: str = ""  # of a volume: "local"
+    driver_options: Mapping[str, str] | None = None  # of a volume that is made: type, device, o
+    labels: Mapping[str, str] | None = None  # of a volume that is made
+    # How it was written, for `inspect`: by -v, with this text; or by --mount.
+    text: str = ""
+    long: bool = False
+    # What became of it in one container: the volume, and where its files are on the host.
+    name: str = ""
+    path: str = ""
+    anonymous: bool = False
+
+
+class VolumeInfo(Record):
+    """One volume, as `volume ls` lists it."""
+
+    name: str
+    driver: str
+    mountpoint: str  # where its files are on the host
+    created: str  # RFC 3339
+    labels: Mapping[str, str]
+    options: Mapping[str, str]
+    anonymous: bool
+    containers: tuple[str, ...] = ()  # ids of those that use it, running or not
 
 
 class Ulimit(Record):
@@ -82,6 +108,8 @@ class RunOptions(Record):
     cap_drop: tuple[str, ...] = ()
     security_opt: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    volume_driver: str = ""
+    volumes_from: tuple[str, ...] = ()  # containers whose mounts to take, "name[:ro|:rw]"
     shm_size: int = 64 << 20
     memory: int | None = None
     memory_swap: int | None = None
@@ -107,6 +135,12 @@ class RunOptions(Record):
     cgroup_parent: str = ""
     ulimits: tuple[Ulimit, ...] = ()
     sysctls: Mapping[str, str] | None = None
+    attach: tuple[str, ...] = ()  # of stdin, stdout, stderr; (): those that there are
+    extra_hosts: tuple[str, ...] = ()  # "name:address"
+    dns: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()  # "80/tcp"
     network: str = "none"  # "none", "host" or "container:<reference>"
     ipc: str = ""  # "" and "private", "none", "shareable", "host" or "container:<reference>"
     pid: str = ""  # "", "host" or "container:<reference>"
@@ -117,8 +151,14 @@ class RunOptions(Record):
     labels: Mapping[str, str] | None = None
     stop_signal: str = ""
     stop_timeout: float = 10.0
-    log_driver: str = "json-file"  # or "none"
+    log_driver: str = ""  # json-file, local, journald, syslog, none; "": the default one
+    log_opts: Mapping[str, str] | None = None
     volatile: bool = False  # the writable layer needs no sync: only for containers that are removed
+
+    @property
+    def attaches_stdin(self) -> bool:
+        """Whether the client that starts it gives it its own stdin."""
+        return self.interactive and not self.detach and "stdin" in (self.attach or ("stdin",))
 
 
 class ImageInfo(Record):
@@ -202,6 +242,32 @@ class ContainerInfo(Record):
     size_root: int = -1  # together with its image
 
 
+class Stats(Record):
+    """What a container used, as `stats` shows it; all 0 for one that does not run."""
+
+    id: str
+    name: str
+    running: bool = False
+    read: float = 0.0  # when: seconds since 1970
+    cpu: int = 0  # nanoseconds of CPU time since it started
+    cpu_percent: float = 0.0  # of one CPU, since the measurement before; 0 for the first
+    memory: int = 0  # bytes, without pages of files that nobody would miss
+    memory_limit: int = 0  # bytes: its limit, or all that the host has
+    memory_percent: float = 0.0  # of that
+    net_received: int = 0  # bytes, all interfaces but its loopback
+    net_sent: int = 0
+    block_read: int = 0  # bytes
+    block_written: int = 0
+    pids: int = 0
+
+
+class Top(Record):
+    """The processes of a container, as `ps` of the host tells them."""
+
+    titles: tuple[str, ...]
+    processes: tuple[tuple[str, ...], ...]
+
+
 class LogLine(Record):
     """One line a container wrote, without its newline."""
 
@@ -209,6 +275,7 @@ class LogLine(Record):
     stream: str  # "stdout" or "stderr"
     text: str
     partial: bool = False  # no newline came: a piece of a long line, or the last words without one
+    attrs: Mapping[str, str] | None = None  # what the options labels, env and tag put into each
 
 
 class ExecResult(Record):

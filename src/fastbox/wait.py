@@ -173,31 +173,19 @@ class _Log(Condition):
         return f'log "{text}"' + (f" {self._times} times" if self._times > 1 else "")
 
     def steps(self, container: Container) -> Steps:
-        begun, size = time.monotonic(), -1
-        path = container._service.directory(container.id) + "/log"
-        while True:
-            now = _size(path)
-            if now != size:
-                size = now
-                if sum(map(self._matches, (line.text for line in container.logs()))) >= self._times:
-                    return
-            elif size < 0 and time.monotonic() - begun > 1:
-                raise Unsupported(
-                    f"{self}: the container has no log", hint="its log driver writes none"
-                )
-            yield pause(begun)
+        begun, found = time.monotonic(), 0
+        with container._service.open_log(container.id, follow=True) as reader:
+            while True:
+                while lines := reader.read_ready():
+                    found += sum(self._matches(line.text) for line in lines)
+                    if found >= self._times:
+                        return
+                yield pause(begun)
 
     def _matches(self, line: str) -> bool:
         if isinstance(self._pattern, str):
             return self._pattern in line
         return self._pattern.search(line) is not None
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return -1
 
 
 class _Exec(Condition):

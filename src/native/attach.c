@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -13,6 +14,7 @@
 #include "pty.h"
 
 #define BUFFER_SIZE ((size_t)65536)
+#define WIDE ((size_t)1 << 20) /* the most that a pipe may be made to hold by anybody */
 #define KEYS_MAX ((size_t)32)
 /* How long output may be silent after the exit: what an exec left in the background holds its pipes open for ever. */
 #define QUIET_MS 500
@@ -29,6 +31,9 @@ struct flow { /* one direction */
 	size_t start, end;
 	bool discard; /* nobody takes it: read on, so that the writer is not stopped */
 	bool broken;  /* its reader is gone */
+	bool splice;  /* from pipe to pipe: no byte is copied */
+	bool full;    /* and the second one takes no more */
+	bool wide;
 };
 
 struct pump {
@@ -182,6 +187,34 @@ static void output_read(struct flow *flow)
 	}
 }
 
+static bool is_pipe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+/* Never waits, whatever our own 1 and 2 are. Which of the two pipes was not ready the answer does not say: they are awaited in turn. */
+static void output_move(struct flow *flow)
+{
+	ssize_t n = splice(flow->from, NULL, flow->to, NULL, WIDE, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	bool was_full = flow->full;
+
+	flow->full = false;
+	if (n == 0) {
+		flow->from = -1;
+	} else if (n < 0 && errno == EAGAIN) {
+		flow->full = !was_full;
+	} else if (n < 0 && errno == EPIPE) {
+		flow->broken = true;
+	} else if (n < 0 && errno != EINTR) {
+		flow->splice = false;
+	} else if (n >= (ssize_t)BUFFER_SIZE && !flow->wide) {
+		flow->wide = true;
+		(void)fcntl(flow->from, F_SETPIPE_SZ, WIDE);
+	}
+}
+
 /* Copy what was typed, but hold back what may be the beginning of the detach keys. True: they are complete. */
 static bool filter_keys(struct pump *pump, const unsigned char *typed, size_t length)
 {
@@ -289,7 +322,7 @@ static void fill_poll(const struct pump *pump, struct pollfd polls[P_COUNT])
 	else
 		polls[P_IN] = (struct pollfd){over ? -1 : pump->in.from, POLLIN, 0};
 	for (int i = 0; i < 2; i++)
-		if (pending(&pump->out[i]))
+		if (pending(&pump->out[i]) || pump->out[i].full)
 			polls[P_OUT + i] = (struct pollfd){pump->out[i].to, POLLOUT, 0};
 		else
 			polls[P_OUT + i] = (struct pollfd){pump->out[i].from, POLLIN, 0};
@@ -300,7 +333,7 @@ static int step(struct pump *pump, char *ret_event, size_t size)
 {
 	struct pollfd polls[P_COUNT];
 	bool over = pump->event || pump->lost;
-	bool stuck = pending(&pump->out[0]) || pending(&pump->out[1]);
+	bool stuck = pending(&pump->out[0]) || pending(&pump->out[1]) || pump->out[0].full || pump->out[1].full;
 	int r;
 
 	if (over && is_drained(pump))
@@ -321,6 +354,8 @@ static int step(struct pump *pump, char *ret_event, size_t size)
 	for (int i = 0; i < 2; i++)
 		if (polls[P_OUT + i].revents && pending(&pump->out[i]))
 			flow_write(&pump->out[i], false);
+		else if (polls[P_OUT + i].revents && pump->out[i].splice)
+			output_move(&pump->out[i]);
 		else if (polls[P_OUT + i].revents)
 			output_read(&pump->out[i]);
 	/* As SIGPIPE ends any other program whose output nobody reads; the container goes on. */
@@ -343,6 +378,8 @@ static int prepare(struct pump *pump, struct fb_error *err)
 	pump->in = (struct flow){.from = attach->stdin_to >= 0 ? 0 : -1, .to = attach->stdin_to};
 	pump->out[0] = (struct flow){.from = attach->stdout_from, .to = 1};
 	pump->out[1] = (struct flow){.from = attach->stderr_from, .to = 2};
+	for (int i = 0; i < 2; i++)
+		pump->out[i].splice = pump->out[i].from >= 0 && is_pipe(pump->out[i].to);
 	/* What is held back of a broken sequence comes on top of one read. */
 	pump->in.data = malloc(BUFFER_SIZE);
 	pump->out[0].data = malloc(BUFFER_SIZE);

@@ -47,6 +47,8 @@ struct fb_fd_path fb_fd_path(int fd);
 
 /* Mounts by descriptor, with mount(2) where the kernel or a filter refuses the new calls. 0 or -errno, no err. */
 int fb_mount_attach(int mount, int target);
+/* The part of the source that the mount is of: a path descriptor, or -errno. */
+int fb_mount_part(const struct fb_mount_plan *mount);
 int fb_mount_change(int mount, bool tree, uint64_t set, uint64_t clear, unsigned long propagation);
 int fb_mount_clone(struct fb_child *child, int dirfd, const char *path, bool recursive); /* path "": dirfd itself */
 bool fb_mount_refused(int error); /* ENOSYS, or EPERM by a filter */

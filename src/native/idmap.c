@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "child.h"
 #include "cleanup.h"
 #include "idmap.h"
 #include "userns.h"
@@ -81,9 +82,13 @@ int fb_plan_idmap(struct fb_plan *plan, const struct fb_mount_spec *spec, struct
 					spec->gid_mapping_count};
 	/* What the caller's mounts share with others would be shared with the container too, were it not asked for. */
 	unsigned long propagation = mount->propagation & (MS_SHARED | MS_SLAVE) ? 0 : MS_PRIVATE;
+	fb_auto_close int part = mount->subpath ? fb_mount_part(mount) : -1;
+	struct fb_fd_path path = fb_fd_path(part < 0 ? 0 : part);
 	struct stat st;
 	int ns, fd;
 
+	if (mount->subpath && part < 0)
+		return FB_FAIL_CODE(err, FB_STAGE_MOUNT, -part, "openat2", mount->subpath, "in a volume");
 	if (!maps.uid_count != !maps.gid_count)
 		return refuse(spec->destination, "uidMappings and gidMappings go together", err);
 	if (!maps.uid_count && !(plan->apart & CLONE_NEWUSER))
@@ -93,7 +98,7 @@ int fb_plan_idmap(struct fb_plan *plan, const struct fb_mount_spec *spec, struct
 	ns = maps.uid_count ? find_namespace(plan, &maps, err) : fb_idmap_own_namespace(plan, err);
 	if (ns < 0)
 		return ns;
-	fd = fb_idmap_clone(mount->source, mount->recursive ? AT_RECURSIVE : 0, mount->idmap_tree ? AT_RECURSIVE : 0, ns,
+	fd = fb_idmap_clone(part < 0 ? mount->source : path.text, mount->recursive ? AT_RECURSIVE : 0, mount->idmap_tree ? AT_RECURSIVE : 0, ns,
 			    propagation, err);
 	if (fd < 0 || (fd = fb_plan_keep(plan, fd, err)) < 0)
 		return fd;

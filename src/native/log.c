@@ -1,208 +1,286 @@
 #include "log.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/random.h>
 #include <unistd.h>
 
-#include "io.h"
+#include "log_driver.h"
 
-#define LINE_OVERHEAD ((size_t)96) /* {"log":"","stream":"stdout","time":"..."}\n */
+#define LAST_WAIT_MS 200 /* for a socket's backlog when the container has ended: others wait for us meanwhile */
 
-static int open_file(struct fb_log *log)
+struct fb_log_chunk { /* of the backlog: text as it was read */
+	struct fb_log_chunk *next;
+	int stream;
+	size_t start, end;
+	char data[];
+};
+
+struct moment {
+	struct timespec when;
+	char time[FB_TIME_SIZE];
+};
+
+int fb_log_open(struct fb_log *log, const struct fb_log_spec *spec, char *buffer, struct fb_error *err)
 {
-	struct stat st;
-	char last;
-
-	log->fd = open(log->path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
-		       0600);
-	if (log->fd < 0)
-		return -errno;
-	if (fstat(log->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		close(log->fd);
-		log->fd = -1;
-		return -EINVAL;
-	}
-	log->size = (uint64_t)st.st_size;
-	if (log->size && pread(log->fd, &last, 1, st.st_size - 1) == 1 && last != '\n' &&
-	    write(log->fd, "\n", 1) == 1)
-		log->size++;
-	return 0;
-}
-
-int fb_log_open(struct fb_log *log, const char *path, uint64_t max_size, unsigned max_file, char *buffer,
-		struct fb_error *err)
-{
-	struct fb_log opened = {.fd = -1, .max_size = max_size, .buffer = buffer};
+	static int (*const openers[])(struct fb_log *, const struct fb_log_spec *, struct fb_error *) = {
+		[FB_LOG_JSON] = fb_log_json_open,
+		[FB_LOG_LOCAL] = fb_log_local_open,
+		[FB_LOG_JOURNALD] = fb_log_journald_open,
+		[FB_LOG_SYSLOG] = fb_log_syslog_open,
+	};
 	int r;
 
-	opened.max_file = max_file ? max_file : 1;
-	opened.path = strdup(path);
-	r = opened.path ? open_file(&opened) : -ENOMEM;
+	*log = (struct fb_log){.fd = -1, .buffer = buffer, .backlog_max = spec->buffer};
+	if (spec->driver == FB_LOG_NONE)
+		return 0;
+	r = openers[spec->driver](log, spec, err);
 	if (r < 0) {
-		free(opened.path);
-		return FB_FAIL_CODE(err, FB_STAGE_STDIO, -r, "open", path, "the container's log");
+		free(log->path);
+		free(log->fields);
+		fb_log_peer_free(log);
+		*log = (struct fb_log){.fd = -1};
 	}
-	*log = opened;
-	return 0;
+	return r;
 }
 
-/* A reader that follows keeps the old file open to its end and then finds the new one under the name: so rename, never truncate. */
-static void rotate(struct fb_log *log)
+static struct moment now(void)
 {
-	char from[PATH_MAX], to[PATH_MAX];
+	struct moment moment = {0};
 
-	for (unsigned n = log->max_file - 1; n >= 1; n--) {
-		snprintf(to, sizeof(to), "%s.%u", log->path, n);
-		if (n == 1)
-			snprintf(from, sizeof(from), "%s", log->path);
-		else
-			snprintf(from, sizeof(from), "%s.%u", log->path, n - 1);
-		(void)rename(from, to);
-	}
-	if (log->max_file == 1)
-		(void)unlink(log->path);
-	close(log->fd);
-	(void)open_file(log);
+	clock_gettime(CLOCK_REALTIME, &moment.when);
+	fb_time_format(&moment.when, moment.time);
+	return moment;
 }
 
-/* Whole lines reach the file or none of their bytes stay: a half-written line would swallow the next one. */
-static void flush(struct fb_log *log)
+static int put_line(struct fb_log *log, int stream, const char *text, size_t length, const struct moment *moment)
 {
-	if (log->used && log->fd < 0)
-		(void)open_file(log);
-	if (log->used && log->fd >= 0) {
-		if (fb_write_all(log->fd, log->buffer, log->used) == 0)
-			log->size += log->used;
-		else if (ftruncate(log->fd, (off_t)log->size) < 0) {
-			close(log->fd);
-			log->fd = -1;
-		}
-	}
-	log->used = 0;
-}
+	struct fb_log_entry entry = {.stream = stream, .text = text, .length = length - 1, .ended = true,
+				     .when = moment->when, .time = moment->time};
 
-static void put_line(struct fb_log *log, int stream, const char *text, size_t length, const char *time)
-{
-	size_t most = length * FB_QUOTE_WORST + LINE_OVERHEAD, before, written;
-	char *at;
-
-	if (FB_LOG_BUFFER - log->used < most)
-		flush(log);
-	before = log->used;
-	at = log->buffer + before;
-	memcpy(at, "{\"log\":\"", 8);
-	at += 8;
-	at += fb_quote(at, text, length);
-	at += snprintf(at, LINE_OVERHEAD - 8, "\",\"stream\":\"%s\",\"time\":\"%s\"}\n",
-		       stream == 1 ? "stdout" : "stderr", time);
-	written = (size_t)(at - (log->buffer + before));
-	if (log->max_size && log->size + before && log->size + before + written > log->max_size) {
-		/* The encoded line stays in the buffer, moved to its start, while the file changes below it. */
-		flush(log);
-		if (log->fd >= 0 && log->size)
-			rotate(log);
-		memmove(log->buffer, log->buffer + before, written);
-		before = 0;
-	}
-	log->used = before + written;
+	return log->ops->put(log, &entry);
 }
 
 /* Keep what has no newline until it has one, is FB_LOG_LINE long, or the stream ends. */
-static void keep(struct fb_log *log, int stream, const char *text, size_t length)
+static void keep(struct fb_log_partial *partial, const char *text, size_t length)
 {
-	char **kept = &log->partial[stream - 1].text;
-
-	if (!*kept && !(*kept = malloc(FB_LOG_LINE)))
+	if (!partial->text && !(partial->text = malloc(FB_LOG_LINE)))
 		return;
-	memcpy(*kept + log->partial[stream - 1].length, text, length);
-	log->partial[stream - 1].length += length;
+	memcpy(partial->text + partial->length, text, length);
+	partial->length += length;
 }
 
-static void release_kept(struct fb_log *log, int stream)
+static void release_kept(struct fb_log_partial *partial)
 {
-	free(log->partial[stream - 1].text);
-	log->partial[stream - 1].text = NULL;
-	log->partial[stream - 1].length = 0;
+	free(partial->text);
+	*partial = (struct fb_log_partial){0};
 }
 
-static void put_kept(struct fb_log *log, int stream, const char *time)
+static void first_piece(struct fb_log_partial *partial, const struct moment *moment)
 {
-	char *text = log->partial[stream - 1].text;
-	size_t length = log->partial[stream - 1].length, cut;
+	static const char digits[] = "0123456789abcdef";
+	unsigned char random[32] = {0};
 
-	if (!length)
-		return;
+	partial->when = moment->when;
+	memcpy(partial->time, moment->time, sizeof(partial->time));
+	(void)!getrandom(random, sizeof(random), GRND_NONBLOCK);
+	for (size_t i = 0; i < sizeof(random); i++) {
+		partial->id[2 * i] = digits[random[i] >> 4];
+		partial->id[2 * i + 1] = digits[random[i] & 15];
+	}
+	partial->id[64] = '\0';
+}
+
+/* `last`: the stream has ended, so what is cut off will never be whole. */
+static int put_kept(struct fb_log *log, int stream, const struct moment *moment, bool last)
+{
+	struct fb_log_partial *partial = &log->partial[stream - 1];
+	struct fb_log_entry entry = {.stream = stream, .text = partial->text, .when = moment->when,
+				     .time = moment->time};
+	size_t cut = 0;
+	int r;
+
+	if (!partial->length)
+		return 0;
+	entry.ended = partial->text[partial->length - 1] == '\n';
 	/* A full buffer is cut between characters: the head of the last one begins the next piece. */
-	cut = length == FB_LOG_LINE ? fb_quote_cut(text, length) : 0;
-	put_line(log, stream, text, length - cut, time);
-	memmove(text, text + length - cut, cut);
-	log->partial[stream - 1].length = cut;
+	if (!entry.ended && !last)
+		cut = fb_quote_cut(partial->text, partial->length);
+	entry.length = partial->length - cut - entry.ended;
+	if (!entry.ended && !partial->pieces)
+		first_piece(partial, moment);
+	if (!entry.ended || partial->pieces) {
+		partial->pieces++;
+		entry.partial = partial;
+		entry.when = partial->when;
+		entry.time = partial->time;
+	}
+	r = log->ops->put(log, &entry);
+	if (r == -EAGAIN) {
+		partial->pieces -= entry.partial != NULL;
+		return r;
+	}
+	memmove(partial->text, partial->text + partial->length - cut, cut);
+	partial->length = cut;
+	if (entry.ended)
+		partial->pieces = 0;
+	return 0;
 }
 
-static void put_text(struct fb_log *log, int stream, const char *data, size_t length, const char *time)
+/* How much was taken: all, unless the driver can't take more now. */
+static size_t put_text(struct fb_log *log, int stream, const char *data, size_t length, const struct moment *moment)
 {
-	while (length) {
-		const char *newline = memchr(data, '\n', length);
-		size_t line = newline ? (size_t)(newline - data) + 1 : length;
-		size_t kept = log->partial[stream - 1].length;
+	struct fb_log_partial *partial = &log->partial[stream - 1];
+	size_t left = length;
 
-		if (newline && !kept && line <= FB_LOG_LINE) {
-			put_line(log, stream, data, line, time);
+	while (left) {
+		const char *newline = memchr(data, '\n', left);
+		size_t line = newline ? (size_t)(newline - data) + 1 : left;
+		size_t kept = partial->length;
+
+		if (newline && !kept && !partial->pieces && line <= FB_LOG_LINE) {
+			if (put_line(log, stream, data, line, moment) == -EAGAIN)
+				break;
 		} else {
 			if (line > FB_LOG_LINE - kept)
 				line = FB_LOG_LINE - kept;
-			keep(log, stream, data, line);
-			if (data[line - 1] == '\n' || kept + line == FB_LOG_LINE)
-				put_kept(log, stream, time);
+			keep(partial, data, line);
+			if ((data[line - 1] == '\n' || kept + line == FB_LOG_LINE) &&
+			    put_kept(log, stream, moment, false) == -EAGAIN) {
+				partial->length = kept;
+				break;
+			}
 		}
 		data += line;
-		length -= line;
+		left -= line;
 	}
-	if (!log->partial[stream - 1].length)
-		release_kept(log, stream);
+	if (!partial->length && !partial->pieces)
+		release_kept(partial);
+	return length - left;
 }
 
-static void now(char time[FB_TIME_SIZE])
+static void backlog_append(struct fb_log *log, int stream, const char *data, size_t length)
 {
-	struct timespec clock = {0};
+	struct fb_log_chunk *chunk = length ? malloc(sizeof(*chunk) + length) : NULL;
 
-	clock_gettime(CLOCK_REALTIME, &clock);
-	fb_time_format(&clock, time);
+	if (!chunk)
+		return;
+	*chunk = (struct fb_log_chunk){.stream = stream, .end = length};
+	memcpy(chunk->data, data, length);
+	if (!log->backlog)
+		log->backlog_end = &log->backlog;
+	*log->backlog_end = chunk;
+	log->backlog_end = &chunk->next;
+	log->backlog_size += length;
+}
+
+static void drop_chunk(struct fb_log *log)
+{
+	struct fb_log_chunk *chunk = log->backlog;
+
+	log->backlog = chunk->next;
+	log->backlog_size -= chunk->end - chunk->start;
+	free(chunk);
+}
+
+void fb_log_resume(struct fb_log *log)
+{
+	struct moment moment = now();
+
+	while (log->backlog) {
+		struct fb_log_chunk *chunk = log->backlog;
+		size_t taken = put_text(log, chunk->stream, chunk->data + chunk->start,
+					chunk->end - chunk->start, &moment);
+
+		chunk->start += taken;
+		log->backlog_size -= taken;
+		if (chunk->start < chunk->end)
+			break;
+		drop_chunk(log);
+	}
+	log->ops->flush(log);
+}
+
+/* Text that is to be logged, now or later. */
+static void take(struct fb_log *log, int stream, const char *data, size_t length)
+{
+	struct moment moment;
+	size_t taken = 0;
+
+	if (log->lost[stream - 1]) {
+		log->lost[stream - 1] = false;
+		/* The beginning of a line is there, its rest was dropped. */
+		if (log->open_line[stream - 1])
+			take(log, stream, "\n", 1);
+	}
+	if (!log->backlog) {
+		moment = now();
+		taken = put_text(log, stream, data, length, &moment);
+		log->ops->flush(log);
+	}
+	backlog_append(log, stream, data + taken, length - taken);
+	log->open_line[stream - 1] = data[length - 1] != '\n';
 }
 
 void fb_log_write(struct fb_log *log, int stream, const char *data, size_t length)
 {
-	char time[FB_TIME_SIZE];
+	const char *end = data + length, *newline;
+	size_t room;
 
-	if (!log->path)
+	if (!log->ops)
 		return;
-	now(time);
-	put_text(log, stream, data, length, time);
-	flush(log);
+	if (log->skipping[stream - 1]) {
+		newline = memchr(data, '\n', length);
+		if (!newline)
+			return;
+		log->skipping[stream - 1] = false;
+		data = newline + 1;
+	}
+	room = log->backlog_size < log->backlog_max ? log->backlog_max - log->backlog_size : 0;
+	if (log->backlog && log->backlog_max && (size_t)(end - data) > room) {
+		newline = memrchr(data, '\n', room);
+		if (newline)
+			take(log, stream, data, (size_t)(newline + 1 - data));
+		log->lost[stream - 1] = true;
+		log->skipping[stream - 1] = end[-1] != '\n';
+	} else if (data < end) {
+		take(log, stream, data, (size_t)(end - data));
+	}
+}
+
+bool fb_log_waits(const struct fb_log *log)
+{
+	return log->backlog && log->fd >= 0;
+}
+
+bool fb_log_blocks(const struct fb_log *log)
+{
+	return log->backlog && !log->backlog_max;
 }
 
 void fb_log_close(struct fb_log *log)
 {
-	char time[FB_TIME_SIZE];
+	struct pollfd ready = {.fd = log->fd, .events = POLLOUT};
+	struct moment moment;
 
-	if (!log->path)
+	if (!log->ops)
 		return;
-	now(time);
+	while (log->backlog && poll(&ready, 1, LAST_WAIT_MS) == 1 && ready.revents & POLLOUT)
+		fb_log_resume(log);
+	while (log->backlog)
+		drop_chunk(log);
+	moment = now();
 	for (int stream = 1; stream <= 2; stream++) {
-		size_t length = log->partial[stream - 1].length;
-
-		if (length)
-			put_line(log, stream, log->partial[stream - 1].text, length, time);
-		release_kept(log, stream);
+		(void)put_kept(log, stream, &moment, true);
+		release_kept(&log->partial[stream - 1]);
 	}
-	flush(log);
+	log->ops->flush(log);
 	if (log->fd >= 0)
 		close(log->fd);
+	fb_log_peer_free(log);
 	free(log->path);
+	free(log->fields);
 	*log = (struct fb_log){.fd = -1};
 }

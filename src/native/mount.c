@@ -353,19 +353,31 @@ int fb_op_mount(struct fb_child *child, const struct fb_op *op)
 	return r;
 }
 
+/* Others have the volume, too, and may put links on the way: what is in it is found below it. */
+int fb_mount_part(const struct fb_mount_plan *mount)
+{
+	fb_auto_close int volume = open(mount->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return volume < 0 ? -errno : fb_inroot_open(volume, mount->subpath, O_PATH, false);
+}
+
 int fb_op_open_source(struct fb_child *child, const struct fb_op *op)
 {
 	struct fb_mount_plan *mount = op->mount;
-	int fd = fb_mount_clone(child, AT_FDCWD, mount->source, mount->recursive);
+	fb_auto_close int part = mount->subpath ? fb_mount_part(mount) : AT_FDCWD;
 	struct stat st;
+	int fd;
 
+	if (mount->subpath && part < 0)
+		return FB_FAIL_CODE(&child->result->error, op->stage, -part, "openat2", mount->subpath, "in a volume");
+	fd = fb_mount_clone(child, part, mount->subpath ? "" : mount->source, mount->recursive);
 	mount->cloned = fd >= 0;
 	if (fb_mount_refused(fd)) {
 		/* mount(2) binds when all is private already, and what is private has nobody to talk to any more. */
 		if (mount->propagation & (MS_SHARED | MS_SLAVE))
 			return FB_FAIL_CODE(&child->result->error, op->stage, EOPNOTSUPP, "open_tree", mount->source,
 					    "a shared or slave mount needs Linux 5.2");
-		fd = open(mount->source, O_PATH | O_CLOEXEC);
+		fd = mount->subpath ? fb_steal_fd(&part) : open(mount->source, O_PATH | O_CLOEXEC);
 		fd = fd < 0 ? -errno : fd;
 	}
 	mount->fd = fd;

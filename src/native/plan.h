@@ -86,6 +86,7 @@ struct fb_setting { /* of a file system; no value: a flag */
 struct fb_mount_plan {
 	const char *target; /* below the root, no leading slash, no ".." */
 	const char *type, *source;
+	const char *subpath; /* of the source; NULL: all of it */
 	struct fb_setting *settings;
 	size_t setting_count;
 	const char *data;		/* the settings as mount(2) wants them */

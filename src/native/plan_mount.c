@@ -289,6 +289,7 @@ static int read_mounts(struct fb_plan *plan, struct fb_mount_plan **mounts, size
 					      spec->mounts[i].source);
 		if (!mounts[i])
 			return fb_plan_no_memory(err);
+		mounts[i]->subpath = spec->mounts[i].subpath;
 		if ((r = fb_plan_read_options(plan, &spec->mounts[i], mounts[i], err)) < 0 ||
 		    (mounts[i]->idmap && (r = fb_plan_idmap(plan, &spec->mounts[i], mounts[i], err)) < 0) ||
 		    (spec->mounts[i].of.start_time &&

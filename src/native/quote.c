@@ -30,10 +30,12 @@ static size_t character(const unsigned char *s, size_t left)
 	return length;
 }
 
-static int is_plain(unsigned char c)
-{
-	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
-}
+#define PLAIN_8 1, 1, 1, 1, 1, 1, 1, 1
+static const unsigned char is_plain[256] = {
+	[0x20] = 1, 1, 0, 1, 1, 1, 0, 1, PLAIN_8,		   /* not " and & */
+	PLAIN_8, 1, 1, 1, 1, 0, 1, 0, 1,			   /* not < and > */
+	PLAIN_8, PLAIN_8, PLAIN_8, 1, 1, 1, 1, 0, 1, 1, 1,	   /* not the backslash */
+	PLAIN_8, PLAIN_8, PLAIN_8, PLAIN_8};
 
 static size_t escape(char *to, unsigned char c)
 {
@@ -61,7 +63,7 @@ size_t fb_quote(char *to, const char *text, size_t length)
 		const unsigned char *run = s;
 		size_t n;
 
-		while (s < end && is_plain(*s))
+		while (s < end && is_plain[*s])
 			s++;
 		memcpy(to, run, (size_t)(s - run));
 		to += s - run;

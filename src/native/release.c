@@ -12,6 +12,7 @@
 #include "io.h"
 #include "record.h"
 #include "tar_extract.h"
+#include "trash.h"
 
 /* The same as struct fb_release without a pointer: one message of the socket between the two. */
 struct job {
@@ -32,9 +33,8 @@ static void remove_trash(const char *directory)
 		return;
 	snprintf(path, sizeof(path), "%.*s/tmp", (int)(slash - directory) - 11, directory);
 	tmp = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	snprintf(path, sizeof(path), "rm-%s", slash + 1);
 	if (tmp >= 0)
-		fb_remove_tree(tmp, path, NULL);
+		fb_trash_empty(tmp, slash + 1, NULL);
 }
 
 /* <some tmpfs>/fastbox-<id>: checked by who asks. */

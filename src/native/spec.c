@@ -54,6 +54,7 @@ static int read_mount(const struct fb_node *item, struct fb_mount_spec *mount)
 		return fb_member_fail(item, "destination", "is missing");
 	if ((r = fb_json_string(item, "type", &mount->type)) < 0 ||
 	    (r = fb_json_string(item, "source", &mount->source)) < 0 ||
+	    (r = fb_json_string(item, "fastbox.subpath", &mount->subpath)) < 0 ||
 	    (r = fb_json_strv(item, "options", &mount->options)) < 0 || (r = read_of(item, &mount->of)) < 0 ||
 	    (r = fb_spec_read_mappings(item, "uidMappings", &mount->uid_mappings, &mount->uid_mapping_count)) < 0 ||
 	    (r = fb_spec_read_mappings(item, "gidMappings", &mount->gid_mappings, &mount->gid_mapping_count)) < 0)
@@ -111,25 +112,6 @@ static int read_overlay(const struct fb_node *node, struct fb_engine_spec *engin
 	return 0;
 }
 
-static int read_log(const struct fb_node *node, struct fb_engine_spec *engine)
-{
-	struct fb_node log;
-	uint32_t files = 1;
-	int r = fb_json_object(node, "log", &log);
-
-	if (r <= 0)
-		return r;
-	if ((r = absolute_string(&log, "path", &engine->log_path)) <= 0)
-		return r < 0 ? r : fb_member_fail(&log, "path", "is missing");
-	if ((r = fb_json_uint(&log, "max_size", INT64_MAX, &engine->log_max_size)) < 0 ||
-	    (r = fb_json_u32(&log, "max_file", 1000, &files)) < 0)
-		return r;
-	if (!files)
-		return fb_member_fail(&log, "max_file", "must be above zero");
-	engine->log_max_file = files;
-	return 0;
-}
-
 /* The id becomes part of paths and of kernel names. */
 static bool valid_id(const char *id)
 {
@@ -159,7 +141,7 @@ static int read_engine(const struct fb_node *top, struct fb_spec *spec)
 	if ((r = fb_json_string(&node, "name", &engine->name)) < 0 ||
 	    (r = absolute_string(&node, "directory", &engine->directory)) < 0 ||
 	    (r = absolute_string(&node, "run", &engine->run)) < 0 ||
-	    (r = read_overlay(&node, engine)) < 0 || (r = read_log(&node, engine)) < 0 ||
+	    (r = read_overlay(&node, engine)) < 0 || (r = fb_spec_read_log(&node, &engine->log)) < 0 ||
 	    (r = fb_json_string(&node, "user", &spec->process.user)) < 0 ||
 	    (r = fb_json_strv(&node, "groups", &spec->process.group_add)) < 0 ||
 	    (r = absolute_string(&node, "init", &engine->init)) < 0 ||

@@ -43,6 +43,7 @@ struct fb_namespace {
 
 struct fb_mount_spec {
 	const char *destination, *type, *source; /* type and source may be NULL */
+	const char *subpath;			 /* the engine's own: a path in the source, with links that lead nowhere else; or NULL */
 	struct fb_strv options;
 	struct fb_process_ref of; /* in whose mount namespace the source is; 0: in the caller's */
 	struct fb_mapping *uid_mappings, *gid_mappings; /* of an id-mapped mount ("idmap", "ridmap" without them: the container's) */
@@ -238,15 +239,28 @@ struct fb_process_spec {
 
 enum fb_stdin_mode { FB_STDIN_NONE, FB_STDIN_ONCE, FB_STDIN_OPEN };
 
+enum fb_log_driver { FB_LOG_NONE, FB_LOG_JSON, FB_LOG_LOCAL, FB_LOG_JOURNALD, FB_LOG_SYSLOG };
+enum fb_log_format { FB_LOG_FORMAT_UNIX, FB_LOG_FORMAT_RFC3164, FB_LOG_FORMAT_RFC5424, FB_LOG_FORMAT_RFC5424_MICRO };
+
+struct fb_log_spec {
+	enum fb_log_driver driver;
+	const char *path; /* the file, or the local socket */
+	uint64_t max_size; /* bytes; 0: no rotation */
+	unsigned max_file; /* with the predecessors; 0: 1 */
+	uint64_t buffer; /* bytes kept for a socket that takes none, then lines are dropped; 0: the container waits */
+	struct fb_strv attrs; /* name, value, ...: in each record */
+	const char *protocol, *address, *tag; /* syslog's; address: of udp and tcp, in numbers */
+	unsigned port, facility;
+	enum fb_log_format format;
+};
+
 struct fb_engine_spec { /* the `fastbox` object; every pointer NULL and every number 0 without one */
 	const char *id, *name, *directory, *run;
 	struct fb_strv lower; /* topmost first; empty: no overlay */
 	const char *upper, *work;
 	bool overlay_volatile;
 	const char *init;
-	const char *log_path;
-	uint64_t log_max_size;
-	unsigned log_max_file;
+	struct fb_log_spec log;
 	enum fb_stdin_mode stdin_mode;
 	bool remove;
 	const char *seccomp_cache;

@@ -68,6 +68,7 @@ int fb_spec_read_mappings(const struct fb_node *up, const char *key, struct fb_m
 int fb_spec_read_scheduling(const struct fb_node *process_node, struct fb_process_spec *process);
 int fb_spec_read_personality(const struct fb_node *linux_node, struct fb_spec *spec);
 int fb_spec_read_io(const struct fb_node *resources_node, struct fb_resources *resources);
+int fb_spec_read_log(const struct fb_node *up, struct fb_log_spec *log);
 /* Every entry of an environment is NAME=value. */
 int fb_spec_check_env(const struct fb_node *up, const struct fb_strv *env);
 int fb_spec_read_process(const struct fb_node *node, struct fb_process_spec *ret_process);

@@ -198,9 +198,8 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 	if (r == 0)
 		r = keep_file_limit(sup, &spec->arena, &spec->process, err);
 	request->clocks[0].at[FB_STAGE_STDIO] = fb_now();
-	if (r == 0 && engine->log_path)
-		r = fb_log_open(&container->log, engine->log_path, engine->log_max_size, engine->log_max_file,
-				sup->log_buffer, err);
+	if (r == 0)
+		r = fb_log_open(&container->log, &engine->log, sup->log_buffer, err);
 	if (r == 0 && spec->cgroups_path) {
 		r = fb_cgroup_create(spec->cgroups_path, &spec->resources, 0, &container->cgroup, err);
 		container->grouped = r == 0;
@@ -257,6 +256,7 @@ static struct fb_container *new_container(struct fb_supervisor *sup, const struc
 		return NULL;
 	snprintf(container->id, sizeof(container->id), "%s", request->id);
 	container->log.fd = -1;
+	container->log_ready = (struct fb_source){.fd = -1, .ready = fb_log_ready};
 	container->tied = request->tied;
 	container->bundle = strdup(request->bundle);
 	if (strcmp(slash + 1, request->id) == 0)
@@ -332,6 +332,24 @@ static int read_document(int fd, struct fb_arena *arena, const char **ret_text, 
 	return 0;
 }
 
+/* Its first process may be dying just now: the kernel then says ENOMEM to a clone, or kills the new process. It can't be waited for, since it waits
+ * for the others of its pid namespace, which are ours to reap: its flags tell (field 9, PF_EXITING). */
+static bool is_dying(const struct fb_container *container)
+{
+	char path[32], text[1024];
+	fb_auto_close int fd = -1;
+	unsigned flags = 0;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)container->task.pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	if (n > 0 && strrchr(text, ')'))
+		(void)sscanf(strrchr(text, ')') + 1, " %*c %*d %*d %*d %*d %*d %u", &flags);
+	return flags & 4;
+}
+
 static int start_exec(struct fb_supervisor *sup, struct fb_task *task, const struct fb_spec *spec,
 		      struct fb_arena *arena, struct fb_request *request, struct fb_conversation *conversation, int *ret_exit, struct fb_error *err)
 {
@@ -368,6 +386,10 @@ static int start_exec(struct fb_supervisor *sup, struct fb_task *task, const str
 	if (r < 0) {
 		*ret_exit = fb_launch_exit_code(err);
 		close_stdio(&stdio);
+		if (is_dying(container)) {
+			*ret_exit = 125;
+			return FAIL(ENOENT, container->id, "it has ended");
+		}
 		return r;
 	}
 	request->clocks[1] = launched.clocks;

@@ -29,6 +29,8 @@ static bool output_blocked(const struct fb_output *output)
 {
 	if (output->task->reaped)
 		return false;
+	if (output->task->exec == 0 && fb_log_blocks(&output->task->container->log))
+		return true;
 	for (const struct fb_tap *tap = output->taps; tap; tap = tap->next)
 		if (tap_pending(tap) > FB_TAP_MAX - FB_READ_SIZE)
 			return true;
@@ -169,6 +171,33 @@ int fb_tap_add(struct fb_supervisor *sup, struct fb_conversation *conversation, 
 	return 0;
 }
 
+static void watch_log(struct fb_supervisor *sup, struct fb_container *container)
+{
+	if (!fb_log_waits(&container->log))
+		return;
+	container->log_ready.fd = container->log.fd;
+	(void)fb_source_watch(sup, &container->log_ready, EPOLLOUT);
+}
+
+static void write_log(struct fb_supervisor *sup, struct fb_container *container, int stream, size_t length)
+{
+	fb_log_write(&container->log, stream, sup->scratch, length);
+	watch_log(sup, container);
+}
+
+void fb_log_ready(struct fb_supervisor *sup, struct fb_source *source, uint32_t events)
+{
+	struct fb_container *container = FB_CONTAINER_OF(source, struct fb_container, log_ready);
+
+	(void)events;
+	/* It may be another socket afterwards. */
+	fb_source_unwatch(sup, source);
+	fb_log_resume(&container->log);
+	watch_log(sup, container);
+	for (int i = 0; i < 2; i++)
+		output_resume(sup, &container->task.output[i]);
+}
+
 static void output_ready(struct fb_supervisor *sup, struct fb_source *source, uint32_t events)
 {
 	struct fb_output *output = FB_CONTAINER_OF(source, struct fb_output, from);
@@ -185,7 +214,7 @@ static void output_ready(struct fb_supervisor *sup, struct fb_source *source, ui
 		return;
 	}
 	if (task->exec == 0)
-		fb_log_write(&task->container->log, output->stream, sup->scratch, (size_t)n);
+		write_log(sup, task->container, output->stream, (size_t)n);
 	for (struct fb_tap *tap = output->taps; tap; tap = next) {
 		next = tap->next;
 		tap_put(sup, tap, sup->scratch, (size_t)n);

@@ -8,6 +8,8 @@
 int fb_output_start(struct fb_supervisor *sup, struct fb_output *output, int fd);
 /* The task is reaped: what is left in its pipes is read, whether clients keep up or not. */
 void fb_output_drain(struct fb_supervisor *sup, struct fb_output *output);
+/* A log's socket takes more. */
+void fb_log_ready(struct fb_supervisor *sup, struct fb_source *source, uint32_t events);
 /* No more is read; taps close when they have delivered what they hold. */
 void fb_output_end(struct fb_supervisor *sup, struct fb_output *output);
 

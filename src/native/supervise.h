@@ -86,6 +86,7 @@ struct fb_container {
 	struct fb_task *execs;
 	struct fb_cgroup cgroup;
 	struct fb_log log;
+	struct fb_source log_ready; /* watched while a log's socket takes nothing */
 	struct timespec started;
 	bool oom;
 	char exec_base[256]; /* below which its execs have groups; "": not looked for yet */

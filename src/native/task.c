@@ -99,6 +99,12 @@ void fb_task_kill_all(struct fb_container *container)
 		kill_group(container);
 }
 
+static void close_log(struct fb_supervisor *sup, struct fb_container *container)
+{
+	fb_source_unwatch(sup, &container->log_ready);
+	fb_log_close(&container->log);
+}
+
 /* Forget a container that has ended and leave the slow rest to the releaser. */
 static void container_free(struct fb_supervisor *sup, struct fb_container *container, bool trash)
 {
@@ -113,7 +119,7 @@ static void container_free(struct fb_supervisor *sup, struct fb_container *conta
 		at = &(*at)->next;
 	if (*at)
 		*at = container->next;
-	fb_log_close(&container->log);
+	close_log(sup, container);
 	fb_exec_spec_forget(sup, container);
 	if (container->grouped)
 		fb_cgroup_close(&container->cgroup);
@@ -137,11 +143,11 @@ static bool container_record(struct fb_container *container, const struct fb_exi
 	return false;
 }
 
-static void container_end(const struct fb_supervisor *sup, struct fb_container *container)
+static void container_end(struct fb_supervisor *sup, struct fb_container *container)
 {
 	struct fb_exit end = {.code = container->task.code, .signal = container->task.signal, .started = container->started};
 
-	fb_log_close(&container->log);
+	close_log(sup, container);
 	clock_gettime(CLOCK_REALTIME, &end.finished);
 	container->oom = container->grouped && fb_cgroup_oom_killed(&container->cgroup) == 1;
 	end.oom = container->oom;

@@ -23,9 +23,11 @@ ALLOWED = {
     "store": BASE | {"store", "_native", "_bytes"},
     "runtime": BASE | {"runtime", "_native"},
     "images": BASE | {"store", "images", "_bytes"},
+    "volumes": BASE | {"store", "volumes", "_native", "_bytes"},
     "containers": BASE | {"store", "runtime", "containers", "_native", "_bytes"},
-    "system": BASE | {"store", "runtime", "images", "containers", "system", "_native", "_bytes"},
-    "engine": BASE | {"store", "runtime", "images", "containers", "system", "_native"},
+    "system": BASE
+    | {"store", "runtime", "images", "containers", "volumes", "system", "_native", "_bytes"},
+    "engine": BASE | {"store", "runtime", "images", "containers", "volumes", "system", "_native"},
     "wait": BASE | {"containers"},
     "aio": BASE | {"store", "runtime", "images", "containers", "system", "engine", "aio"},
     "testing": BASE | {"containers", "engine", "testing"},

@@ -68,6 +68,7 @@ def snapshot(root: str, run: str) -> dict[str, object]:
         "containers": sorted(os.listdir(store / "containers")) if store.exists() else [],
         "names": sorted(os.listdir(store / "names")) if store.exists() else [],
         "tmp": sorted(os.listdir(store / "tmp")) if store.exists() else [],
+        "volumes": sorted(p.name for p in (store / "volumes").glob("*")),
         "live": sorted(str(p.relative_to(run)) for p in Path(run).glob("*/*")),
     }
 

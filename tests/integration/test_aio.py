@@ -43,9 +43,7 @@ def run(body: Callable[[aio.Engine], Awaitable[object]]) -> None:
 
 
 def names(kind: type) -> set[str]:
-    return {name for name in vars(kind) if not name.startswith("_")} | {
-        name for name in getattr(kind, "__slots__", ()) if not name.startswith("_")
-    }
+    return {name for name in dir(kind) if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("kind", ["Engine", "Container", "Process"])

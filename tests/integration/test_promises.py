@@ -521,7 +521,7 @@ def test_a_client_that_does_not_read_bounds_the_output(box: Box) -> None:
     client.send_signal(signal.SIGSTOP)
     time.sleep(0.5)
     (pid,) = host.supervisors(box.run_root)
-    log = next(Path(box.root).glob("containers/*/log"))
+    log = next(Path(box.root).glob("containers/*/*-json.log"))
     first = log.stat().st_size
     time.sleep(0.5)
     assert log.stat().st_size == first  # the container waits for its reader

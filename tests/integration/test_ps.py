@@ -15,7 +15,7 @@ from .test_lifecycle import IDLE, until
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def some(box: Box) -> Iterator[dict[str, str]]:
     """One that runs, one that has ended, one that was made; their ids."""
     made = {
@@ -27,7 +27,7 @@ def some(box: Box) -> Iterator[dict[str, str]]:
             "run", "-d", "--name", "job", "--label", "tier=back", "busybox", "sh", "-c",
             "echo 1234 > /file; exit 3",
         ),
-        "new": box("create", "--name", "new", "--expose", "80", "--expose", "90-91/udp", "busybox"),
+        "new": box("create", "--name", "new", "--expose", "80", "--expose", "90-91/udp", "busybox", "true"),
     }  # fmt: skip
     until(lambda: "Exited" in box("ps", "-a", "--filter", "name=job").stdout)
     yield {name: done.stdout.strip() for name, done in made.items()}
@@ -155,7 +155,7 @@ def test_a_list_of_a_thousand_is_read_once_each(
 
     with fastbox.Engine.open() as engine:
         for _ in range(20):
-            engine.containers.create(fastbox.types.RunOptions(image="busybox"))
+            engine.containers.create(fastbox.types.RunOptions(image="busybox", argv=("true",)))
         looked: list[str] = []
         real, listing.heal.look = heal.look, lambda *a, **k: looked.append(a[2])  # type: ignore[assignment]
         try:

@@ -650,7 +650,11 @@ def test_container_and_system_prune(box: Any, root: Root, busybox: str) -> None:
     text = box(
         "system", "prune", "-a", "--volumes", "--filter", "label=keep", stdin=b"n\n", **place
     )
-    assert "  - all stopped containers\n  - all images without at least one" in text.stdout
+    assert (
+        "  - all stopped containers\n"
+        "  - all anonymous volumes not used by at least one container\n"
+        "  - all images without at least one"
+    ) in text.stdout
     assert "filtered with:\n  - label=keep\n" in text.stdout
     assert len(box("ps", "-aq", **place).stdout.split()) == 2
     out = box("system", "prune", "-a", "-f", **place).stdout

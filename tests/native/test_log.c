@@ -28,7 +28,7 @@ static char *slurp(const char *name)
 static void open_fresh(struct fb_log *log, uint64_t max_size, unsigned max_file)
 {
 	unlink(path);
-	assert(fb_log_open(log, path, max_size, max_file, buffer, NULL) == 0);
+	assert(fb_log_open(log, &(struct fb_log_spec){.driver = FB_LOG_JSON, .path = path, .max_size = max_size, .max_file = max_file}, buffer, NULL) == 0);
 }
 
 /* The text of line `number` without its time. */
@@ -156,7 +156,7 @@ static void test_full(void)
 	free(text);
 
 	assert(truncate(path, 20) == 0);
-	assert(fb_log_open(&log, path, 0, 1, buffer, NULL) == 0);
+	assert(fb_log_open(&log, &(struct fb_log_spec){.driver = FB_LOG_JSON, .path = path}, buffer, NULL) == 0);
 	fb_log_write(&log, 1, "after\n", 6);
 	fb_log_close(&log);
 	text = slurp(path);

@@ -138,7 +138,7 @@ static void whole(void)
 	CHECK(spec.resources.devices[0].type == 'a' && spec.resources.devices[0].major == -1 &&
 	      spec.resources.devices[0].access == (FB_ACCESS_READ | FB_ACCESS_WRITE));
 	CHECK(spec.seccomp->default_action == (0x50000 | 38) && spec.seccomp->rules[0].action == 0x7fff0000);
-	CHECK(spec.engine.lower.count == 2 && spec.engine.stdin_mode == FB_STDIN_OPEN && spec.engine.log_max_file == 2);
+	CHECK(spec.engine.lower.count == 2 && spec.engine.stdin_mode == FB_STDIN_OPEN && spec.engine.log.max_file == 2);
 	CHECK(strcmp(spec.sysctl.items[0], "net.x") == 0 && strcmp(spec.sysctl.items[1], "1") == 0);
 	fb_spec_free(&spec);
 }

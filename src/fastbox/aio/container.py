@@ -7,10 +7,10 @@ import warnings
 from typing import TYPE_CHECKING, Any, AnyStr, Generic, overload
 
 from fastbox.aio.collect import collect
-from fastbox.aio.loop import Ending, Opening
+from fastbox.aio.loop import Ending, Opening, ready
 from fastbox.aio.process import Process
 from fastbox.aio.waiting import wait_for
-from fastbox.containers import container as blocking
+from fastbox.containers import running
 from fastbox.containers.attachment import Streams
 from fastbox.containers.process import Ends, stream_plan
 
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from fastbox.aio.loop import Pool
     from fastbox.containers.commit import CommitKeywords
+    from fastbox.containers.container import Container as Blocking
     from fastbox.containers.exec import ExecKeywords
+    from fastbox.containers.logs import LogKeywords
     from fastbox.containers.readiness import Condition
     from fastbox.containers.update import UpdateKeywords
-    from fastbox.types import Change, ContainerInfo, ExecResult, LogLine
+    from fastbox.types import Change, ContainerInfo, ExecResult, LogLine, Stats, Top
 
 
 class Exec(Generic[AnyStr]):
@@ -77,7 +79,7 @@ class Container:
         name: Its name.
     """
 
-    def __init__(self, container: blocking.Container, pool: Pool) -> None:
+    def __init__(self, container: Blocking, pool: Pool) -> None:
         self._c, self._pool = container, pool
         self._ending: Ending | None = None
         self.id = container.id
@@ -198,7 +200,7 @@ class Container:
             StateConflict: The container does not run.
         """
         rest = {
-            "wishes": blocking._wishes(env, user, workdir, tty, privileged),
+            "wishes": running._wishes(env, user, workdir, tty, privileged),
             "stdin": stdin, "stdout": stdout, "stderr": stderr, "size": size, "timeout": timeout,
         }  # fmt: skip
         return Exec(self, argv, input, encoding, rest)
@@ -258,7 +260,7 @@ class Container:
         """Start a command in it: what `async with c.exec(...)` does; awaited, it gives the process,
         which `close` lets go of.
         """
-        wishes = blocking._wishes(env, user, workdir, tty, privileged)
+        wishes = running._wishes(env, user, workdir, tty, privileged)
         return Opening(
             lambda: self._open(argv, encoding, wishes, stdin, stdout, stderr, size, timeout)
         )
@@ -324,18 +326,45 @@ class Container:
 
     # Looking
 
-    async def logs(
-        self, *, follow: bool = False, tail: int | None = None
-    ) -> AsyncIterator[LogLine]:
-        """What it wrote so far, line by line; with `follow` until it ends.
+    async def logs(self, **wishes: Unpack[LogKeywords]) -> AsyncIterator[LogLine]:
+        """What it wrote, line by line.
 
         Args:
-            follow: Wait for more.
-            tail: Only the last so many lines; None for all.
+            **wishes: follow (wait for more, until it ends), tail (only the last so many; None for
+                all), since and until (a datetime, seconds since 1970, or a text as docker takes
+                it).
+
+        Raises:
+            Unsupported: Its log driver keeps nothing that could be read.
         """
-        lines = self._c.logs(follow=follow, tail=tail)
-        while (line := await self._pool.last(next, lines, None)) is not None:
-            yield line
+        reader = await self._pool.make(
+            lambda: self._c._service.open_log(self.id, **wishes), lambda made: made.close()
+        )
+        with reader:
+            while not reader.ended:
+                lines = reader.read_ready()
+                for line in lines:
+                    yield line
+                if not lines and not reader.ended:
+                    await ready(reader.fileno())
+
+    async def stats(self, *, interval: float = 0.0) -> Stats:
+        """What it uses now.
+
+        Args:
+            interval: Seconds between the two readings that `cpu_percent` needs; 0: it is 0.
+        """
+        return await self._pool.last(lambda: self._c.stats(interval=interval))
+
+    async def stats_stream(self, *, interval: float = 1.0) -> AsyncIterator[Stats]:
+        """As `stats`, every so many seconds until it ends."""
+        found = self._c.stats_stream(interval=interval)
+        while (stats := await self._pool.last(next, found, None)) is not None:
+            yield stats
+
+    async def top(self, ps_args: Sequence[str] = ()) -> Top:
+        """Its processes, as `ps` of the host tells them; `ps_args` are that one's options."""
+        return await self._pool.last(self._c.top, ps_args)
 
     @property
     def info(self) -> Awaitable[ContainerInfo]:

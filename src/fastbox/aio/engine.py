@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastbox.images.service import Images
     from fastbox.store.root import Root
     from fastbox.system.service import System
+    from fastbox.volumes.service import Volumes
 
 
 class Engine:
@@ -69,6 +70,11 @@ class Engine:
     def containers(self) -> Containers:
         """The containers of the store, also those of others; its calls block, as `images`' do."""
         return self._engine.containers
+
+    @property
+    def volumes(self) -> Volumes:
+        """The volumes of the store; its calls block, as `images`' do."""
+        return self._engine.volumes
 
     @property
     def system(self) -> System:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastbox.engine import Engine
     from fastbox.images.service import Images
     from fastbox.system.service import System
+    from fastbox.volumes.service import Volumes
 
 
 class Door:
@@ -46,3 +47,8 @@ class Door:
     def system(self) -> System:
         """The engine's store as a whole."""
         return self._open().system
+
+    @property
+    def volumes(self) -> Volumes:
+        """The engine's volumes."""
+        return self._open().volumes

@@ -24,7 +24,8 @@ def environment(args: Arguments) -> tuple[str, ...]:
     for entry in args.texts("env"):
         if not entry or entry[0] == "=":
             raise bad_value(args, "env", entry, "it has no name", "NAME=value")
-        found += filter(None, (_variable(entry),))
+        # A name that this environment lacks takes the container's own away.
+        found.append(_variable(entry) or entry)
     return tuple(found)
 
 

@@ -7,24 +7,28 @@ from __future__ import annotations
 import os
 
 from fastbox.cli.values import bad_value, convert
-from fastbox.errors import Unsupported
+from fastbox.support import volumewords
 from fastbox.types import Mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fastbox.cli.parser import Arguments
 
-_PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
-# SELinux labels and other systems' caching: harmless here.
-_HARMLESS = ("z", "Z", "consistent", "cached", "delegated")
-_LATER = "volumes come later: use an absolute path of the host, or --tmpfs"
 _KEYS = {
     "type": "type", "source": "source", "src": "source", "target": "target",
     "destination": "target", "dst": "target", "readonly": "readonly", "ro": "readonly",
-    "bind-propagation": "propagation", "tmpfs-size": "size", "tmpfs-mode": "mode",
-    "consistency": "consistency",
+    "bind-propagation": "propagation", "bind-recursive": "recursive",
+    "bind-nonrecursive": "nonrecursive", "volume-driver": "driver", "volume-label": "label",
+    "volume-nocopy": "nocopy", "volume-opt": "opt", "volume-subpath": "subpath",
+    "tmpfs-size": "size", "tmpfs-mode": "mode", "consistency": "consistency",
 }  # fmt: skip
-_ONLY_OF = {"propagation": "bind", "source": "bind", "size": "tmpfs", "mode": "tmpfs"}
+_ONLY_OF = {
+    **dict.fromkeys(("propagation", "recursive", "nonrecursive"), "bind"),
+    **dict.fromkeys(("driver", "label", "nocopy", "opt", "subpath"), "volume"),
+    **dict.fromkeys(("size", "mode"), "tmpfs"),
+}  # fmt: skip
+_SWITCHES = ("readonly", "nocopy", "nonrecursive")
+_PAIRS = ("label", "opt")
 
 
 def mounts(args: Arguments) -> tuple[Mount, ...]:
@@ -32,7 +36,6 @@ def mounts(args: Arguments) -> tuple[Mount, ...]:
 
     Raises:
         UsageError: A value that can't be read.
-        Unsupported: A named or anonymous volume.
     """
     found = [_volume(args, text) for text in args.texts("volume")]
     found += [_mount(args, text) for text in args.texts("mount")]
@@ -47,50 +50,11 @@ def mounts(args: Arguments) -> tuple[Mount, ...]:
 
 
 def _target(args: Arguments, flag: str, text: str, target: str) -> str:
-    clean = os.path.normpath(target).replace("//", "/") if target else ""
-    if clean[:1] != "/":
-        raise bad_value(args, flag, text, f'the target "{target}" is not an absolute path')
-    if clean == "/":
-        raise bad_value(args, flag, text, 'the target can\'t be "/"')
-    return clean
+    return convert(args, flag, text, lambda _: volumewords.target(target))
 
 
 def _volume(args: Arguments, text: str) -> Mount:
-    parts = text.split(":")
-    if len(parts) == 1 and text[:1] == "/":
-        raise Unsupported(f'an anonymous volume ("{text}") is not supported yet', hint=_LATER)
-    if not 2 <= len(parts) <= 3 or not all(parts):
-        raise bad_value(args, "volume", text, "not source:target[:options]", "/data:/data:ro")
-    source = _source(args, text, parts[0])
-    read_only, propagation, rest = False, "rprivate", []
-    for word in parts[2].split(",") if len(parts) == 3 else ():
-        if word in ("ro", "rw"):
-            read_only = word == "ro"
-        elif word in _PROPAGATIONS:
-            propagation = word
-        elif word in _HARMLESS:
-            rest.append(word)
-        else:
-            raise bad_value(args, "volume", text, f'unknown option "{word}"', "/data:/data:ro")
-    return Mount(
-        kind="bind", source=source, target=_target(args, "volume", text, parts[1]),
-        read_only=read_only, create=True, propagation=propagation, options=",".join(rest),
-    )  # fmt: skip
-
-
-def _source(args: Arguments, text: str, source: str) -> str:
-    """The host's path: absolute, or beginning with a dot and then seen from here, as docker
-    does.
-    """
-    if source[0] == "/":
-        return os.path.normpath(source).replace("//", "/")
-    if source in (".", "..") or source.startswith(("./", "../")):
-        return os.path.abspath(source)
-    if source.replace("_", "a").replace(".", "a").replace("-", "a").isalnum():
-        raise Unsupported(f'a named volume ("{source}") is not supported yet', hint=_LATER)
-    raise bad_value(
-        args, "volume", text, f'the source "{source}" is not an absolute path', "/data:/data"
-    )
+    return convert(args, "volume", text, volumewords.parse)
 
 
 def _tmpfs(args: Arguments, text: str) -> Mount:
@@ -99,60 +63,94 @@ def _tmpfs(args: Arguments, text: str) -> Mount:
 
 
 def _mount(args: Arguments, text: str) -> Mount:
-    fields = _fields(args, text)
-    kind = fields.get("type", "volume")
-    if kind == "volume":
-        raise Unsupported(
-            f'a volume ("{text}") is not supported yet', hint="write type=bind or type=tmpfs"
-        )
-    if kind not in ("bind", "tmpfs"):
+    fields, pairs = _fields(args, text)
+    kind = fields.get("type", "volume").lower()
+    if kind not in ("bind", "tmpfs", "volume"):
         raise bad_value(
             args, "mount", text, f'unknown type "{kind}"', "type=bind,src=/data,dst=/data"
         )
     for field, owner in _ONLY_OF.items():
-        if field in fields and kind != owner:
+        if (field in fields or pairs.get(field)) and kind != owner:
             raise bad_value(args, "mount", text, f"{field} is for type={owner}")
-    if fields.get("propagation", "private") not in _PROPAGATIONS:
+    if fields.get("propagation", "private") not in volumewords.PROPAGATIONS:
         raise bad_value(args, "mount", text, f'unknown propagation "{fields["propagation"]}"')
-    source = fields.get("source", "")
-    if kind == "bind" and source[:1] != "/":
-        raise bad_value(args, "mount", text, f'the source "{source}" is not an absolute path')
+    switches = {name: _truth(args, text, name, fields.get(name, "false")) for name in _SWITCHES}
     return Mount(
-        kind=kind, source=os.path.normpath(source).replace("//", "/") if source else "",
+        kind=kind, source=_mount_source(args, text, kind, fields.get("source", "")),
         target=_target(args, "mount", text, fields.get("target", "")),
-        read_only=_truth(args, text, fields.get("readonly", "false")),
-        propagation=fields.get("propagation", "rprivate"), options=_tmpfs_options(args, fields),
+        read_only=switches["readonly"], propagation=fields.get("propagation", "rprivate"),
+        options=_tmpfs_options(args, fields),
+        recursive=_recursive(args, text, fields, switches), no_copy=switches["nocopy"],
+        subpath=fields.get("subpath", ""), driver=fields.get("driver", ""),
+        driver_options=pairs["opt"] or None, labels=pairs["label"] or None, long=True,
     )  # fmt: skip
 
 
-def _fields(args: Arguments, text: str) -> dict[str, str]:
-    """`key=value` pairs in one line of CSV."""
+def _mount_source(args: Arguments, text: str, kind: str, source: str) -> str:
+    if kind == "tmpfs" and source:
+        raise bad_value(args, "mount", text, "source is for type=bind and type=volume")
+    if kind != "bind":
+        if "/" in source:
+            raise bad_value(args, "mount", text, f'the source "{source}" is not a name')
+        return source
+    if source == "." or source.startswith("./"):
+        return os.path.abspath(source)
+    if source[:1] != "/":
+        raise bad_value(args, "mount", text, f'the source "{source}" is not an absolute path')
+    return os.path.normpath(source).replace("//", "/")
+
+
+def _recursive(
+    args: Arguments, text: str, fields: dict[str, str], switches: dict[str, bool]
+) -> str:
+    word = fields.get("recursive", "")
+    if word in ("", "enabled"):
+        return "disabled" if switches["nonrecursive"] else ""
+    if word not in ("disabled", "writable", "readonly"):
+        known = "enabled, disabled, writable or readonly"
+        raise bad_value(args, "mount", text, f'bind-recursive is {known}, not "{word}"')
+    if word != "disabled" and not switches["readonly"]:
+        raise bad_value(args, "mount", text, f"bind-recursive={word} needs readonly")
+    if word == "readonly" and fields.get("propagation") != "rprivate":
+        raise bad_value(
+            args, "mount", text, "bind-recursive=readonly needs bind-propagation=rprivate"
+        )
+    return word
+
+
+def _fields(args: Arguments, text: str) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """`key=value` in one line of CSV; those whose values are pairs again apart."""
     import _csv
 
     try:
-        pairs: list[str] = next(_csv.reader([text], strict=True), [])
+        entries: list[str] = next(_csv.reader([text], strict=True), [])
     except _csv.Error as error:
         raise bad_value(args, "mount", text, f"not a list with commas: {error}") from None
     found: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
+    pairs: dict[str, dict[str, str]] = {name: {} for name in _PAIRS}
+    for entry in entries:
+        key, equals, value = entry.partition("=")
         field = _KEYS.get(key.lower())
         if field is None:
             raise bad_value(
                 args, "mount", text, f'unknown key "{key}"', "type=bind,src=/data,dst=/data"
             )
-        if not equals and field != "readonly":
+        if not equals and field not in _SWITCHES:
             raise bad_value(args, "mount", text, f'"{key}" has no value')
-        found[field] = value if equals else "true"
-    return found
+        if field in pairs:
+            name, _, rest = value.partition("=")
+            pairs[field][name] = rest
+        else:
+            found[field] = value if equals else "true"
+    return found, pairs
 
 
-def _truth(args: Arguments, text: str, value: str) -> bool:
+def _truth(args: Arguments, text: str, field: str, value: str) -> bool:
     if value.lower() in ("true", "1", "t"):
         return True
     if value.lower() in ("false", "0", "f"):
         return False
-    raise bad_value(args, "mount", text, f'readonly is true or false, not "{value}"')
+    raise bad_value(args, "mount", text, f'{field} is true or false, not "{value}"')
 
 
 def _tmpfs_options(args: Arguments, fields: dict[str, str]) -> str:

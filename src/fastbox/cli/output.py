@@ -47,6 +47,17 @@ class Output:
         stream.write(text)
         stream.flush()
 
+    def data(self, data: bytes, *, error: bool = False) -> None:
+        """Bytes as they are, at once."""
+        stream = self._stderr if error else self._stdout
+        stream.flush()
+        buffer = getattr(stream, "buffer", None)
+        if buffer is None:
+            stream.write(data.decode("utf-8", "replace"))
+        else:
+            buffer.write(data)
+            buffer.flush()
+
     def for_people(self) -> bool:
         """Whether somebody reads stderr on a terminal."""
         return self._stderr.isatty()

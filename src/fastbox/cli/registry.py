@@ -32,16 +32,16 @@ PLAIN = {
     "exec": "exec", "export": "export", "hello": "hello", "history": "history",
     "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
     "load": "load", "logs": "logs", "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi",
-    "run": "run", "save": "save", "start": "start", "stop": "stop", "tag": "tag",
-    "update": "update", "version": "version", "wait": "wait",
+    "run": "run", "save": "save", "start": "start", "stats": "stats", "stop": "stop", "tag": "tag",
+    "top": "top", "update": "update", "version": "version", "wait": "wait",
 }  # fmt: skip
 GROUPS = {
     "container": {
         "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "exec": "exec",
         "export": "export", "inspect": "inspect", "kill": "kill", "list": "ps", "logs": "logs",
         "ls": "ps", "prune": "container_prune", "ps": "ps", "remove": "rm", "rename": "rename",
-        "rm": "rm", "run": "run", "start": "start", "stop": "stop", "update": "update",
-        "wait": "wait",
+        "rm": "rm", "run": "run", "start": "start", "stats": "stats", "stop": "stop",
+        "top": "top", "update": "update", "wait": "wait",
     },
     "image": {
         "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",
@@ -51,10 +51,14 @@ GROUPS = {
     "system": {
         "check": "check", "df": "df", "doctor": "doctor", "info": "info", "prune": "system_prune",
     },
+    "volume": {
+        "create": "volume_create", "inspect": "volume_inspect", "list": "volume_ls",
+        "ls": "volume_ls", "prune": "volume_prune", "remove": "volume_rm", "rm": "volume_rm",
+    },
 }  # fmt: skip
 # These take flags only before their first operand: what follows is the container's own command
 # line.
-STOP_AT_OPERAND = ("run", "create", "exec")
+STOP_AT_OPERAND = ("run", "create", "exec", "top")
 # These can tell how long each stage of a start took.
 STARTS = ("run", "create", "start", "exec")
 

@@ -76,7 +76,9 @@ def run_only() -> tuple[Option, ...]:
 def options() -> tuple[Option, ...]:
     """The flags that `run` and `create` share."""
     return (
+        Option("add-host", "", MANY, "add a line to /etc/hosts (name:address)"),
         Option("annotation", "", MANY, "add an annotation to the OCI document (name=value)", "map"),
+        Option("attach", "a", MANY, "attach only this stream: stdin, stdout or stderr"),
         Option("blkio-weight", "", TEXT, "weight of block IO, 10 to 1000; 0: none", "uint16"),
         Option("blkio-weight-device", "", MANY, "weight of a block device (/dev/sda:500)"),
         Option("cap-add", "", MANY, "add a capability"),
@@ -101,6 +103,10 @@ def options() -> tuple[Option, ...]:
         Option("device-write-bps", "", MANY, "bytes a second written to a device (/dev/sda:1mb)"),
         Option("device-write-iops", "", MANY, "writes a second to a device (/dev/sda:1000)"),
         Option("disable-content-trust", "", SWITCH, ""),
+        Option("dns", "", MANY, "set a name server in /etc/resolv.conf"),
+        Option("dns-opt", "", MANY, "", stands_for="dns-option"),
+        Option("dns-option", "", MANY, "set an option of the resolver"),
+        Option("dns-search", "", MANY, "set a domain to search names in"),
         Option("domainname", "", TEXT, "the container's NIS domain name"),
         Option("entrypoint", "", TEXT, "replace the image's entry point"),
         Option(
@@ -110,6 +116,7 @@ def options() -> tuple[Option, ...]:
             "set an environment variable (NAME=value, or NAME from this environment)",
         ),
         Option("env-file", "", MANY, "read environment variables from a file"),
+        Option("expose", "", MANY, "note that it listens on a port or ports (80, 8000-8010/udp)"),
         Option("gpus", "", TEXT, "give it GPUs that CDI describes (all, 2, device=0)"),
         Option("group-add", "", MANY, "join an additional group"),
         Option("hostname", "h", TEXT, "the container's host name"),
@@ -122,7 +129,8 @@ def options() -> tuple[Option, ...]:
         Option("kernel-memory", "", TEXT, "", "bytes"),
         Option("label", "l", MANY, "set a label"),
         Option("label-file", "", MANY, "read labels from a file"),
-        Option("log-driver", "", TEXT, "log driver: json-file (default) or none"),
+        Option("log-driver", "", TEXT, "where its output is kept: json-file, local, none, ..."),
+        Option("log-opt", "", MANY, "an option of the log driver (max-size=10m)"),
         Option("memory", "m", TEXT, "memory limit", "bytes"),
         Option("memory-reservation", "", TEXT, "memory to keep when the host runs short", "bytes"),
         Option("memory-swap", "", TEXT, "memory and swap together; -1 for unlimited swap", "bytes"),
@@ -131,7 +139,7 @@ def options() -> tuple[Option, ...]:
             "mount",
             "",
             MANY,
-            "mount a directory of the host or a tmpfs (type=bind|tmpfs,...)",
+            "mount a directory of the host, a volume or a tmpfs (type=bind|volume|tmpfs,...)",
             "mount",
         ),
         Option("name", "", TEXT, "name the container"),
@@ -177,7 +185,9 @@ def options() -> tuple[Option, ...]:
         Option("user", "u", TEXT, "user, and perhaps group (name|uid[:group|gid])"),
         Option("userns", "", TEXT, "users: host (default), remap[:USER] or FIRST:COUNT of ids"),
         Option("uts", "", TEXT, "host name: its own, or host"),
-        Option("volume", "v", MANY, "mount a directory of the host (/host:/container[:ro])"),
+        Option("volume", "v", MANY, "mount a directory or a volume (/host|name:/container[:ro])"),
+        Option("volume-driver", "", TEXT, "driver of the volumes that are made: local"),
+        Option("volumes-from", "", MANY, "mount what another container has (name[:ro])"),
         Option("workdir", "w", TEXT, "working directory in the container"),
         *TIMING,
     )
@@ -191,7 +201,7 @@ def build(args: Arguments) -> RunOptions:
         Unsupported: Something that is not there yet.
     """
     values: dict[str, object] = _words(args) | _switches(args) | _texts(args)
-    for part in (_limits, _files, _process):
+    for part in (_limits, _files, _network, _process):
         values |= part(args)
     return RunOptions(**values)  # type: ignore[arg-type]
 
@@ -238,9 +248,9 @@ def _switches(args: Arguments) -> dict[str, object]:
 def _texts(args: Arguments) -> dict[str, object]:
     found: dict[str, object] = {
         name.replace("-", "_"): args.text(name)
-        for name in ("name", "hostname", "domainname", "workdir")
+        for name in ("name", "hostname", "domainname", "workdir", "volume-driver")
     }
-    for name in ("cap-add", "cap-drop", "group-add", "security-opt"):
+    for name in ("cap-add", "cap-drop", "group-add", "security-opt", "volumes-from"):
         found[name.replace("-", "_")] = tuple(args.texts(name))
     if args.given("user"):
         found["user"] = args.text("user")
@@ -276,6 +286,7 @@ def _limits(args: Arguments) -> dict[str, object]:
     return found
 
 
+_NETWORK = ("add-host", "attach", "dns", "dns-option", "dns-search", "expose")
 _FILES = ("env", "env-file", "label", "label-file", "volume", "mount", "tmpfs", "sysctl")
 
 
@@ -300,6 +311,14 @@ def _files(args: Arguments) -> dict[str, object]:
     }
 
 
+def _network(args: Arguments) -> dict[str, object]:
+    if not any(map(args.given, _NETWORK)):
+        return {}
+    from fastbox.cli import netflags
+
+    return netflags.build(args)
+
+
 def _process(args: Arguments) -> dict[str, object]:
     """What few command lines have, checked strictly; harmless words of docker's are taken and
     dropped.
@@ -308,9 +327,6 @@ def _process(args: Arguments) -> dict[str, object]:
     timeout = whole(args, "stop-timeout", -1, _ID, "10")
     if timeout is not None:
         found["stop_timeout"] = float(timeout)
-    driver = args.text("log-driver", "json-file")
-    if driver not in ("json-file", "none"):
-        raise bad_value(args, "log-driver", driver, "not json-file or none", "none")
     network = args.text("network", "none")
     if network not in ("none", "host") and network[:10] != "container:":
         from fastbox.errors import Unsupported
@@ -327,7 +343,9 @@ def _process(args: Arguments) -> dict[str, object]:
             "--pull is not supported yet: registries come later",
             hint="load the image with `fastbox load`",
         )
-    return found | {"log_driver": driver, "network": network}
+    opts = {name: value for name, _, value in (t.partition("=") for t in args.texts("log-opt"))}
+    found |= {"log_driver": args.text("log-driver"), "log_opts": opts or None}
+    return found | {"network": network}
 
 
 def _check_platform(args: Arguments) -> None:

@@ -15,15 +15,15 @@ _VOLUMES = "it comes with volumes; use an absolute path of the host"
 _RESTART = "restart policies and health checks come later"
 _LATER = {
     **dict.fromkeys(
-        ("p", "P", "publish", "publish-all", "expose", "add-host", "dns", "dns-option",
-         "dns-search", "ip", "ip6", "link", "link-local-ip", "mac-address", "network-alias"),
+        ("p", "P", "publish", "publish-all", "ip",
+         "ip6", "link", "link-local-ip", "mac-address", "network-alias"),
         _NETWORKS),
     **dict.fromkeys(("volumes-from", "volume-driver"), _VOLUMES),
     **dict.fromkeys(
         ("restart", "health-cmd", "health-interval", "health-retries", "health-start-interval",
          "health-start-period", "health-timeout", "no-healthcheck"), _RESTART),
     **dict.fromkeys(
-        ("a", "attach", "log-opt"),
+        ("log-opt", "use-api-socket"),
         "this version of fastbox has no such setting"),
 }  # fmt: skip
 

@@ -37,7 +37,9 @@ def read(args: Arguments, flag: str, parse: Callable[[str], T], example: str) ->
     return convert(args, flag, args.text(flag), parse, example) if args.given(flag) else None
 
 
-def convert(args: Arguments, flag: str, text: str, parse: Callable[[str], T], example: str) -> T:
+def convert(
+    args: Arguments, flag: str, text: str, parse: Callable[[str], T], example: str = ""
+) -> T:
     """One text as a value; `parse` raises ValueError with the reason."""
     try:
         return parse(text)

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
 
 
-def stream_names(interactive: bool, tty: bool) -> list[str]:
-    """Which streams a client holds: a terminal has no stderr of its own."""
-    return [*(["stdin"] if interactive else []), "stdout", *([] if tty else ["stderr"])]
+def stream_names(interactive: bool, tty: bool, only: Sequence[str] = ()) -> list[str]:
+    """Which streams a client holds: a terminal has no stderr of its own; of those in `only`, unless
+    it is empty.
+    """
+    names = [*(["stdin"] if interactive else []), "stdout", *([] if tty else ["stderr"])]
+    return [name for name in names if name in only] if only else names
 
 
 class AttachEnd(Record):

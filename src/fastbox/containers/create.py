@@ -19,10 +19,11 @@ from fastbox.types import ImageConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from fastbox.containers.attachment import Streams
+    from fastbox.containers.needs import VolumeService
     from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerStore, Held
     from fastbox.store.root import Root
@@ -41,6 +42,7 @@ def make(
     store: ContainerStore,
     options: RunOptions,
     image: ImageConfig,
+    volumes: Callable[[], VolumeService],
     *,
     start: bool,
     session: str = "",
@@ -52,6 +54,10 @@ def make(
         NameInUse: Another container has the name.
     """
     container, network_files = new_id(), ""
+    if "FASTBOX_LOG_DRIVER" in os.environ or "FASTBOX_LOG_OPTS" in os.environ:
+        from fastbox.containers.logdefaults import with_log
+
+        options = with_log(options)
     if resources.rare(options):
         from fastbox.runtime import limits
 
@@ -66,7 +72,14 @@ def make(
     record = _record(options, image, container, start=start, session=session)
     held, name = store.make(container, names.check(options.name) if options.name else "")
     record = record.replace(name=name)
+    mounted = None
     try:
+        if image.volumes or options.volumes_from or any(m.kind == "volume" for m in options.mounts):
+            from fastbox.containers.mounting import Mounted
+
+            mounted = Mounted(store, volumes(), options, image, held)
+            options = options.replace(mounts=mounted.mounts)
+            record = record.replace(mounts=mounted.as_dicts())
         scratch, lower = _layers(root, store, options, image, container)
         record = record.replace(scratch=scratch if scratch != held.directory else "")
         place = Place(
@@ -87,6 +100,8 @@ def make(
         if scratch:
             files.make_scratch(scratch)
         store.write(record)
+        if mounted is not None:
+            mounted.settle(lower, keep=not (record.remove or session))
     except BaseException:
         from fastbox.containers import heal
 
@@ -159,6 +174,7 @@ def _record(
         open_stdin=options.interactive,
         options=plain(options),
         session=session,
+        exposed=tuple(dict.fromkeys((*options.expose, *image.exposed_ports))),
     )
 
 

@@ -59,8 +59,17 @@ def wait(store: ContainerStore, run: str, container: str) -> int:
     return view.exit.code if view.exit else 0
 
 
-def remove(store: ContainerStore, run: str, container: str, reference: str, *, force: bool) -> None:
-    """Delete it; `force` kills it first. `reference` is what the caller called it.
+def remove(
+    store: ContainerStore,
+    run: str,
+    container: str,
+    reference: str,
+    *,
+    force: bool,
+    volumes: bool = False,
+) -> None:
+    """Delete it; `force` kills it first, `volumes` deletes its anonymous volumes, too. `reference`
+    is what the caller called it.
 
     Raises:
         StateConflict: It runs, and `force` is false.
@@ -78,7 +87,7 @@ def remove(store: ContainerStore, run: str, container: str, reference: str, *, f
     if held is None:
         return  # --rm was faster
     with held:
-        _remove_locked(store, run, held)
+        _remove_locked(store, run, held, volumes=volumes)
 
 
 def _kill(store: ContainerStore, run: str, view: View) -> None:
@@ -90,11 +99,16 @@ def _kill(store: ContainerStore, run: str, view: View) -> None:
         ) from error
 
 
-def _remove_locked(store: ContainerStore, run: str, held: Held) -> None:
+def _remove_locked(store: ContainerStore, run: str, held: Held, *, volumes: bool) -> None:
     view = heal.look(store, run, held.id, held)
     if view is not None and view.state == "running":
         raise StateConflict(f"container {held.id[:12]} was started again")
     if view is not None and view.state == "dead":
         state.end_processes(held.id, None)
         state.remove_live(run, held.id)
-    heal.discard(store, held, view.record if view else None)
+    record = view.record if view else None
+    if volumes and record:
+        from fastbox.containers import mountpoints
+
+        mountpoints.enlist(record, held.directory)
+    heal.discard(store, held, record)

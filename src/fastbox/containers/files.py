@@ -38,12 +38,19 @@ def put(path: str, data: bytes, mode: int = 0o600) -> None:
 
 def write_network_files(directory: str, options: RunOptions, hostname: str) -> None:
     """hosts, hostname and resolv.conf: of the host with its network, else fixed ones without name
-    servers.
+    servers; with the hosts and servers that were asked for.
     """
     host = options.network == "host"
-    put(directory + "/hosts", _read("/etc/hosts") if host else _HOSTS, 0o644)
+    hosts = _read("/etc/hosts") if host else _HOSTS
+    resolv_conf = _read("/etc/resolv.conf") if host else b""
+    if options.extra_hosts or options.dns or options.dns_options or options.dns_search:
+        from fastbox.containers import netfiles
+
+        hosts = netfiles.hosts(hosts, options)
+        resolv_conf = netfiles.resolv_conf(resolv_conf, options)
+    put(directory + "/hosts", hosts, 0o644)
     put(directory + "/hostname", hostname.encode() + b"\n", 0o644)
-    put(directory + "/resolv.conf", _read("/etc/resolv.conf") if host else b"", 0o644)
+    put(directory + "/resolv.conf", resolv_conf, 0o644)
 
 
 def _read(path: str) -> bytes:

@@ -169,6 +169,7 @@ def discard(store: ContainerStore, held: Held, record: ContainerRecord | None) -
     name = record.name if record else store.name_of(held.id)
     store.discard(held, name)
     if record:
+        store.leave_volumes(record)
         remove_scratch(record.scratch, held.id)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastbox.containers import hostconfig
+from fastbox.containers import hostconfig, mountpoints
 from fastbox.containers.exec import read_bundle
 from fastbox.runtime.spec import user_of
 from fastbox.types import Device, DeviceLimit, ImageConfig, Mount, RunOptions, Ulimit
@@ -63,7 +63,9 @@ def describe(view: View, directory: str) -> dict[str, object]:
         "ResolvConfPath": directory + "/resolv.conf",
         "HostnamePath": directory + "/hostname",
         "HostsPath": directory + "/hosts",
-        "LogPath": directory + "/log" if options.log_driver == "json-file" else "",
+        "LogPath": bundle.get("fastbox", {}).get("log", {}).get("path", "")
+        if options.log_driver in ("", "json-file")
+        else "",
         "Name": "/" + record.name,
         "RestartCount": 0,
         "Driver": "overlayfs",
@@ -76,7 +78,7 @@ def describe(view: View, directory: str) -> dict[str, object]:
         "ExecIDs": None,
         "HostConfig": _host_config(options, bundle),
         "GraphDriver": _graph_driver(bundle),
-        "Mounts": [_mount(mount) for mount in options.mounts if mount.kind == "bind"],
+        "Mounts": mountpoints.describe(record),
         "Config": _config(record, options, bundle),
         "NetworkSettings": _network(options, view),
     }
@@ -126,7 +128,7 @@ def _config(
         "Env": [entry for entry in process.get("env", options.env) if entry not in own],
         "Cmd": list(record.argv[len(record.entrypoint) :]) or None,
         "Image": record.image,
-        "Volumes": None,
+        "Volumes": mountpoints.volumes_of(record),
         "WorkingDir": process.get("cwd", options.workdir),
         "Entrypoint": list(record.entrypoint) or None,
         "Labels": dict(record.labels),
@@ -136,12 +138,13 @@ def _config(
 
 
 def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, object]:
-    binds = [mount for mount in options.mounts if mount.kind == "bind"]
     linux = bundle.get("linux", {})
-    tmpfs = {mount.target: mount.options for mount in options.mounts if mount.kind == "tmpfs"}
     return {
-        "Binds": [f"{m.source}:{m.target}" + (":ro" if m.read_only else "") for m in binds] or None,
-        "LogConfig": {"Type": options.log_driver, "Config": {}},
+        **mountpoints.host_config(options),
+        "LogConfig": {
+            "Type": options.log_driver or "json-file",
+            "Config": dict(options.log_opts or {}),
+        },
         "NetworkMode": options.network,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "AutoRemove": options.remove,
@@ -156,7 +159,6 @@ def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, ob
         "Privileged": options.privileged,
         "ReadonlyRootfs": options.read_only,
         "SecurityOpt": list(options.security_opt) or None,
-        "Tmpfs": tmpfs or None,
         "ShmSize": options.shm_size,
         "Sysctls": dict(options.sysctls or {}) or None,
         "Init": options.init,
@@ -170,17 +172,6 @@ def _graph_driver(bundle: Mapping[str, Any]) -> dict[str, object]:
     if "upper" in overlay:
         data |= {"UpperDir": overlay["upper"], "WorkDir": overlay["work"]}
     return {"Name": "overlayfs", "Data": data}
-
-
-def _mount(mount: Mount) -> dict[str, object]:
-    return {
-        "Type": mount.kind,
-        "Source": mount.source,
-        "Destination": mount.target,
-        "Mode": mount.options,
-        "RW": not mount.read_only,
-        "Propagation": mount.propagation,
-    }
 
 
 def _network(options: RunOptions, view: View) -> dict[str, object]:

@@ -1,104 +1,291 @@
-"""Reading a container's log: json-file lines, all or the last few, and on as it grows."""
+"""Reading a container's log: all of it or the last records, and on as it grows.
+
+`open_log` gives a reader that a loop of any kind can wait on; iterating it waits by itself.
+"""
 
 from __future__ import annotations
 
 import os
-import time
 
-from fastbox.support import json
+from fastbox import _native
+from fastbox.containers import logfiles
+from fastbox.errors import InvalidArgument, Unsupported
+from fastbox.support import json, moments
+from fastbox.support.clock import rfc3339
 from fastbox.types import LogLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import select
     from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from typing import Self, TypedDict, TypeVar
 
-_CHUNK = 65536
-_PAUSE_SECONDS = 0.05
-_MAX_LINE = 1 << 20
+    from fastbox.runtime.supervisor import Conversation
+    from fastbox.store.containers import ContainerStore
+
+    T = TypeVar("T")
+
+    class LogKeywords(TypedDict, total=False):
+        """What of a log is wanted.
+
+        `follow`: wait for more, until the container ends. `tail`: only the last so many records;
+        None for all. `since`, `until`: leave out what is earlier or later: a datetime, seconds
+        since 1970, or a text as docker takes it (RFC 3339, "10m" ago, seconds).
+        """
+
+        follow: bool
+        tail: int | None
+        since: datetime | float | str | None
+        until: datetime | float | str | None
 
 
-def read(
-    path: str,
-    *,
-    tail: int | None = None,
-    since: str = "",
-    until: str = "",
-    running: Callable[[], bool] | None = None,
-) -> Iterator[LogLine]:
-    """The lines of a log; none when there is no log.
+_BLOCK = 1 << 20
+_MAX_RECORD = 1 << 20  # a line that is longer is none
+_STREAMS = ("", "stdout", "stderr")
+NOT_READABLE = "configured logging driver does not support reading"
 
-    Args:
-        path: The log file.
-        tail: Only the last so many; None for all.
-        since: Leave out what is earlier: RFC 3339 in UTC with nanoseconds, or "".
-        until: Leave out what is later, in the same form.
-        running: To follow: asked at the end of the file, whether more may come.
+
+def open_log(store: ContainerStore, run: str, container: str, wishes: LogKeywords) -> LogReader:
+    """Open a container's log.
+
+    Raises:
+        InvalidArgument: A time that can't be read.
+        Unsupported: The container's log driver keeps nothing that could be read.
     """
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
-    try:
-        if tail is not None:
-            os.lseek(fd, _tail_offset(fd, tail), os.SEEK_SET)
-        for raw in _raw_lines(fd, running):
-            line = _parse(raw)
-            if line is None or (since and line.time < since):
-                continue
-            if until and line.time > until:
-                return
-            yield line
-    finally:
-        os.close(fd)
+    since = _moment(wishes.get("since"), moments.EARLIEST)
+    until = _moment(wishes.get("until"), moments.LATEST)
+    record = store.read(container)
+    driver = str(record.options.get("log_driver") or "json-file") if record else "json-file"
+    directory = store.directory(container)
+    if driver == "json-file":
+        path, kind = f"{directory}/{container}-json.log", logfiles.JSON
+        if not os.path.exists(path) and os.path.exists(directory + "/log"):
+            path = directory + "/log"  # of a container made by an older fastbox
+    elif driver == "local":
+        path, kind = directory + "/local-logs/container.log", logfiles.LOCAL
+    else:
+        raise Unsupported(
+            NOT_READABLE, hint=f'the container\'s is "{driver}"; json-file and local can be read'
+        )
+    watch = _watch(store, run, container) if wishes.get("follow") else None
+    return LogReader(path, kind, wishes.get("tail"), since, until, watch)
 
 
-def _raw_lines(fd: int, running: Callable[[], bool] | None) -> Iterator[bytes]:
-    rest = b""
-    last_look = False
-    while True:
-        data = os.read(fd, _CHUNK)
+def _moment(moment: datetime | float | str | None, absent: int) -> int:
+    if moment is None or moment == "":
+        return absent
+    try:
+        return moments.nanoseconds(moment)
+    except ValueError as error:
+        raise InvalidArgument(
+            f'"{moment}" is no time: {error}', hint="write 2026-01-02T03:04:05Z, or 10m for ago"
+        ) from None
+
+
+def _watch(store: ContainerStore, run: str, container: str) -> Conversation | None:
+    """Who tells of the container's end; None when it does not run."""
+    from fastbox.containers import heal
+    from fastbox.containers.attachment import converse
+    from fastbox.errors import StateConflict
+    from fastbox.runtime.supervisor import SupervisorGone
+
+    view = heal.view(store, run, container)
+    if view.state not in ("running", "paused"):
+        return None
+    try:
+        conversation = converse(run, view)
+        conversation.ask({"op": "wait", "id": container})
+    except (StateConflict, SupervisorGone):
+        return None
+    return conversation
+
+
+class LogReader:
+    """A log that is read from a place on. Close it, or use it as a context manager.
+
+    Sync code iterates it. Other loops wait until `fileno()` is readable, call `read_ready()` until
+    it gives nothing, and are done when `ended` is true.
+
+    Attributes:
+        ended: Nothing more will come.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        kind: int = logfiles.JSON,
+        tail: int | None = None,
+        since: int = moments.EARLIEST,
+        until: int = moments.LATEST,
+        watch: Conversation | None = None,
+    ) -> None:
+        self.ended = False
+        self._path, self._kind, self._since, self._until = path, kind, since, until
+        self._watch, self._epoll, self._inotify = watch, None, -1
+        self._rest = b""  # what is read of a record that is not whole yet
+        self._fds: list[int] = []
+        try:
+            if watch is not None:
+                self._epoll = self._notify(watch.fd)
+            # After the watch: what is written from now on wakes us.
+            self._fds = logfiles.snapshot(path)
+            if tail is not None and self._fds:
+                index, offset = logfiles.tail(self._fds, kind, tail)
+                for fd in self._fds[:index]:
+                    os.close(fd)
+                del self._fds[:index]
+                os.lseek(self._fds[0], offset, os.SEEK_SET)
+        except BaseException:
+            self.close()
+            raise
+
+    def _notify(self, ended: int) -> select.epoll:
+        import select
+
+        epoll = select.epoll()
+        epoll.register(ended, select.EPOLLIN)
+        self._inotify = _native.watch_directory(os.path.dirname(self._path))
+        epoll.register(self._inotify, select.EPOLLIN)
+        return epoll
+
+    def fileno(self) -> int:
+        """What is readable when there may be more. Only of a log that is followed."""
+        if self._epoll is None:
+            raise ValueError("this log is not followed: read until it has ended")
+        return self._epoll.fileno()
+
+    def read_ready(self) -> list[LogLine]:
+        """Lines that are there already; none: wait, unless it has ended."""
+        return self._ready(self._lines) or []
+
+    def text_ready(self, *, timestamps: bool, details: bool) -> list[tuple[int, bytes]]:
+        """The same as text to print: the stream's number and what goes to it, in order."""
+
+        def printed(data: bytes) -> tuple[list[tuple[int, bytes]], int, bool]:
+            return _native.log_print(
+                self._kind, data, self._since, self._until, timestamps, details
+            )
+
+        return self._ready(printed) or []
+
+    def wait(self) -> None:
+        """Return when there may be more."""
+        if self._epoll is not None and not self.ended:
+            self._epoll.poll()
+
+    def __iter__(self) -> Iterator[LogLine]:
+        try:
+            while not self.ended:
+                yield from (lines := self.read_ready())
+                if not lines:
+                    self.wait()
+        finally:
+            self.close()
+
+    def _lines(self, data: bytes) -> tuple[list[LogLine], int, bool]:
+        found, done, over = _native.log_records(self._kind, data, self._since, self._until)
+        lines = [
+            LogLine(
+                time=rfc3339(when),
+                stream=_STREAMS[stream],
+                text=text,
+                partial=not ended,
+                attrs=_attrs(attrs),
+            )
+            for when, stream, text, ended, attrs in found
+        ]
+        return lines, done, over
+
+    def _ready(self, decode: Callable[[bytes], tuple[list[T], int, bool]]) -> list[T] | None:
+        """The next block in which there is something."""
+        while not self.ended:
+            over = self._is_over()  # asked first: all that was written before is read below
+            data = self._rest
+            made, done, past = decode(data) if data else ([], 0, False)
+            if not done and not past:
+                more = self._read()
+                if not more:
+                    self.ended = over
+                    return None
+                data += more
+                made, done, past = decode(data)
+            self._rest = data[done:]
+            if len(self._rest) > _MAX_RECORD + _BLOCK:
+                self._rest = b""
+            self.ended = past
+            if made:
+                return made
+        return None
+
+    def _is_over(self) -> bool:
+        if self._epoll is None:
+            return True
+        over = False
+        for fd, _ in self._epoll.poll(0):
+            if fd == self._inotify:
+                os.read(fd, 65536)
+            else:
+                over = True
+        return over
+
+    def _read(self) -> bytes:
+        """More of the log, from file to file; nothing at its end."""
+        while self._fds:
+            data = os.read(self._fds[0], _BLOCK)
+            if data:
+                return data
+            if not self._next():
+                return b""
+        first = logfiles.snapshot(self._path)
+        self._fds = first
+        return self._read() if first else b""
+
+    def _next(self) -> bool:
+        """Go on to the next file. The writer is done with a file before there is a newer one, but
+        what it wrote last may have come after our last look.
+        """
+        newer = None
+        if len(self._fds) == 1:
+            newer = logfiles.successor(self._path, self._fds[0])
+            if newer is None:
+                return False
+            self._fds.append(newer)
+        data = os.read(self._fds[0], _BLOCK)
         if data:
-            last_look = False
-            *lines, rest = (rest + data).split(b"\n")
-            yield from lines
-            if len(rest) > _MAX_LINE:
-                rest = b""
-        elif running is None or last_look:
-            return  # an unfinished line is being written, or its writer was killed
-        elif running():
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            last_look = True  # it may have written between our read and its end
+            os.lseek(self._fds[0], -len(data), os.SEEK_CUR)
+            return True
+        os.close(self._fds.pop(0))
+        self._rest = b""  # an unfinished record of a writer that was killed
+        return True
+
+    def close(self) -> None:
+        """Give up what it holds."""
+        self.ended = True
+        for fd in self._fds:
+            os.close(fd)
+        self._fds = []
+        if self._inotify >= 0:
+            os.close(self._inotify)
+            self._inotify = -1
+        if self._epoll is not None:
+            self._epoll.close()
+            self._epoll = None
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
-def _parse(raw: bytes) -> LogLine | None:
-    """One record; a damaged one is left out, since what follows it is still good."""
+def _attrs(text: bytes | None) -> dict[str, str] | None:
+    if text is None:
+        return None
     try:
-        found = json.loads_object(raw)
-        text, stream, when = found["log"], found["stream"], found["time"]
-    except (ValueError, KeyError):
+        return {str(key): str(value) for key, value in json.loads_object(text).items()}
+    except ValueError:
         return None
-    if not (isinstance(text, str) and isinstance(stream, str) and isinstance(when, str)):
-        return None
-    ended = text.endswith("\n")
-    return LogLine(time=when, stream=stream, text=text[:-1] if ended else text, partial=not ended)
-
-
-def _tail_offset(fd: int, count: int) -> int:
-    """Where the last `count` records begin."""
-    end = os.fstat(fd).st_size
-    if count <= 0:
-        return end
-    wanted, position = count, end
-    while position > 0:
-        size = min(_CHUNK, position)
-        position -= size
-        data = os.pread(fd, size, position)
-        # The newline at the very end closes the last record: it does not begin another.
-        limit = len(data) - 1 if position + size == end and data.endswith(b"\n") else len(data)
-        while (at := data.rfind(b"\n", 0, limit)) >= 0:
-            wanted -= 1
-            if wanted == 0:
-                return position + at + 1
-            limit = at
-    return 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from fastbox.types import Committed, ImageConfig, ImageInfo
+    from fastbox.types import Committed, ImageConfig, ImageInfo, Mount
 
 
 class ImageService(Protocol):
@@ -31,3 +31,21 @@ class ImageService(Protocol):
         message: str,
     ) -> str:
         """Make an image of a container; its id."""
+
+
+class VolumeService(Protocol):
+    """What containers need of volumes."""
+
+    def attach(
+        self,
+        asked: Iterable[Mount],
+        inherited: Iterable[Mount],
+        image: Iterable[str],
+        container: str,
+        directory: str,
+        driver: str,
+    ) -> tuple[Mount, ...]:
+        """Choose a container's mounts, and make the volumes among them."""
+
+    def settle(self, mounts: Sequence[Mount], container: str, lower: Sequence[str]) -> None:
+        """After the container is recorded: see that its volumes are there, and fill new ones."""

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         security_opt: Sequence[str]
         mounts: Sequence[Mount]
         tmpfs: Mapping[str, str] | Sequence[str]
+        volumes: Mapping[str, str | Mapping[str, str]] | Sequence[str]
+        volumes_from: Sequence[str]
         shm_size: int | str
         memory: int | str | None
         memory_swap: int | str | None
@@ -62,6 +64,11 @@ if TYPE_CHECKING:
         cgroup_parent: str
         ulimits: Mapping[str, int | tuple[int, int]] | Sequence[Ulimit]
         sysctls: Mapping[str, str] | None
+        extra_hosts: Sequence[str]
+        dns: Sequence[str]
+        dns_options: Sequence[str]
+        dns_search: Sequence[str]
+        expose: Sequence[str]
         network: str
         ipc: str
         pid: str
@@ -73,12 +80,13 @@ if TYPE_CHECKING:
         stop_signal: str
         stop_timeout: float
         log_driver: str
+        log_opts: Mapping[str, str] | None
 
 
 _SIZES = ("shm_size", "memory", "memory_swap", "memory_reservation", "kernel_memory")
 _TUPLES = (
     "group_add", "cap_add", "cap_drop", "security_opt", "mounts", "entrypoint", "device_limits",
-    "device_cgroup_rules",
+    "device_cgroup_rules", "extra_hosts", "dns", "dns_options", "dns_search", "expose",
 )  # fmt: skip
 
 
@@ -113,7 +121,14 @@ def from_keywords(image: str, argv: Sequence[str], given: RunKeywords) -> RunOpt
     values["ulimits"] = _ulimits(given.get("ulimits") or ())
     if given.get("devices"):
         values["devices"] = tuple(map(_device, _tuple("devices", given["devices"])))
-    values["mounts"] = (*given.get("mounts", ()), *_tmpfs(values.pop("tmpfs", None) or ()))  # type: ignore[arg-type]
+    if values.get("volumes_from") is not None:
+        values["volumes_from"] = _tuple("volumes_from", values["volumes_from"])
+    volumes = values.pop("volumes", None) or ()
+    values["mounts"] = (
+        *given.get("mounts", ()),
+        *(_volumes(volumes) if volumes else ()),  # type: ignore[arg-type]
+        *_tmpfs(values.pop("tmpfs", None) or ()),  # type: ignore[arg-type]
+    )
     return RunOptions(image=image, argv=_tuple("argv", argv), **values)  # type: ignore[arg-type]
 
 
@@ -156,3 +171,24 @@ def _tmpfs(given: Mapping[str, str] | Sequence[str]) -> list[Mount]:
         given.items() if hasattr(given, "items") else (entry.partition(":")[::2] for entry in given)
     )
     return [Mount(kind="tmpfs", target=target, options=options) for target, options in pairs]
+
+
+def _volumes(given: Mapping[str, str | Mapping[str, str]] | Sequence[str]) -> list[Mount]:
+    """As `-v` writes them: "name:/path:ro", or {"name": "/path"}, or {"name": {"bind": "/path",
+    "mode": "ro"}} as docker's Python library has it.
+    """
+    from fastbox.support.volumewords import parse
+
+    texts = _tuple("volumes", given) if not hasattr(given, "items") else ()
+    if hasattr(given, "items"):
+        texts = tuple(f"{source}:{_place(where)}" for source, where in given.items())
+    try:
+        return [parse(text) for text in texts]
+    except ValueError as error:
+        raise InvalidArgument(f"volumes: {error}") from None
+
+
+def _place(where: str | Mapping[str, str]) -> str:
+    if isinstance(where, str):
+        return where
+    return where["bind"] + (":" + where["mode"] if where.get("mode") else "")

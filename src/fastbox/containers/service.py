@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from fastbox.containers.commit import CommitKeywords
     from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.heal import View
-    from fastbox.containers.needs import ImageService
+    from fastbox.containers.logs import LogKeywords, LogReader
+    from fastbox.containers.needs import ImageService, VolumeService
     from fastbox.containers.process import Ends
     from fastbox.containers.tied import Tie
     from fastbox.containers.update import UpdateKeywords
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
-    from fastbox.types import Change, ContainerInfo, LogLine, Pruned, RunOptions
+    from fastbox.types import Change, ContainerInfo, LogLine, Pruned, RunOptions, Stats, Top
 
 
 class Containers:
@@ -34,11 +35,16 @@ class Containers:
 
     __slots__ = ("_images", "_root", "_run", "_starter", "_store")
 
-    def __init__(self, root: Root, images: Callable[[], ImageService]) -> None:
+    def __init__(
+        self,
+        root: Root,
+        images: Callable[[], ImageService],
+        volumes: Callable[[], VolumeService],
+    ) -> None:
         self._root, self._run = root, root.run
         self._images = images  # called when needed: a start from a directory imports none of it
         self._store = ContainerStore(root)
-        self._starter = Starter(root, self._store, images)
+        self._starter = Starter(root, self._store, images, volumes)
 
     # Making and starting
 
@@ -229,30 +235,20 @@ class Containers:
         view = self._view(self._store.find(reference))
         return describe(view, self.directory(view.id))
 
-    def logs(
-        self,
-        reference: str,
-        *,
-        follow: bool = False,
-        tail: int | None = None,
-        since: str = "",
-        until: str = "",
-    ) -> Iterator[LogLine]:
-        """What it wrote, line by line; with `follow` until it ends.
+    def logs(self, reference: str, **wishes: Unpack[LogKeywords]) -> Iterator[LogLine]:
+        """What it wrote, line by line; what may be wished is in `logs.LogKeywords`."""
+        return iter(self.open_log(reference, **wishes))
 
-        Args:
-            reference: The container.
-            follow: Wait for more.
-            tail: Only the last so many lines; None for all.
-            since: Leave out what is earlier: RFC 3339 in UTC with nanoseconds, or "".
-            until: Leave out what is later, in the same form.
+    def open_log(self, reference: str, **wishes: Unpack[LogKeywords]) -> LogReader:
+        """Its log, for a loop that waits by itself: `logs.LogReader` has `fileno` and
+        `read_ready`.
+
+        Raises:
+            Unsupported: Its log driver keeps nothing that could be read.
         """
         from fastbox.containers import logs
 
-        container = self._store.find(reference)
-        path = self.directory(container) + "/log"
-        running = (lambda: self._is_running(container)) if follow else None
-        return logs.read(path, tail=tail, since=since, until=until, running=running)
+        return logs.open_log(self._store, self._run, self._store.find(reference), wishes)
 
     def diff(self, reference: str) -> tuple[Change, ...]:
         """What it changed of its image's files, as `docker diff` lists it."""
@@ -272,9 +268,43 @@ class Containers:
 
         return commit(self._store, self._run, reference, self._images(), name, wishes)
 
-    def _is_running(self, container: str) -> bool:
-        view = self._look(container)
-        return view is not None and view.state == "running"
+    def stats(
+        self, references: Sequence[str] = (), *, all: bool = False, interval: float = 1.0
+    ) -> tuple[Stats, ...]:
+        """What containers use now: those named, else the running ones, or all.
+
+        Args:
+            references: The containers.
+            all: Without references: those too that don't run.
+            interval: Seconds between the two readings that CPU percentages need; 0: one reading,
+                and percentages of 0.
+        """
+        from fastbox.containers import stats
+
+        return stats.once(self._store, self._run, references, all, interval)
+
+    def stats_stream(
+        self, references: Sequence[str] = (), *, all: bool = False, interval: float = 1.0
+    ) -> Iterator[tuple[Stats, ...]]:
+        """As `stats`, again and again; it ends when none of the containers named runs any more."""
+        from fastbox.containers import stats
+
+        return stats.stream(self._store, self._run, references, all, interval)
+
+    def top(self, reference: str, ps_args: Sequence[str] = ()) -> Top:
+        """The processes of a running container, as `ps` of the host tells them.
+
+        Args:
+            reference: The container.
+            ps_args: Options of `ps`; () is -ef.
+
+        Raises:
+            StateConflict: It does not run.
+            InvalidArgument: `ps` does not take the options, or prints no PID with them.
+        """
+        from fastbox.containers import top
+
+        return top.top(self._store, self._run, reference, ps_args)
 
     def directory(self, container: str) -> str:
         """Where a container's files are."""
@@ -331,8 +361,8 @@ class Containers:
 
         return ending.wait(self._store, self._run, self._store.find(reference))
 
-    def remove(self, reference: str, *, force: bool = False) -> None:
-        """Delete a container; `force` kills it first.
+    def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Delete a container; `force` kills it first, `volumes` deletes its anonymous volumes, too.
 
         Raises:
             StateConflict: It runs, and `force` is false.
@@ -340,7 +370,7 @@ class Containers:
         from fastbox.containers import ending
 
         container = self._store.find(reference)
-        ending.remove(self._store, self._run, container, reference, force=force)
+        ending.remove(self._store, self._run, container, reference, force=force, volumes=volumes)
 
     def prune(self, *, filters: Sequence[str] = ()) -> Pruned:
         """Remove all containers that don't run.

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastbox.containers.needs import ImageService
+    from fastbox.containers.needs import ImageService, VolumeService
     from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord, ContainerStore, Held
     from fastbox.store.root import Root
@@ -25,11 +25,18 @@ if TYPE_CHECKING:
 class Starter:
     """Makes and starts the containers of one store."""
 
-    __slots__ = ("_images", "_root", "_run", "_store")
+    __slots__ = ("_images", "_root", "_run", "_store", "_volumes")
 
-    def __init__(self, root: Root, store: ContainerStore, images: Callable[[], ImageService]):
+    def __init__(
+        self,
+        root: Root,
+        store: ContainerStore,
+        images: Callable[[], ImageService],
+        volumes: Callable[[], VolumeService],
+    ) -> None:
         self._root, self._run, self._store = root, root.run, store
-        self._images = images  # called when needed: a start from a directory imports none of it
+        # Called when needed: a start from a directory, or without volumes, imports none of it.
+        self._images, self._volumes = images, volumes
 
     def make(
         self, options: RunOptions, *, start: bool, session: str = ""
@@ -39,7 +46,9 @@ class Starter:
         clock.mark("services")
         image = create.rootfs_image(options) if images is None else images.resolve(options.image)
         clock.mark("image")
-        made = create.make(self._root, self._store, options, image, start=start, session=session)
+        made = create.make(
+            self._root, self._store, options, image, self._volumes, start=start, session=session
+        )
         clock.mark("record")
         return made
 
@@ -56,7 +65,8 @@ class Starter:
         clock.begin()
         held, record = self.make(options, start=True)
         with held:
-            streams = self._streams(options.interactive, options.tty, held, record)
+            names = stream_names(options.interactive, options.tty, options.attach)
+            streams = self._streams(names, held, record)
             conversation = self._launch(held, record, streams, rows=rows, columns=columns)
         return Attachment(record.id, conversation, streams, terminal=options.tty)
 
@@ -110,7 +120,8 @@ class Starter:
             record = self.restartable(held)
             if record is None:
                 return None
-            streams = self._streams(interactive and record.open_stdin, record.tty, held, record)
+            names = stream_names(interactive and record.open_stdin, record.tty)
+            streams = self._streams(names, held, record)
             conversation = self._launch_again(held, record, streams, rows=rows, columns=columns)
         return Attachment(record.id, conversation, streams, terminal=record.tty)
 
@@ -169,11 +180,9 @@ class Starter:
         create.launch(self._store, held, record, conversation, streams, rows=rows, columns=columns)
         return conversation
 
-    def _streams(
-        self, interactive: bool, tty: bool, held: Held, record: ContainerRecord
-    ) -> Streams:
+    def _streams(self, names: list[str], held: Held, record: ContainerRecord) -> Streams:
         try:
-            return Streams(stream_names(interactive, tty))
+            return Streams(names)
         except OSError as error:
             from fastbox.errors import os_error
 

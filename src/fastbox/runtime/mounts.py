@@ -9,12 +9,13 @@ from fastbox.errors import InvalidArgument, NotFound, Unsupported, os_error
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from fastbox.types import Mount, RunOptions
 
 _PROPAGATIONS = frozenset("private rprivate shared rshared slave rslave".split())
 # Of `-v`: labels for SELinux and hints for other platforms. They change nothing here.
-_IGNORED = frozenset("z Z nocopy consistent cached delegated".split())
+_IGNORED = frozenset("z Z consistent cached delegated".split())
 _OPPOSITE = {"exec": "noexec", "suid": "nosuid", "dev": "nodev", "rw": "ro"}
 _TMPFS_FLAGS = frozenset(
     "defaults ro rw exec noexec suid nosuid dev nodev sync async dirsync atime noatime diratime "
@@ -24,7 +25,7 @@ _TMPFS_VALUES = frozenset("size mode uid gid nr_inodes nr_blocks huge mpol".spli
 NETWORK_FILES = ("/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
 
 
-def _mount(destination: str, kind: str, source: str, options: list[str]) -> dict[str, object]:
+def _mount(destination: str, kind: str, source: str, options: list[str]) -> dict[str, Any]:
     return {"destination": destination, "type": kind, "source": source, "options": options}
 
 
@@ -35,7 +36,8 @@ def mounts(options: RunOptions, directory: str) -> list[dict[str, object]]:
         InvalidArgument: A destination, an option or a source that can't be used.
         NotFound: The source of a bind does not exist.
     """
-    asked = [_asked(mount) for mount in options.mounts]
+    mapped = options.userns not in ("", "host")
+    asked = [_asked(mount, mapped) for mount in options.mounts]
     taken = {str(mount["destination"]) for mount in asked}
     if len(taken) != len(asked):
         double = next(
@@ -82,7 +84,7 @@ def _network_files(directory: str, read_only: bool) -> list[dict[str, object]]:
     ]
 
 
-def _asked(mount: Mount) -> dict[str, object]:
+def _asked(mount: Mount, mapped: bool) -> dict[str, object]:
     target = os.path.normpath(mount.target) if mount.target.startswith("/") else ""
     target = target.replace("//", "/")
     if not target or target == "/" or "\0" in target:
@@ -96,44 +98,92 @@ def _asked(mount: Mount) -> dict[str, object]:
             target, "tmpfs", "tmpfs", tmpfs_options(mount.options.split(","), mount.read_only)
         )
     if mount.kind == "bind":
-        return _bind(mount, target)
+        return _bind(mount, target, mount.source)
+    if mount.kind == "volume" and mount.path:
+        return _volume(mount, target, mapped)
     raise Unsupported(
         f'a mount of kind "{mount.kind}" is not supported',
         where=target,
-        hint="mount a directory: -v /dir:/target",
+        hint="the kinds are bind, volume and tmpfs",
     )
 
 
-def _bind(mount: Mount, target: str) -> dict[str, object]:
-    if not mount.source.startswith("/") or "\0" in mount.source:
-        raise InvalidArgument(
-            f'the source "{mount.source}" is not an absolute path',
-            hint="named volumes are not supported",
-        )
+def _volume(mount: Mount, target: str, mapped: bool) -> dict[str, Any]:
+    """Of a volume with options, what they tell mount(2); of any other, its directory, which the
+    container's own root owns whatever ids it has.
+    """
+    options = mount.driver_options or {}
+    words = [word for word in options.get("o", "").split(",") if word]
+    if options and not {"bind", "rbind"} & set(words):
+        if mount.subpath:
+            raise Unsupported("only all of a volume with options can be mounted", where=target)
+        read_only = ["ro"] if mount.read_only else []
+        return _mount(target, options["type"], options["device"], [*words, *read_only])
+    made = _bind(mount, target, options.get("device") or mount.path)
+    if options:
+        made["options"] = [*words, *(["ro"] if mount.read_only else [])]
+    elif mapped:
+        made["options"] = [*made["options"], "idmap"]
+    if mount.subpath:
+        made["fastbox.subpath"] = mount.subpath
+    return made
+
+
+def _bind(mount: Mount, target: str, source: str) -> dict[str, Any]:
+    if not source.startswith("/") or "\0" in source:
+        raise InvalidArgument(f'the source "{source}" is not an absolute path')
     propagation = mount.propagation or "rprivate"
     if propagation not in _PROPAGATIONS:
         raise InvalidArgument(f'unknown propagation "{propagation}"')
     for word in filter(None, mount.options.split(",")):
         if word not in _IGNORED:
             raise InvalidArgument(f'unknown option "{word}" of a bind mount', where=target)
-    if not os.path.exists(mount.source):
-        _make_source(mount)
-    return _mount(
-        target, "bind", mount.source, ["rbind", propagation, *(["ro"] if mount.read_only else [])]
-    )
+    # A volume may be removed and made anew until the container is recorded (volumes/attach.py).
+    if mount.kind == "bind" and not os.path.exists(source):
+        _make_source(mount, source)
+    kind = "bind" if mount.recursive == "disabled" else "rbind"
+    return _mount(target, "bind", source, [kind, propagation, *_read_only(mount, source)])
 
 
-def _make_source(mount: Mount) -> None:
+def _read_only(mount: Mount, source: str) -> list[str]:
+    """As docker: what is mounted below is read-only, too, where the kernel can (5.12) and nobody
+    said otherwise. The kernel is asked for that only where something is mounted.
+    """
+    if mount.recursive == "readonly":
+        if not mount.read_only or mount.propagation not in ("", "private", "rprivate"):
+            raise InvalidArgument(
+                "a recursively read-only bind mount has to be read-only, its propagation rprivate",
+                where=mount.target,
+            )
+        return ["ro", "rro"]
+    if not mount.read_only:
+        return []
+    if mount.recursive or not _holds_mounts(source):
+        return ["ro"]
+    numbers = os.uname().release.split(".")
+    return ["ro", "rro"] if (int(numbers[0]), int(numbers[1])) >= (5, 12) else ["ro"]
+
+
+def _holds_mounts(directory: str) -> bool:
+    below = os.fsencode(os.path.realpath(directory).rstrip("/") + "/")
+    with open("/proc/self/mountinfo", "rb") as file:
+        data = file.read()
+    if b" " in below or below not in data:
+        return b" " in below
+    return any(line.split(b" ")[4].startswith(below) for line in data.splitlines())
+
+
+def _make_source(mount: Mount, source: str) -> None:
     if not mount.create:
         raise NotFound(
-            "the source of the bind mount does not exist",
-            where=mount.source,
+            'invalid mount config for type "bind": bind source path does not exist',
+            where=source,
             hint="make it, or use -v",
         )
     try:
-        os.makedirs(mount.source, mode=0o755, exist_ok=True)
+        os.makedirs(source, mode=0o755, exist_ok=True)
     except OSError as error:
-        raise os_error(error, "cannot make the source of the bind mount", mount.source) from error
+        raise os_error(error, "cannot make the source of the bind mount", source) from error
 
 
 def tmpfs_options(words: Iterable[str], read_only: bool = False) -> list[str]:

@@ -193,19 +193,22 @@ def _engine(options: RunOptions, image: ImageConfig, place: Place) -> dict[str, 
         "run": place.run,
         "overlay": _overlay(options, place),
         "user": user_of(options, image),
-        "stdin": _STDIN[options.interactive, options.detach],
+        "stdin": _STDIN[options.interactive, not options.attaches_stdin],
         "remove": options.remove,
     }
     if options.group_add:
         made["groups"] = options.group_add
     if options.init:
         made["init"] = place.init
-    if options.log_driver == "json-file":
-        made["log"] = {"path": place.directory + "/log", "max_size": 0, "max_file": 1}
-    elif options.log_driver != "none":
-        raise InvalidArgument(
-            f'unknown log driver "{options.log_driver}"', hint="json-file and none are known"
-        )
+    if options.log_driver in ("", "json-file") and not options.log_opts:
+        path = f"{place.directory}/{place.id}-json.log"
+        made["log"] = {"path": path, "max_size": 0, "max_file": 1}
+    else:
+        from fastbox.runtime import logdriver
+
+        log = logdriver.section(options, image, place)
+        if log is not None:
+            made["log"] = log
     if place.seccomp_cache:
         made["seccomp_cache"] = place.seccomp_cache
     return made

@@ -162,7 +162,7 @@ def _error(failed: dict[str, object], message: Mapping[str, object]) -> FastboxE
     if errno == _EBUSY and failed.get("stage") == "request":
         return StateConflict(f"container {container[:12]}: {failed.get('detail')}")
     if operation == "exec":
-        return launch_error(failed, container)
+        return launch_error(failed, container, "exec in")
     why = failed.get("detail") or os.strerror(int(str(errno or 0))).lower()
     return FastboxError(f"cannot {operation} container {container[:12]}: {why}")
 

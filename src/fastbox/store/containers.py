@@ -49,6 +49,8 @@ class ContainerRecord(Record):
     options: Mapping[str, object]
     session: str = ""
     scratch: str = ""
+    exposed: tuple[str, ...] = ()  # ports: the image's, and what was asked for
+    mounts: tuple[Mapping[str, Any], ...] = ()  # what became of each: types.Mount's fields
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -69,6 +71,8 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "options": dict,
     "session": str,
     "scratch": str,
+    "exposed": list,
+    "mounts": list,
 }
 
 
@@ -263,11 +267,20 @@ class ContainerStore:
             names.release(self._names, name, held.id)
         self.empty_trash(held.id)
 
+    def leave_volumes(self, record: ContainerRecord) -> None:
+        """A removed container is no user of anonymous volumes any more (store/volumes.py)."""
+        for mount in record.mounts:
+            if mount.get("anonymous"):
+                try:
+                    os.unlink(self._root.path("volumes", mount["name"], "users", record.id))
+                except OSError:  # it ended with the container
+                    pass
+
     def empty_trash(self, container: str) -> None:
-        """Delete what a removed container left in tmp/."""
+        """Delete what a removed container left in tmp/, and the volumes that end with it."""
         fd = os.open(self._root.path("tmp"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            _native.remove_tree(fd, "rm-" + container)
+            _native.empty_trash(fd, container)
         finally:
             os.close(fd)
 

@@ -10,7 +10,7 @@ from fastbox.errors import PermissionDenied, Unsupported, os_error
 from fastbox.support import json, paths
 
 SCHEMA = 1
-_DIRECTORIES = ("blobs/sha256", "refs", "layers", "containers", "names", "cache", "tmp")
+_DIRECTORIES = ("blobs/sha256", "refs", "layers", "containers", "names", "cache", "volumes", "tmp")
 _IN_MEMORY = "layers-in-memory"
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _EMPTY_INDEX = b'{"schemaVersion":2,"manifests":[]}'

@@ -24,6 +24,7 @@ from fastbox.store.lease import hold, try_sweep_lock
 from fastbox.store.refs import Refs
 from fastbox.support.record import Record
 from fastbox.system.layer import compare_layer
+from fastbox.system.volumes import check_volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def check(root: Root, *, quick: bool) -> Iterator[Finding]:
             yield from checker.blobs(quick=quick)
             yield from checker.layers(quick=quick)
         yield from checker.containers()
+        for what, where, hint in check_volumes(root):
+            yield Finding(what=what, where=where, hint=hint)
         checker.sweep_for_others(before)
         yield from checker.orphans(before)
         yield from checker.leftovers()

@@ -11,15 +11,19 @@ if TYPE_CHECKING:
     from fastbox.store.root import Root
     from fastbox.system.check import Finding
     from fastbox.system.usage import Usage
+    from fastbox.volumes.service import Volumes
 
 
 class System:
-    """One store, with its images and containers."""
+    """One store, with its images, containers and volumes."""
 
-    __slots__ = ("_containers", "_images", "_root")
+    __slots__ = ("_containers", "_images", "_root", "_volumes")
 
-    def __init__(self, root: Root, images: Images, containers: Containers) -> None:
+    def __init__(
+        self, root: Root, images: Images, containers: Containers, volumes: Volumes
+    ) -> None:
         self._root, self._images, self._containers = root, images, containers
+        self._volumes = volumes
 
     def usage(self) -> Usage:
         """How much of the disk everything takes, as du counts: the sum is the store's.
@@ -29,7 +33,12 @@ class System:
         """
         from fastbox.system.usage import measure
 
-        return measure(self._root, self._images.list(all=True), self._containers.list(all=True))
+        return measure(
+            self._root,
+            self._images.list(all=True),
+            self._containers.list(all=True),
+            self._volumes.list(),
+        )
 
     def check(self, *, quick: bool = False) -> Iterator[Finding]:
         """Look at everything in the store, and tell what is wrong; nothing is changed.

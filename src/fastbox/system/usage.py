@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fastbox.store.refs import Ref
     from fastbox.store.root import Root
-    from fastbox.types import ContainerInfo, ImageInfo
+    from fastbox.types import ContainerInfo, ImageInfo, VolumeInfo
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # What starts need, beside the containers themselves.
@@ -54,12 +54,20 @@ class ContainerUsage(Record):
     size: int
 
 
+class VolumeUsage(Record):
+    """One volume and what it takes, in bytes on disk."""
+
+    info: VolumeInfo
+    size: int
+
+
 class Usage(Record):
     """The whole store."""
 
     parts: tuple[Part, ...]
     images: tuple[ImageUsage, ...]
     containers: tuple[ContainerUsage, ...]
+    volumes: tuple[VolumeUsage, ...]
 
 
 class _Meter:
@@ -84,25 +92,34 @@ class _Meter:
         return found
 
 
-def measure(root: Root, images: Sequence[ImageInfo], containers: Sequence[ContainerInfo]) -> Usage:
+def measure(
+    root: Root,
+    images: Sequence[ImageInfo],
+    containers: Sequence[ContainerInfo],
+    volumes: Sequence[VolumeInfo],
+) -> Usage:
     """Walk the store; see `System.usage`."""
     try:
-        return _measure(root, images, containers)
+        return _measure(root, images, containers, volumes)
     except FastboxError:
         raise
     except OSError as error:
         raise os_error(error, "cannot measure the store", root.store) from error
 
 
-def _measure(root: Root, images: Sequence[ImageInfo], containers: Sequence[ContainerInfo]) -> Usage:
+def _measure(
+    root: Root,
+    images: Sequence[ImageInfo],
+    containers: Sequence[ContainerInfo],
+    volumes: Sequence[VolumeInfo],
+) -> Usage:
     meter = _Meter(root)
     blobs, layers = meter.each("blobs", "sha256"), meter.each("layers")
-    own = meter.each("containers")
+    own, of_volumes = meter.each("containers"), meter.each("volumes")
     tmp = meter.each("tmp")
     trash = sum(size for name, size in tmp.items() if name.startswith("rm-"))
     rest = {"": os.stat(root.store).st_blocks * 512, **_rest(root, meter)}
     of_containers = sum(rest.pop(name, 0) for name in _OF_CONTAINERS)
-    volumes = rest.pop("volumes", 0)
     needs = _needs(root)
     used = {info.image_id for info in containers} & set(needs)
     stopped = [info.id for info in containers if info.state != "running"]
@@ -127,12 +144,23 @@ def _measure(root: Root, images: Sequence[ImageInfo], containers: Sequence[Conta
                 size=container_size,
                 reclaimable=trash + sum(own.get(container, 0) for container in stopped),
             ),
-            Part(kind="Local Volumes", size=volumes),
+            Part(
+                kind="Local Volumes",
+                total=len(volumes),
+                active=sum(bool(info.containers) for info in volumes),
+                size=sum(of_volumes.values()),
+                reclaimable=sum(
+                    of_volumes.get(info.name, 0) for info in volumes if not info.containers
+                ),
+            ),
             Part(kind="Build Cache"),
         ),
         images=_images(images, containers, needs, stored),
         containers=tuple(
             ContainerUsage(info=info, size=own.get(info.id, 0)) for info in containers
+        ),
+        volumes=tuple(
+            VolumeUsage(info=info, size=of_volumes.get(info.name, 0)) for info in volumes
         ),
     )
 
@@ -141,7 +169,7 @@ def _rest(root: Root, meter: _Meter) -> dict[str, int]:
     """What lies at the top of the store, but for what is told entry by entry."""
     found = {"blobs": sum(meter.each("blobs", without="sha256").values())}
     for name in os.listdir(root.store):
-        if name in ("blobs", "layers", "containers", "tmp"):
+        if name in ("blobs", "layers", "containers", "volumes", "tmp"):
             continue
         path = root.path(name)
         if os.path.isdir(path) and not os.path.islink(path):

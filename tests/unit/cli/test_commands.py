@@ -6,9 +6,6 @@ import json
 
 import pytest
 
-from fastbox.cli.commands import logs
-from fastbox.types import LogLine
-
 ID = "0123456789abcdef" * 4
 
 
@@ -23,8 +20,8 @@ ID = "0123456789abcdef" * 4
         (["stop", "a", "--time=0"], ("stop", ("a",), {"timeout": 0.0, "signal": None})),
         (["kill", "a"], ("kill", ("a", "KILL"), {})),
         (["kill", "-s", "9", "a"], ("kill", ("a", "9"), {})),
-        (["rm", "a", "-f"], ("remove", ("a",), {"force": True})),
-        (["container", "rm", "a", "-v"], ("remove", ("a",), {"force": False})),
+        (["rm", "a", "-f"], ("remove", ("a",), {"force": True, "volumes": False})),
+        (["container", "rm", "a", "-v"], ("remove", ("a",), {"force": False, "volumes": True})),
         (["start", "a"], ("start", ("a",), {})),
     ],
 )
@@ -77,6 +74,12 @@ def test_bad_signal_and_timeout(shell) -> None:
 def test_ps_is_dockers_table(shell, container, monkeypatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1767323045.0 + 600)
     shell.containers.answers["list"] = [
+        container(
+            name="newest",
+            state="created",
+            created="2026-01-02T03:14:05Z",
+            image="sha256:" + "ab" * 32,
+        ),
         container(),
         container(
             name="gone",
@@ -84,12 +87,6 @@ def test_ps_is_dockers_table(shell, container, monkeypatch) -> None:
             exit_code=3,
             finished="2026-01-02T03:14:00Z",
             command=("true",),
-        ),
-        container(
-            name="newest",
-            state="created",
-            created="2026-01-02T03:14:05Z",
-            image="sha256:" + "ab" * 32,
         ),
     ]
     assert shell("ps", "-a") == 0
@@ -171,10 +168,13 @@ def test_inspect(shell) -> None:
     assert shell.out == 'true 5 [x y] {"Running":true,"Pid":5}\n'
     assert shell("inspect", "missing") == 1
     assert shell.out == "[]\n"
-    assert shell.err.startswith("fastbox: missing: no such container or image\n")
+    assert shell.err.startswith("fastbox: missing: no such container, image or volume\n")
     assert shell("image", "inspect", "missing") == 1
     assert shell.images.calls[-1][0] == "inspect"
-    assert shell("inspect", "--type", "volume", "a") == 125
+    shell.volumes.answers["inspect"] = {"Name": "a"}
+    assert shell("inspect", "--type", "volume", "-f", "{{.Name}}", "a") == 0
+    assert shell.out == "a\n"
+    assert shell("inspect", "--type", "network", "a") == 125
 
 
 def test_exec(shell, ended) -> None:
@@ -204,43 +204,48 @@ def test_attach_and_start(shell, ended) -> None:
     assert shell("attach", "missing") == 125
 
 
-LINES = [
-    LogLine(time="2026-01-02T03:04:05.000000000Z", stream="stdout", text="one"),
-    LogLine(time="2026-01-02T03:04:06.000000000Z", stream="stderr", text="two"),
-    LogLine(time="2026-01-02T03:04:07.000000000Z", stream="stdout", text="three", partial=True),
-]
+class Log:
+    """A log of which there are two blocks."""
+
+    def __init__(self) -> None:
+        self.blocks = [[(1, b"one\n"), (2, b"two\n")], [], [(1, b"thr\xffee")]]
+        self.given: list[dict[str, bool]] = []
+        self.waited = 0
+
+    @property
+    def ended(self) -> bool:
+        return not self.blocks
+
+    def text_ready(self, **given: bool) -> list[tuple[int, bytes]]:
+        self.given.append(given)
+        return self.blocks.pop(0)
+
+    def wait(self) -> None:
+        self.waited += 1
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def test_logs(shell) -> None:
-    shell.containers.answers["logs"] = LINES
-    assert shell("logs", "a") == 0
-    assert (shell.out, shell.err) == ("one\nthree", "two\n")
+    log = shell.containers.answers["open_log"] = Log()
     assert shell("logs", "-ft", "--tail", "5", "a") == 0
-    assert shell.containers.calls[1] == (
-        "logs",
-        ("a",),
-        {"follow": True, "tail": 5, "since": "", "until": ""},
-    )
-    assert shell.err == "2026-01-02T03:04:06.000000000Z two\n"
+    assert (shell.out, shell.err) == ("one\nthr\ufffdee", "two\n")
+    assert log.waited == 1
+    assert log.given[0] == {"timestamps": True, "details": False}
+    assert shell.containers.calls == [
+        ("open_log", ("a",), {"follow": True, "tail": 5, "since": None, "until": None})
+    ]
     until = "2026-01-02T04:04:06.5+01:00"
-    assert shell("logs", "--since", "2026-01-02T03:04:06Z", "--until", until, "a") == 0
-    given = shell.containers.calls[-1][2]
-    assert given["since"] == "2026-01-02T03:04:06.000000000Z"
-    assert given["until"] == "2026-01-02T03:04:06.500000000Z"
-    assert shell("logs", "--since", "10m", "-n", "-1", "a") == 0
-    assert shell.containers.calls[-1][2]["tail"] is None
+    assert shell("logs", "--since", "10m", "--until", until, "-n", "-1", "--details", "a") == 0
+    assert shell.containers.calls[-1][2] == {
+        "follow": False, "tail": None, "since": "10m", "until": until,
+    }  # fmt: skip
     assert shell("logs", "--tail", "many", "a") == 125
     assert shell("logs", "--since", "yesterday", "a") == 125
-
-
-def test_relative_times(monkeypatch) -> None:
-    from fastbox.cli.parser import parse
-
-    monkeypatch.setattr("time.time_ns", lambda: 1767323045 * 10**9)
-    assert (
-        logs._moment(parse(logs.options(), ["--since=1h"]), "since")
-        == "2026-01-02T02:04:05.000000000Z"
-    )
 
 
 def test_load_and_import(shell) -> None:

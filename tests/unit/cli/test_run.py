@@ -105,10 +105,19 @@ def test_flags(words: list[str], changes: dict[str, object]) -> None:
         ),
         ("/~:/b", Mount(kind="bind", source="/~", target="/b", create=True)),
         (".:/b", Mount(kind="bind", source=os.getcwd(), target="/b", create=True)),
+        ("data:/b", Mount(kind="volume", source="data", target="/b")),
+        (
+            "data:/b:nocopy,ro,z",
+            Mount(
+                kind="volume", source="data", target="/b", read_only=True, no_copy=True, options="z"
+            ),
+        ),
     ],
 )
 def test_volumes(value: str, mount: Mount) -> None:
-    assert build("-v", value, "i").mounts == (mount,)
+    (made,) = build("-v", value, "i").mounts
+    assert made.text
+    assert made.replace(text="") == mount
 
 
 @pytest.mark.parametrize(
@@ -124,6 +133,35 @@ def test_volumes(value: str, mount: Mount) -> None:
             Mount(kind="bind", source="/a", target="/b", propagation="slave"),
         ),
         ('type=bind,"src=/a,b",dst=/c', Mount(kind="bind", source="/a,b", target="/c")),
+        ("type=bind,src=.,dst=/b", Mount(kind="bind", source=os.getcwd(), target="/b")),
+        (
+            "type=bind,src=/a,dst=/b,bind-recursive=disabled",
+            Mount(kind="bind", source="/a", target="/b", recursive="disabled"),
+        ),
+        (
+            "type=bind,src=/a,dst=/b,bind-nonrecursive",
+            Mount(kind="bind", source="/a", target="/b", recursive="disabled"),
+        ),
+        (
+            "type=bind,src=/a,dst=/b,ro,bind-recursive=readonly,bind-propagation=rprivate",
+            Mount(kind="bind", source="/a", target="/b", read_only=True, recursive="readonly"),
+        ),
+        ("src=a,dst=/b", Mount(kind="volume", source="a", target="/b")),
+        ("type=volume,dst=/b", Mount(kind="volume", target="/b")),
+        (
+            "type=volume,src=a,dst=/b,volume-driver=local,volume-label=x=y=z,volume-label=w,"
+            "volume-nocopy,volume-opt=type=tmpfs,volume-opt=device=tmpfs,volume-subpath=c/d",
+            Mount(
+                kind="volume",
+                source="a",
+                target="/b",
+                driver="local",
+                labels={"x": "y=z", "w": ""},
+                no_copy=True,
+                driver_options={"type": "tmpfs", "device": "tmpfs"},
+                subpath="c/d",
+            ),
+        ),
         (
             "type=tmpfs,dst=/b,tmpfs-size=1m,tmpfs-mode=1770",
             Mount(kind="tmpfs", target="/b", options="size=1048576,mode=1770"),
@@ -131,7 +169,11 @@ def test_volumes(value: str, mount: Mount) -> None:
     ],
 )
 def test_mounts(value: str, mount: Mount) -> None:
-    assert build("--mount", value, "i").mounts == (mount,)
+    assert build("--mount", value, "i").mounts == (mount.replace(long=True),)
+
+
+def test_anonymous_volumes() -> None:
+    assert build("-v", "/x/", "i").mounts == (Mount(kind="volume", target="/x"),)
 
 
 def test_tmpfs() -> None:
@@ -157,7 +199,6 @@ def test_tmpfs() -> None:
         (["--sysctl", "x", "i"], 'invalid value "x" for --sysctl: not name=value'),
         (["-e", "=x", "i"], 'invalid value "=x" for --env: it has no name'),
         (["-l", "=x", "i"], 'invalid value "=x" for --label: it has no name'),
-        (["--log-driver", "syslog", "i"], 'invalid value "syslog" for --log-driver: '),
         (["--rootfs", "", "i"], 'invalid value "" for --rootfs: it is empty'),
         (["--cpus", "1", "--cpu-quota", "5", "i"], "--cpus already sets the quota"),
         (
@@ -174,6 +215,20 @@ def test_tmpfs() -> None:
         (["--mount", "type=bind,src=/a", "i"], 'the target "" is not an absolute path'),
         (["--mount", "type=nfs,src=/a", "i"], 'unknown type "nfs"'),
         (["--mount", "type=tmpfs,src=/a,dst=/b", "i"], "source is for type=bind"),
+        (["--mount", "type=bind,src=/a,dst=/b,volume-nocopy", "i"], "nocopy is for type=volume"),
+        (["--mount", "type=bind,src=/a,dst=/b,volume-label=x", "i"], "label is for type=volume"),
+        (["--mount", "src=a/b,dst=/b", "i"], 'the source "a/b" is not a name'),
+        (["--mount", "type=bind,src=/a,dst=/b,bind-recursive=x", "i"], "bind-recursive is enabled"),
+        (["--mount", "type=bind,src=/a,dst=/b,bind-recursive=writable", "i"], "needs readonly"),
+        (
+            ["--mount", "type=bind,src=/a,dst=/b,ro,bind-recursive=readonly", "i"],
+            "needs bind-propagation=rprivate",
+        ),
+        (["-v", "/a:/b:nocopy", "i"], '"nocopy" is not for a bind'),
+        (["-v", "a:/b:rshared", "i"], '"rshared" is not for a volume'),
+        (["-v", "/a:/b:ro,rw", "i"], '"ro" and "rw" contradict'),
+        (["-v", "/", "i"], 'the target can\'t be "/"'),
+        (["-v", "x", "i"], 'the target "x" is not an absolute path'),
         (["--mount", "type=bind,size=3", "i"], 'unknown key "size"'),
         (["--mount", "type=bind,src", "i"], '"src" has no value'),
         (["--mount", 'type=bind,"src', "i"], "not a list with commas"),
@@ -192,9 +247,8 @@ def test_bad_values(words: list[str], part: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["--network", "bridge", "i"], ["-v", "data:/x", "i"], ["-v", "/x", "i"],
-     ["--mount", "src=a,dst=/b", "i"],
-     ["--pull", "always", "i"], ["--platform", "linux/riscv64", "i"], ["--dns", "1.1.1.1", "i"]],
+    [["--network", "bridge", "i"],
+     ["--pull", "always", "i"], ["--platform", "linux/riscv64", "i"], ["--ip", "192.0.2.1", "i"]],
 )  # fmt: skip
 def test_what_comes_later(words: list[str]) -> None:
     with pytest.raises(Unsupported) as raised:
@@ -216,6 +270,7 @@ def test_environment_files(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPat
         "TAKEN=from here",
         "C=",
         "A=2",
+        "NOT_THERE",
         "TAKEN=from here",
     )
 

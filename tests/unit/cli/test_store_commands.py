@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from fastbox.system.check import Finding
-from fastbox.system.usage import ContainerUsage, ImageUsage, Part, Usage
-from fastbox.types import HistoryEntry, Pruned
+from fastbox.system.usage import ContainerUsage, ImageUsage, Part, Usage, VolumeUsage
+from fastbox.types import HistoryEntry, Pruned, VolumeInfo
 
 NOW = 1767323045.0 + 3 * 86400
 ID = "sha256:" + "ab" * 32
@@ -87,6 +87,70 @@ def test_prunes(shell) -> None:
     assert shell.out == "Deleted Images:\ndeleted: x\n\nTotal reclaimed space: 1.5kB\n"
 
 
+def volume(**changes: object) -> VolumeInfo:
+    return VolumeInfo(
+        **{
+            "name": "data", "driver": "local", "mountpoint": "/v/data/_data",
+            "created": "2026-01-02T03:04:05Z", "labels": {"b": "2", "a": "1"}, "options": {},
+            "anonymous": False,
+        } | changes
+    )  # fmt: skip
+
+
+def test_volumes(shell) -> None:
+    shell.volumes.answers |= {"list": [volume()], "create": volume(name="x")}
+    assert shell("volume", "ls", "-f", "dangling=true", "--filter", "label=a") == 0
+    assert shell.out == "DRIVER    VOLUME NAME\nlocal     data\n"
+    assert shell.volumes.calls == [("list", (), {"filters": ["dangling=true", "label=a"]})]
+    assert shell("volume", "list", "-q") == 0
+    assert shell.out == "data\n"
+    assert shell("volume", "ls", "--format", "{{.Name}} {{.Labels}} {{.Scope}} {{.Size}}") == 0
+    assert shell.out == "data a=1,b=2 local N/A\n"
+    assert shell("volume", "ls", "--cluster") == 125
+    words = (
+        "-d",
+        "local",
+        "--label",
+        "a=b=c",
+        "--label",
+        "d",
+        "-o",
+        "type=none",
+        "-o",
+        "o=bind,ro",
+    )
+    assert shell("volume", "create", *words, "x") == 0
+    assert shell.out == "x\n"
+    wanted = {
+        "driver": "local", "labels": {"a": "b=c", "d": ""},
+        "options": {"type": "none", "o": "bind,ro"},
+    }  # fmt: skip
+    assert shell.volumes.calls[-1] == ("create", ("x",), wanted)
+    assert shell("volume", "create", "-o", "o=a", "-o", "o=b", "x") == 125
+    assert shell("volume", "create", "--availability", "active", "x") == 125
+    assert "--availability is for the volumes of a cluster" in shell.err
+    assert shell("volume", "rm", "-f", "a", "missing", "b") == 1
+    assert shell.out == "a\nb\n"
+    assert shell.volumes.calls[-1] == ("remove", ("b",), {"force": True})
+    shell.volumes.answers["inspect"] = {"Name": "a"}
+    assert shell("volume", "inspect", "-f", "{{.Name}}", "a") == 0
+    assert shell.out == "a\n"
+    assert shell("volume", "inspect", "missing") == 1
+
+
+def test_volume_prune(shell) -> None:
+    shell.volumes.answers["prune"] = Pruned(lines=("a",), reclaimed=1500)
+    assert shell("volume", "prune", "-a", "-f", "--filter", "label!=x") == 0
+    assert shell.out == "Deleted Volumes:\na\n\nTotal reclaimed space: 1.5kB\n"
+    assert shell.volumes.calls == [("prune", (), {"all": True, "filters": ["label!=x"]})]
+    shell.images.answers["prune"] = shell.containers.answers["prune"] = Pruned()
+    assert shell("system", "prune", "-f") == 0
+    assert len(shell.volumes.calls) == 1
+    assert shell("system", "prune", "-f", "--volumes") == 0
+    assert shell.out == "Deleted Volumes:\na\n\nTotal reclaimed space: 1.5kB\n"
+    assert shell.volumes.calls[-1] == ("prune", (), {"filters": []})
+
+
 def test_df(shell, image, container) -> None:
     shell.system.answers["usage"] = Usage(
         parts=(
@@ -97,6 +161,7 @@ def test_df(shell, image, container) -> None:
         ),
         images=(ImageUsage(info=image(), shared=1000, unique=2000, containers=1),),
         containers=(ContainerUsage(info=container(), size=4096),),
+        volumes=(VolumeUsage(info=volume(containers=(container().id,)), size=8192),),
     )
     assert shell("system", "df") == 0
     assert shell.out.splitlines() == [
@@ -115,6 +180,11 @@ def test_df(shell, image, container) -> None:
     found = json.loads(shell.out)
     assert found["Images"][0]["SharedSize"] == "1kB"
     assert found["Containers"][0]["Names"] == "happy"
+    assert found["Containers"][0]["LocalVolumes"] == "1"
+    assert found["Volumes"][0] == {
+        "Name": "data", "Links": "1", "Size": "8.19kB", "Driver": "local",
+        "Mountpoint": "/v/data/_data",
+    }  # fmt: skip
     assert shell("system", "df", "-v", "--format", "x") == 125
 
 

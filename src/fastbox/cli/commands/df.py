@@ -1,4 +1,4 @@
-"""Show how much of the disk images and containers take."""
+"""Show how much of the disk images, containers and volumes take."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
         Option("format", "", TEXT, "print a table, json, or a template such as {{.Type}}"),
-        Option("verbose", "v", SWITCH, "show each image and each container"),
+        Option("verbose", "v", SWITCH, "show each image, container and volume"),
     )
 
 
@@ -77,7 +77,7 @@ def _show_verbose(usage: Usage, out: Output) -> None:
     images, containers = _rows(usage)
     _section(out, "Images space usage:", [_IMAGES, *images])
     _section(out, "Containers space usage:", [_CONTAINERS, *containers])
-    _section(out, "Local Volumes space usage:", [_VOLUMES])
+    _section(out, "Local Volumes space usage:", [_VOLUMES, *_volume_rows(usage)])
     cache = next(part.size for part in usage.parts if part.kind == "Build Cache")
     out.line(f"Build cache usage: {human.size(cache)}\n")
     for line in table.lines([_CACHE]):
@@ -117,12 +117,25 @@ def _rows(usage: Usage) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
         containers.append(
             (
                 *(field[name] for name in ("ID", "Image", "Command")),
-                "0",
+                str(_links(usage, container.info.id)),
                 human.size(container.size),
                 *(field[name] for name in ("RunningFor", "Status", "Names")),
             )
         )
     return images, containers
+
+
+def _volume_rows(usage: Usage) -> list[tuple[str, ...]]:
+    from fastbox.cli.render import human
+
+    return [
+        (volume.info.name, str(len(volume.info.containers)), human.size(volume.size))
+        for volume in usage.volumes
+    ]
+
+
+def _links(usage: Usage, container: str) -> int:
+    return sum(container in volume.info.containers for volume in usage.volumes)
 
 
 def _document(usage: Usage) -> dict[str, object]:
@@ -137,7 +150,11 @@ def _document(usage: Usage) -> dict[str, object]:
             dict(zip(_words(_CONTAINERS), row, strict=True)) | {"ID": container.info.id}
             for row, container in zip(containers, usage.containers, strict=True)
         ],
-        "Volumes": [],
+        "Volumes": [
+            dict(zip(("Name", "Links", "Size"), row, strict=True))
+            | {"Driver": volume.info.driver, "Mountpoint": volume.info.mountpoint}
+            for row, volume in zip(_volume_rows(usage), usage.volumes, strict=True)
+        ],
         "BuildCache": [],
     }
 

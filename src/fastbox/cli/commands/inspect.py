@@ -1,9 +1,9 @@
-"""Show all that is known about containers and images, as JSON or through a template."""
+"""Show all that is known about containers, images and volumes, as JSON or through a template."""
 
 from __future__ import annotations
 
 from fastbox.cli.parser import TEXT, Option
-from fastbox.errors import FastboxError, InvalidArgument, NotFound
+from fastbox.errors import FastboxError, InvalidArgument, InvalidReference, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NAME = "inspect"
 USAGE = "[OPTIONS] NAME|ID [NAME|ID...]"
-SUMMARY = "show all that is known about containers or images"
+SUMMARY = "show all that is known about containers, images or volumes"
 OPERANDS = (1, None)
 
 
@@ -24,7 +24,7 @@ def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
         Option("format", "f", TEXT, "print json, or a template such as {{.State.Status}}"),
-        Option("type", "", TEXT, "look only among these: container or image"),
+        Option("type", "", TEXT, "look only among these: container, image or volume"),
     )
 
 
@@ -62,8 +62,10 @@ def show(args: Arguments, out: Output, look_up: Callable[[str], dict[str, object
 def _kind(args: Arguments) -> str:
     group = args.command.partition(" ")[0]
     kind = args.text("type") or (group if group in ("container", "image") else "")
-    if kind not in ("", "container", "image"):
-        raise InvalidArgument(f'unknown type "{kind}"', hint="the types are container and image")
+    if kind not in ("", "container", "image", "volume"):
+        raise InvalidArgument(
+            f'unknown type "{kind}"', hint="the types are container, image and volume"
+        )
     return kind
 
 
@@ -80,15 +82,21 @@ def _look_up(engine: Door, name: str, kind: str) -> dict[str, object]:
         return engine.containers.inspect(name)
     if kind == "image":
         return engine.images.inspect(name)
+    if kind == "volume":
+        return engine.volumes.inspect(name)
     try:
         return engine.containers.inspect(name)
     except NotFound:
         pass
     try:
         return engine.images.inspect(name)
+    except (NotFound, InvalidReference):
+        pass
+    try:
+        return engine.volumes.inspect(name)
     except NotFound:
         raise NotFound(
-            "no such container or image",
+            "no such container, image or volume",
             where=name,
-            hint="see `fastbox ps -a` and `fastbox images`",
+            hint="see `fastbox ps -a`, `fastbox images` and `fastbox volume ls`",
         ) from None

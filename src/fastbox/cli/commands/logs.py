@@ -19,6 +19,7 @@ OPERANDS = (1, 1)
 def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
+        Option("details", "", SWITCH, "put labels and variables that the log has before each line"),
         Option("follow", "f", SWITCH, "go on with what it writes until it ends"),
         Option(
             "since", "", TEXT, "only from this time on (2026-01-02T03:04:05Z, or 42m ago)", "time"
@@ -33,29 +34,21 @@ def options() -> tuple[Option, ...]:
 
 def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Print the lines, each to the stream it was written to."""
-    follow, stamps = args.switch("follow"), args.switch("timestamps")
-    lines = engine.containers.logs(
+    stamps, details = args.switch("timestamps"), args.switch("details")
+    with engine.containers.open_log(
         args.operands[0],
-        follow=follow,
+        follow=args.switch("follow"),
         tail=_tail(args),
         since=_moment(args, "since"),
         until=_moment(args, "until"),
-    )
-    for line in lines:
-        text = line.text if line.partial else line.text + "\n"
-        _show(out, f"{line.time} {text}" if stamps else text, line.stream, at_once=follow)
+    ) as log:
+        while not log.ended:
+            found = log.text_ready(timestamps=stamps, details=details)
+            for stream, data in found:
+                out.data(data, error=stream == 2)
+            if not found:
+                log.wait()
     return 0
-
-
-def _show(out: Output, text: str, stream: str, *, at_once: bool) -> None:
-    """Write to the stream that the container wrote to, in the order in which it did."""
-    if stream == "stderr":
-        out.flush()
-        out.raw(text, error=True)
-    elif at_once:
-        out.raw(text)
-    else:
-        out.text(text)
 
 
 def _tail(args: Arguments) -> int | None:
@@ -68,18 +61,12 @@ def _tail(args: Arguments) -> int | None:
     return None if count is None or count < 0 else count
 
 
-def _moment(args: Arguments, flag: str) -> str:
-    """A time as the log has it, so that texts compare as times do; "" when the flag isn't given."""
+def _moment(args: Arguments, flag: str) -> str | None:
+    """A time that the engine will understand; None when the flag isn't given."""
     if not args.given(flag):
-        return ""
-    import time
-
-    from fastbox import units
+        return None
     from fastbox.cli.values import convert
-    from fastbox.support.clock import rfc3339
+    from fastbox.support import moments
 
-    text = args.text(flag)
-    if text[-1:] in ("s", "m", "h"):
-        seconds = convert(args, flag, text, units.duration, "42m")
-        return rfc3339(time.time_ns() - int(seconds * 1e9))
-    return rfc3339(convert(args, flag, text, units.instant, "2026-01-02T03:04:05Z"))
+    convert(args, flag, args.text(flag), moments.parse, "2026-01-02T03:04:05Z")
+    return args.text(flag)

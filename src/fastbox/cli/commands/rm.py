@@ -22,17 +22,17 @@ def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
         Option("force", "f", SWITCH, "kill it first when it runs"),
-        Option("volumes", "v", SWITCH, "remove its anonymous volumes, too (there are none yet)"),
+        Option("volumes", "v", SWITCH, "remove its anonymous volumes, too"),
     )
 
 
 def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Remove each; 1 when any could not be, but one that is not there is no failure of --force."""
-    force = args.switch("force")
+    force, volumes = args.switch("force"), args.switch("volumes")
 
     def remove(name: str) -> str:
         try:
-            engine.containers.remove(name, force=force)
+            engine.containers.remove(name, force=force, volumes=volumes)
         except ContainerNotFound as error:
             if not force:
                 raise

@@ -26,7 +26,7 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Run the container; its exit code, or 0 with --detach."""
     wanted = runflags.build(args)
     runflags.warn(engine, args, wanted, out)
-    attached.check_terminal(tty=wanted.tty, stdin=wanted.interactive and not wanted.detach)
+    attached.check_terminal(tty=wanted.tty, stdin=wanted.attaches_stdin)
     attached.check_keys(args)
     if not args.given("network") and out.for_people():
         out.note("note: this container has no network yet; --network host shares the host's")
@@ -38,4 +38,7 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
         rows, columns = attached.window(wanted.tty)
         attachment = engine.containers.start_attached(wanted, rows=rows, columns=columns)
         id_file.write(attachment.id)
+    if wanted.attach == ("stdin",):
+        out.line(attachment.id)  # nothing else will be seen of it
+        out.flush()
     return attached.carry(attachment, args)

@@ -25,7 +25,7 @@ def options() -> tuple[Option, ...]:
         Option("all", "a", SWITCH, "all images that no container uses, not only nameless ones"),
         Option("filter", "", MANY, "only these, such as until=24h, label=a, label!=b", "filter"),
         Option("force", "f", SWITCH, "do not ask"),
-        Option("volumes", "", SWITCH, "anonymous volumes, too (there are none yet)"),
+        Option("volumes", "", SWITCH, "anonymous volumes, too"),
     )
 
 
@@ -35,23 +35,30 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     from fastbox.support.filters import Filters
 
     everything, filters = args.switch("all"), args.texts("filter")
-    if args.switch("volumes") and Filters(filters, ("until", "label", "label!")).values("until"):
+    volumes = args.switch("volumes")
+    if volumes and Filters(filters, ("until", "label", "label!")).values("until"):
         raise InvalidArgument('the "until" filter is not supported with "--volumes"')
-    if not args.switch("force") and not agreed(out, _warning(everything, filters)):
+    if not args.switch("force") and not agreed(out, _warning(everything, volumes, filters)):
         return 0
     containers = engine.containers.prune(filters=filters)
-    images = engine.images.prune(all=everything, filters=filters)
-    show_pruned(out, {"Deleted Containers": containers, "Deleted Images": images})
+    groups = {"Deleted Containers": containers}
+    if volumes:
+        groups["Deleted Volumes"] = engine.volumes.prune(filters=filters)
+    groups["Deleted Images"] = engine.images.prune(all=everything, filters=filters)
+    show_pruned(out, groups)
     return 0
 
 
-def _warning(everything: bool, filters: Sequence[str]) -> str:
+def _warning(everything: bool, volumes: bool, filters: Sequence[str]) -> str:
     images = (
         "all images without at least one container associated to them"
         if everything
         else "all dangling images"
     )
-    lines = ["WARNING! This will remove:", "  - all stopped containers", f"  - {images}", ""]
+    lines = ["WARNING! This will remove:", "  - all stopped containers"]
+    if volumes:
+        lines.append("  - all anonymous volumes not used by at least one container")
+    lines += [f"  - {images}", ""]
     if filters:
         lines.append("  Items to be pruned will be filtered with:")
         lines += [f"  - {text}" for text in sorted(filters)]

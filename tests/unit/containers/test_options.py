@@ -1,57 +1,15 @@
-"""Reading logs, friendly keywords, signals."""
+"""Friendly keywords, signals."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fastbox.containers import logs
 from fastbox.containers.options import from_keywords
 from fastbox.errors import InvalidArgument
 from fastbox.support import signals
 from fastbox.types import Mount, Ulimit
-
-
-def write(path: Path, count: int, width: int = 1) -> None:
-    lines = [
-        json.dumps(
-            {
-                "log": f"{n} {'x' * width}\n",
-                "stream": "stdout",
-                "time": f"2026-01-01T00:00:{n % 60:02d}.000000000Z",
-            }
-        )
-        for n in range(count)
-    ]
-    path.write_text("".join(line + "\n" for line in lines))
-
-
-@pytest.mark.parametrize("width", [1, 900])
-@pytest.mark.parametrize("tail", [None, 0, 1, 7, 100, 399, 400, 401])
-def test_tail(tmp_path: Path, width: int, tail: int | None) -> None:
-    write(tmp_path / "log", 400, width)
-    found = [int(line.text.split()[0]) for line in logs.read(str(tmp_path / "log"), tail=tail)]
-    assert found == list(range(400))[400 - (400 if tail is None else min(tail, 400)) :]
-
-
-def test_no_log_and_a_damaged_one(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    assert list(logs.read(str(path))) == []
-    good = '{"log":"a","stream":"stderr","time":"t"}\n'
-    path.write_bytes(b"garbage\n" + good.encode() + b"\0\0\0\n" + b'{"log":"unfinished')
-    (line,) = logs.read(str(path))
-    assert (line.text, line.stream, line.partial) == ("a", "stderr", True)
-
-
-def test_since_and_until(tmp_path: Path) -> None:
-    write(tmp_path / "log", 10)
-    found = logs.read(
-        str(tmp_path / "log"), since="2026-01-01T00:00:03", until="2026-01-01T00:00:05.5"
-    )
-    assert [line.text[0] for line in found] == ["3", "4", "5"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Volumes: directories of the store that outlive containers."""
