@@ -143,11 +143,13 @@ class Engine:
         # What is given to the first client ends with it; what a later one may attach to does not.
         wanted = wanted.replace(detach=not piped, interactive=wanted.interactive or piped)
         if detach:
+            from fastbox.containers.watch import record
+
             identity = self.containers.start_detached(wanted)
-            return Container(self.containers, self.containers.record(identity))
+            return Container(self.containers, record(self.containers, identity))
         tie = self._tied()
-        record, watch, streams = tie.run(wanted.replace(volatile=True), piped)
-        return Container(self.containers, record, watch, tie=tie, streams=streams)
+        made, watch, streams = tie.run(wanted.replace(volatile=True), piped)
+        return Container(self.containers, made, watch, tie=tie, streams=streams)
 
     def create(
         self,
@@ -174,8 +176,10 @@ class Engine:
 
         wanted = from_keywords(image, argv, options).replace(detach=True)
         if detach:
+            from fastbox.containers.watch import record
+
             identity = self.containers.create(wanted)
-            return Container(self.containers, self.containers.record(identity))
+            return Container(self.containers, record(self.containers, identity))
         tie = self._tied()
         return Container(self.containers, tie.create(wanted.replace(volatile=True)), tie=tie)
 
@@ -189,16 +193,18 @@ class Engine:
             ContainerNotFound: There is none.
         """
         from fastbox.containers.container import Container
+        from fastbox.containers.watch import record
 
-        return Container(self.containers, self.containers.record(reference))
+        return Container(self.containers, record(self.containers, reference))
 
     def _tied(self) -> Tie:
         if self._tie is None:
+            from fastbox.containers.tied import Tie
             from fastbox.runtime import session
 
             with session.making():
                 if self._tie is None:
-                    self._tie = self.containers.tie(session.Session(self.root.run))
+                    self._tie = Tie(self.containers, session.Session(self.root.run))
         return self._tie
 
     def close(self) -> None:
@@ -206,6 +212,8 @@ class Engine:
         `run` is refused. In a forked child it is the child's own session that ends.
         """
         self._tied().close()
+        if self._containers is not None:
+            self._containers.sweep_sealed()  # supervisors remove containers, not what they shared
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from fastbox.aio.loop import Pool
     from fastbox.containers.commit import CommitKeywords
     from fastbox.containers.container import Container as Blocking
+    from fastbox.containers.copy import CopyKeywords
     from fastbox.containers.exec import ExecKeywords
+    from fastbox.containers.fork import ForkKeywords
     from fastbox.containers.logs import LogKeywords
     from fastbox.containers.readiness import Condition
     from fastbox.containers.update import UpdateKeywords
@@ -394,16 +396,47 @@ class Container:
     # What it has
 
     async def export(self, output: str | int | BinaryIO) -> None:
-        """Write all its files as a tar, without what is mounted in it.
-
-        Args:
-            output: A path, a descriptor (a pipe will do) or a binary stream.
-        """
+        """Write all its files as a tar: `Container.export`."""
         await self._pool.last(self._c.export, output)
 
     async def commit(self, name: str = "", **wishes: Unpack[CommitKeywords]) -> str:
         """Make an image of it: `Container.commit`; the image's id."""
         return await self._pool.last(lambda: self._c.commit(name, **wishes))
+
+    async def copy_in(self, source: str, target: str, **wishes: Unpack[CopyKeywords]) -> None:
+        """Copy a file or directory of the host into it: `Container.copy_in`."""
+        await self._pool.last(lambda: self._c.copy_in(source, target, **wishes))
+
+    async def copy_out(self, source: str, target: str, **wishes: Unpack[CopyKeywords]) -> None:
+        """Copy a file or directory of it to the host: `Container.copy_out`."""
+        await self._pool.last(lambda: self._c.copy_out(source, target, **wishes))
+
+    async def copy_to(self, target: str, archive: int | BinaryIO) -> None:
+        """Extract a tar in a directory of it, from a descriptor or a stream."""
+        await self._pool.last(self._c.copy_to, target, archive)
+
+    async def copy_from(self, source: str, output: int | BinaryIO) -> None:
+        """Write a file or directory of it as a tar, to a descriptor or a stream."""
+        await self._pool.last(self._c.copy_from, source, output)
+
+    async def fork(self, count: int = 1, **wishes: Unpack[ForkKeywords]) -> list[Container]:
+        """Start copies of it: `Container.fork`. Cancelled, it leaves none."""
+
+        def undo(made: list[Blocking]) -> None:
+            for each in made:
+                with each:
+                    each.remove(force=True)
+
+        copies = await self._pool.make(lambda: self._c.fork(count, **wishes), undo)
+        return [Container(each, self._pool) for each in copies]
+
+    async def snapshot(self, name: str = "", *, live: bool = False) -> str:
+        """Keep its files as they are now; the snapshot's name, a number when "" is given."""
+        return await self._pool.call(lambda: self._c.snapshot(name, live=live))
+
+    async def rollback(self, name: str = "") -> str:
+        """Put its files back to a snapshot, the newest for ""; what was written since is gone."""
+        return await self._pool.call(self._c.rollback, name)
 
     # Its life
 
@@ -417,11 +450,7 @@ class Container:
         await self._pool.call(self._c.start)
 
     async def restart(self, timeout: float | None = None) -> None:
-        """Stop it, and start it again.
-
-        Args:
-            timeout: As for `stop`.
-        """
+        """Stop it, and start it again; `timeout` is that of `stop`."""
         await self.stop(timeout)
         await self.wait()
         await self.start()

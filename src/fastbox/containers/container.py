@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO, Self, Unpack
 
     from fastbox.containers.commit import CommitKeywords
+    from fastbox.containers.copy import CopyKeywords
+    from fastbox.containers.fork import ForkKeywords
     from fastbox.containers.logs import LogKeywords
     from fastbox.containers.readiness import Condition
     from fastbox.containers.update import UpdateKeywords
@@ -125,6 +127,28 @@ class Container(Running):
         """
         self._service.export(self.id, output)
 
+    def copy_in(self, source: str, target: str, **wishes: Unpack[CopyKeywords]) -> None:
+        """Copy a file or directory of the host into it, as `docker cp` does.
+
+        Args:
+            source: A path of the host; one that ends in "/." is a directory's content.
+            target: A path in the container: a directory to copy into, or the copy's name.
+            **wishes: follow (what a link leads to), archive (extended attributes too).
+        """
+        self._service.copy_in(self.id, source, target, **wishes)
+
+    def copy_out(self, source: str, target: str, **wishes: Unpack[CopyKeywords]) -> None:
+        """Copy a file or directory of it to the host; see `copy_in`. With `archive` owners stay."""
+        self._service.copy_out(self.id, source, target, **wishes)
+
+    def copy_to(self, target: str, archive: int | BinaryIO) -> None:
+        """Extract a tar in a directory of it, from a descriptor or a stream."""
+        self._service.copy_to(self.id, target, archive)
+
+    def copy_from(self, source: str, output: int | BinaryIO) -> None:
+        """Write a file or directory of it as a tar, to a descriptor or a stream."""
+        self._service.copy_from(self.id, source, output)
+
     def commit(self, name: str = "", **wishes: Unpack[CommitKeywords]) -> str:
         """Make an image of it: its image, its changes as one more layer, and its options.
 
@@ -141,6 +165,36 @@ class Container(Running):
             DiskFull: No space; nothing was changed.
         """
         return self._service.commit(self.id, name, **wishes)
+
+    def fork(self, count: int = 1, **wishes: Unpack[ForkKeywords]) -> list[Container]:
+        """Start copies of it, tied if it is: same image, options and files, each going its own way.
+
+        It must have ended (`wait`), so that its files are nobody's: they are shared, not copied.
+
+        Args:
+            count: How many.
+            **wishes: name (of the only copy, or how their names begin), argv (another command),
+                live (of one that runs: copy what it has written while it stands still).
+
+        Raises:
+            StateConflict: It runs, and `live` is false.
+            LaunchError: One could not be started; no copy is left.
+        """
+        if self._tie is None:
+            from fastbox.containers.watch import record
+
+            made = self._service.fork(self.id, count, **wishes)
+            return [Container(self._service, record(self._service, each)) for each in made]
+        tied = self._tie.fork(self.id, count, wishes)
+        return [Container(self._service, *each, tie=self._tie) for each in tied]
+
+    def snapshot(self, name: str = "", *, live: bool = False) -> str:
+        """Keep its files as they are now; the snapshot's name, a number when "" is given."""
+        return self._service.snapshot(self.id, name, live=live)
+
+    def rollback(self, name: str = "") -> str:
+        """Put its files back to a snapshot, the newest for ""; what was written since is gone."""
+        return self._service.rollback(self.id, name)
 
     # Its life
 

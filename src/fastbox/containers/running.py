@@ -62,7 +62,9 @@ class Running:
         """The conversation that tells its exit; None when it does not run."""
         watch = self._watch
         if watch is None or (watch.fd < 0 and watch.ended is None):
-            watch = self._watch = self._service.watch(self.id)
+            from fastbox.containers import watch as watching
+
+            watch = self._watch = watching.watch(self._service, self.id)
         return watch
 
     def _ran(self) -> Conversation:
@@ -274,8 +276,10 @@ class Running:
         return Process(self._attach(), encoding)
 
     def _attach(self) -> Ends:
+        from fastbox.containers import watch as watching
+
         ends, self._streams = self._streams, None
-        return ends or self._service.attach_ends(self.id)
+        return ends or watching.attach(self._service, self.id)
 
 
 def _wishes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from fastbox.containers import create
+from fastbox.containers import watch as watching
 from fastbox.containers.attachment import Streams, stream_names
 from fastbox.containers.exec import read_bundle
 from fastbox.containers.process import Ends
@@ -13,10 +14,12 @@ from fastbox.runtime.supervisor import Conversation, SupervisorGone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastbox.containers.fork import ForkKeywords
     from fastbox.containers.service import Containers
-    from fastbox.containers.starting import Starter
     from fastbox.runtime.session import Session
-    from fastbox.store.containers import ContainerRecord, ContainerStore
+    from fastbox.store.containers import ContainerRecord
     from fastbox.types import RunOptions
 
 
@@ -28,16 +31,9 @@ class Tie:
 
     __slots__ = ("_made", "_run", "_service", "_session", "_starter", "_store")
 
-    def __init__(
-        self,
-        service: Containers,
-        run: str,
-        store: ContainerStore,
-        starter: Starter,
-        session: Session,
-    ) -> None:
-        self._service, self._run, self._store = service, run, store
-        self._starter, self._session = starter, session
+    def __init__(self, service: Containers, session: Session) -> None:
+        self._service, self._session = service, session
+        self._run, self._store, self._starter = service._run, service._store, service._starter
         self._made: set[str] = set()
 
     def run(
@@ -47,7 +43,7 @@ class Tie:
         names = stream_names(options.interactive, options.tty) if attached else []
         streams = Streams(names)
         try:
-            record, conversation = self._starter.tied(options, self._session, streams)
+            record, conversation = self._starter.tied(options, self._session, streams=streams)
         except BaseException:
             streams.close()
             raise
@@ -60,7 +56,7 @@ class Tie:
         """Its streams, with a conversation of their own: the container's tells its end to who has
         the container.
         """
-        watch = self._service.watch(container)
+        watch = watching.watch(self._service, container)
         if watch is None:  # it has ended already
             watch = Conversation(conversation.run, conversation.supervisor)
             watch.ended = conversation.wait(10.0)
@@ -73,6 +69,14 @@ class Tie:
             held.close()
         self._made.add(record.id)
         return record
+
+    def fork(
+        self, container: str, count: int, wishes: ForkKeywords
+    ) -> Sequence[tuple[ContainerRecord, Conversation]]:
+        """Make and start copies of one."""
+        made = self._service.fork_tied(container, count, self._session, **wishes)
+        self._made.update(record.id for record, _ in made)
+        return made
 
     def start(self, container: str) -> Conversation:
         """Start one that was created or has ended."""
