@@ -19,6 +19,7 @@
 #include "freeze.h"
 #include "record.h"
 #include "request.h"
+#include "restart.h"
 #include "streams.h"
 #include "task.h"
 
@@ -76,8 +77,10 @@ int fb_source_timer(struct fb_supervisor *sup, struct fb_source *timer, double s
 void fb_supervise_close(struct fb_supervisor *sup)
 {
 	sup->closing = true;
-	for (struct fb_container *c = sup->containers; c; c = c->next)
+	for (struct fb_container *c = sup->containers; c; c = c->next) {
 		fb_task_kill_all(c);
+		fb_restart_hurry(sup, c);
+	}
 }
 
 void fb_conversation_close(struct fb_supervisor *sup, struct fb_conversation *conversation)
@@ -152,8 +155,12 @@ static void signals_ready(struct fb_supervisor *sup, struct fb_source *source, u
 	if (read(source->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	sup->closing = true;
-	for (struct fb_container *c = sup->containers; c; c = c->next)
+	for (struct fb_container *c = sup->containers; c; c = c->next) {
+		if (c->paused)
+			(void)fb_pause(sup, c, false, NULL);
 		(void)fb_task_stop(sup, &c->task, SIGTERM, SHUTDOWN_SECONDS, NULL);
+		fb_restart_hurry(sup, c);
+	}
 }
 
 static void lonely_ready(struct fb_supervisor *sup, struct fb_source *source, uint32_t events)

@@ -176,6 +176,9 @@ def test_a_life_of_one_that_is_tied(engine: fastbox.Engine, box: Box) -> None:
         assert c.exec(["cat", "/n"]).stdout == b"1\n"
         c.restart()
         c.wait_for(fastbox.wait.exec(["sh", "-c", "[ $(wc -l < /n) = 2 ]"]), timeout=SECONDS)
+        c.pause()
+        assert c.info.state == "paused"
+        c.unpause()
         c.stop()
         assert c.wait(SECONDS) == 137
         c.rename("other")

@@ -382,15 +382,7 @@ class Container:
         return await self._pool.last(self._c.diff)
 
     async def wait_for(self, condition: Condition, timeout: float = 60.0) -> None:
-        """Wait until it is ready.
-
-        Args:
-            condition: One of `fastbox.wait`.
-            timeout: Seconds.
-
-        Raises:
-            NotReady: It ended before, or `timeout` was over; with its last log lines.
-        """
+        """Wait until it is ready, at most `timeout` seconds: `Container.wait_for`."""
         await wait_for(self, condition, timeout)
 
     # What it has
@@ -448,6 +440,14 @@ class Container:
         """
         self._let_go()
         await self._pool.call(self._c.start)
+
+    async def pause(self) -> None:
+        """Make all its processes stand still until `unpause`."""
+        await self._pool.call(self._c.pause)
+
+    async def unpause(self) -> None:
+        """Let its processes go on."""
+        await self._pool.call(self._c.unpause)
 
     async def restart(self, timeout: float | None = None) -> None:
         """Stop it, and start it again; `timeout` is that of `stop`."""

@@ -212,6 +212,22 @@ class Container(Running):
             self._watch = None
             self._watch = self._tie.start(self.id)
 
+    def pause(self) -> None:
+        """Make all its processes stand still until `unpause`.
+
+        Raises:
+            StateConflict: It is paused already, or does not run.
+        """
+        self._service.pause(self.id)
+
+    def unpause(self) -> None:
+        """Let its processes go on.
+
+        Raises:
+            StateConflict: It is not paused.
+        """
+        self._service.unpause(self.id)
+
     def restart(self, timeout: float | None = None) -> None:
         """Stop it, and start it again.
 

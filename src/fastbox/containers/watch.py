@@ -47,7 +47,7 @@ def watch(service: Containers, container: str) -> Conversation | None:
     """
     store, run = service._store, service._run
     view = heal.view(store, run, container)
-    if view.live is None or view.exit is not None:
+    if view.live is None or view.state == "exited":
         return None
     try:
         conversation = converse(run, view)
