@@ -50,7 +50,7 @@ build/.installed: $(BIN)/python $(SOURCES)
 	@touch $@
 
 build/.test-tools: $(BIN)/python build/.test-packages pyproject.toml
-	$(BIN)/pip install -q --disable-pip-version-check pytest pytest-benchmark pytest-timeout hypothesis mypy ruff grpcio
+	$(BIN)/pip install -q --disable-pip-version-check pytest pytest-benchmark pytest-timeout pytest-xdist hypothesis mypy pyright ruff grpcio
 	@touch $@
 
 .PHONY: dev
@@ -75,12 +75,17 @@ compat: ## docs/compat.md from its parts
 
 .PHONY: check
 check: build/.installed build/.test-tools ## lint and types
-	$(BIN)/ruff check src tests benchmarks cmake
-	$(BIN)/ruff format --check -q src tests benchmarks cmake
+	$(BIN)/ruff check src tests benchmarks cmake docs/examples
+	$(BIN)/ruff format --check -q src tests benchmarks cmake docs/examples
 	$(BIN)/mypy
+	$(BIN)/mypy docs/examples/*.py
+
+.PHONY: check-examples
+check-examples: build/.installed build/.test-tools ## pyright, strict, on docs/examples (it needs node, and downloads itself once)
+	@if $(BIN)/pyright --version >/dev/null 2>&1; then $(BIN)/pyright; else echo "pyright can't run here: left out"; fi
 
 .PHONY: test
-test: build/.installed build/.test-tools check test-native ## everything: lint, types, C tests, Python tests with real containers
+test: build/.installed build/.test-tools check check-examples test-native ## everything: lint, types, C tests, Python tests with real containers
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not slow" --ignore=tests/peers tests benchmarks/tests
 
 .PHONY: asan

@@ -6,16 +6,25 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fastbox import errors, types
+    from fastbox import aio, errors, types, wait
     from fastbox.containers.container import Container
+    from fastbox.containers.process import Process
     from fastbox.engine import Engine
     from fastbox.errors import FastboxError
 
 __version__ = "0.1.0"
-__all__ = ["Container", "Engine", "FastboxError", "__version__", "errors", "types"]
+PIPE, STDOUT, DEVNULL = -1, -2, -3  # the standard library's numbers
+__all__ = [
+    "DEVNULL", "PIPE", "STDOUT", "Container", "Engine", "FastboxError", "Process", "__version__",
+    "aio", "errors", "types", "wait",
+]  # fmt: skip
 
-_HOME = {"Engine": "engine", "Container": "containers.container"}
-_MODULES = ("errors", "types", "engine")
+_HOME = {
+    "Engine": "engine",
+    "Container": "containers.container",
+    "Process": "containers.process",
+}
+_MODULES = ("errors", "types", "engine", "wait", "aio")
 
 
 def __getattr__(name: str) -> object:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
-
 from fastbox.store.root import Root
+
+PIPE, DEVNULL = -1, -3  # as in `containers.process`, which a start has no use for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from fastbox.containers.container import Container
     from fastbox.containers.options import RunKeywords
+    from fastbox.containers.readiness import Condition
     from fastbox.containers.service import Containers
+    from fastbox.containers.tied import Tie
     from fastbox.images.service import Images
-    from fastbox.runtime.session import Session
     from fastbox.system.service import System
     from fastbox.volumes.service import Volumes
 
@@ -31,14 +32,13 @@ class Engine:
         ```
     """
 
-    __slots__ = ("_containers", "_images", "_lock", "_session", "root")
+    __slots__ = ("_containers", "_images", "_tie", "root")
 
     def __init__(self, root: Root) -> None:
         self.root = root
-        self._lock = _thread.allocate_lock()
         self._images: Images | None = None
         self._containers: Containers | None = None
-        self._session: Session | None = None
+        self._tie: Tie | None = None
 
     @classmethod
     def open(cls, *, root: str | None = None, run: str | None = None) -> Engine:
@@ -87,7 +87,15 @@ class Engine:
         return System(self.root, self.images, self.containers, self.volumes)
 
     def run(
-        self, image: str = "", argv: Sequence[str] = (), **options: Unpack[RunKeywords]
+        self,
+        image: str = "",
+        argv: Sequence[str] = (),
+        *,
+        stdin: int | None = None,
+        detach: bool = False,
+        wait: Condition | None = None,
+        timeout: float = 60.0,
+        **options: Unpack[RunKeywords],
     ) -> Container:
         """Start a container tied to this engine: it ends with its `with`, with the engine, or with
         this process.
@@ -97,6 +105,10 @@ class Engine:
         Args:
             image: A reference; "" with `rootfs`.
             argv: The command; () for the image's.
+            stdin: PIPE: `Container.attach` gives its streams, from the first byte on.
+            detach: It is not tied: it outlives its `with`, the engine and this process.
+            wait: Return when it is ready: one of `fastbox.wait`.
+            timeout: Seconds, for `wait`.
             **options: `RunOptions`' fields in friendly types: env and ulimits as mappings, sizes as
                 "256m".
 
@@ -104,28 +116,102 @@ class Engine:
             ImageNotFound: No such image.
             InvalidArgument: A value that can't be used; TypeError for an unknown keyword.
             LaunchError: It could not be started.
+            NotReady: It ended before it was ready, or was not in time; it is removed.
+        """
+        container = self._start(image, argv, stdin, detach, options)
+        if wait is not None:
+            try:
+                container.wait_for(wait, timeout)
+            except BaseException:
+                container.close()
+                raise
+        return container
+
+    def _start(
+        self,
+        image: str,
+        argv: Sequence[str],
+        stdin: int | None,
+        detach: bool,
+        options: RunKeywords,
+    ) -> Container:
+        from fastbox.containers.container import Container
+        from fastbox.containers.options import from_keywords
+
+        wanted = from_keywords(image, argv, options)
+        piped = stdin is not None and _is_pipe(stdin, detach)
+        # What is given to the first client ends with it; what a later one may attach to does not.
+        wanted = wanted.replace(detach=not piped, interactive=wanted.interactive or piped)
+        if detach:
+            from fastbox.containers.watch import record
+
+            identity = self.containers.start_detached(wanted)
+            return Container(self.containers, record(self.containers, identity))
+        tie = self._tied()
+        made, watch, streams = tie.run(wanted.replace(volatile=True), piped)
+        return Container(self.containers, made, watch, tie=tie, streams=streams)
+
+    def create(
+        self,
+        image: str = "",
+        argv: Sequence[str] = (),
+        *,
+        detach: bool = False,
+        **options: Unpack[RunKeywords],
+    ) -> Container:
+        """Make a container, to be started by its `start`.
+
+        Args:
+            image: A reference; "" with `rootfs`.
+            argv: The command; () for the image's.
+            detach: It is not tied: it outlives its `with`, the engine and this process.
+            **options: As for `run`.
+
+        Raises:
+            ImageNotFound: No such image.
+            InvalidArgument: A value that can't be used; TypeError for an unknown keyword.
         """
         from fastbox.containers.container import Container
         from fastbox.containers.options import from_keywords
 
-        wanted = from_keywords(image, argv, options).replace(volatile=True)
-        session = self._own_session()
-        record, conversation = self.containers.start_tied(wanted, session)
-        return Container(self.containers, record, conversation, session)
+        wanted = from_keywords(image, argv, options).replace(detach=True)
+        if detach:
+            from fastbox.containers.watch import record
 
-    def _own_session(self) -> Session:
-        from fastbox.runtime.session import Session
+            identity = self.containers.create(wanted)
+            return Container(self.containers, record(self.containers, identity))
+        tie = self._tied()
+        return Container(self.containers, tie.create(wanted.replace(volatile=True)), tie=tie)
 
-        with self._lock:
-            if self._session is None:
-                self._session = Session(self.root.run)
-            return self._session
+    def container(self, reference: str) -> Container:
+        """A container that is there, also another engine's or the command line's.
+
+        Args:
+            reference: Its name, its id, or the unique beginning of that.
+
+        Raises:
+            ContainerNotFound: There is none.
+        """
+        from fastbox.containers.container import Container
+        from fastbox.containers.watch import record
+
+        return Container(self.containers, record(self.containers, reference))
+
+    def _tied(self) -> Tie:
+        if self._tie is None:
+            from fastbox.containers.tied import Tie
+            from fastbox.runtime import session
+
+            with session.making():
+                if self._tie is None:
+                    self._tie = Tie(self.containers, session.Session(self.root.run))
+        return self._tie
 
     def close(self) -> None:
-        """End the session: the containers that `run` started are killed and released, and a later
-        `run` is refused.
+        """End the session: the containers that are tied to it are killed and removed, and a later
+        `run` is refused. In a forked child it is the child's own session that ends.
         """
-        self._own_session().close()
+        self._tied().close()
         if self._containers is not None:
             self._containers.sweep_sealed()  # supervisors remove containers, not what they shared
 
@@ -134,3 +220,13 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_pipe(stdin: int, detach: bool) -> bool:
+    if stdin == DEVNULL:
+        return False
+    if stdin != PIPE or detach:
+        from fastbox.errors import InvalidArgument
+
+        raise InvalidArgument("stdin is PIPE or None, and not with detach")
+    return True

@@ -13,6 +13,7 @@ FastboxError                  .what .where .hint .code
 ├── Timeout                   also TimeoutError; which wait, how long
 ├── IntegrityError            DigestMismatch, SizeMismatch, UnsafePath; never retried, never cached
 ├── LaunchError               stage, call, errno, path from native; CommandNotFound, NotExecutable
+├── NotReady                  a container ended or ran out of time before it was ready
 ├── ProcessFailed             ExecFailed; exit_code and the tail of its output
 └── EngineUnavailable         an engine or a supervisor cannot be reached or started
 ```
@@ -232,6 +233,30 @@ class ExecFailed(ProcessFailed):
     """An exec'd process ended with a code other than 0."""
 
     code = "exec.failed"
+
+
+class NotReady(FastboxError):
+    """A container was waited for in vain: it ended before it was ready, or was not in time.
+
+    Attributes:
+        exit_status: The container's code when it ended, else None.
+        tail: The last lines of its log.
+    """
+
+    code = "container.not_ready"
+    http_status = 504
+
+    def __init__(
+        self, what: str, *, where: str = "", exit_status: int | None = None, tail: str = ""
+    ) -> None:
+        super().__init__(what, where=where)
+        self.exit_status, self.tail = exit_status, tail
+
+    def __str__(self) -> str:
+        if not self.tail:
+            return super().__str__()
+        lines = "\n".join("  " + printable(line) for line in self.tail.splitlines())
+        return f"{super().__str__()}\nits last lines:\n{lines}"
 
 
 class EngineUnavailable(FastboxError):

@@ -27,14 +27,14 @@ typedef int handler(struct fb_supervisor *sup, struct fb_request *request, struc
 		    int *ret_exit, struct fb_error *err);
 
 static handler do_launch, do_exec, do_attach, do_resize, do_kill, do_stop, do_wait, do_sync, do_close,
-	do_discard, do_freeze, do_pause, do_restart, do_policy, do_update;
+	do_discard, do_freeze, do_pause, do_restart, do_policy, do_update, do_lease;
 
 static handler *const handlers[FB_OP_COUNT] = {
 	[FB_OP_LAUNCH] = do_launch, [FB_OP_EXEC] = do_exec, [FB_OP_ATTACH] = do_attach,
 	[FB_OP_RESIZE] = do_resize, [FB_OP_KILL] = do_kill,	[FB_OP_STOP] = do_stop,
 	[FB_OP_WAIT] = do_wait,	    [FB_OP_SYNC] = do_sync,	[FB_OP_CLOSE] = do_close,
 	[FB_OP_DISCARD] = do_discard,   [FB_OP_FREEZE] = do_freeze, [FB_OP_PAUSE] = do_pause,
-	[FB_OP_RESTART] = do_restart, [FB_OP_POLICY] = do_policy,
+	[FB_OP_RESTART] = do_restart, [FB_OP_POLICY] = do_policy, [FB_OP_LEASE] = do_lease,
 	[FB_OP_UPDATE] = do_update,
 };
 
@@ -300,11 +300,20 @@ static int do_close(struct fb_supervisor *sup, struct fb_request *request, struc
 	(void)conversation;
 	(void)ret_exit;
 	(void)err;
-	sup->closing = true;
-	for (struct fb_container *c = sup->containers; c; c = c->next) {
-		fb_task_kill_all(c);
-		fb_restart_hurry(sup, c);
-	}
+	fb_supervise_close(sup);
+	return 0;
+}
+
+/* The owner's pidfd tells of its end, but not of an execve: the program that comes then knows of no session. Its kernel closes this
+ * conversation, as it does when the owner ends. */
+static int do_lease(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
+		    int *ret_exit, struct fb_error *err)
+{
+	(void)request;
+	(void)ret_exit;
+	if (!sup->tied)
+		return FAIL(EINVAL, "lease", "this supervisor has no owner");
+	conversation->lease = true;
 	return 0;
 }
 

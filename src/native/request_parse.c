@@ -34,6 +34,7 @@ static const struct operation {
 	[FB_OP_CLOSE] = {"close", 0, 0},
 	[FB_OP_DISCARD] = {"discard", M_ID | M_BUNDLE, M_NAME},
 	[FB_OP_FREEZE] = {"freeze", M_ID | M_FROZEN, 0},
+	[FB_OP_LEASE] = {"lease", 0, 0},
 	[FB_OP_PAUSE] = {"pause", M_ID | M_PAUSED, 0},
 	[FB_OP_RESTART] = {"restart", M_ID | M_SIGNAL | M_TIMEOUT, 0},
 	[FB_OP_POLICY] = {"policy", M_ID | M_RESTART | M_MOST, 0},

@@ -74,6 +74,15 @@ int fb_source_timer(struct fb_supervisor *sup, struct fb_source *timer, double s
 	return fb_source_watch(sup, timer, EPOLLIN);
 }
 
+void fb_supervise_close(struct fb_supervisor *sup)
+{
+	sup->closing = true;
+	for (struct fb_container *c = sup->containers; c; c = c->next) {
+		fb_task_kill_all(c);
+		fb_restart_hurry(sup, c);
+	}
+}
+
 void fb_conversation_close(struct fb_supervisor *sup, struct fb_conversation *conversation)
 {
 	struct fb_conversation **at = &sup->conversations;
@@ -90,6 +99,8 @@ void fb_conversation_close(struct fb_supervisor *sup, struct fb_conversation *co
 	if (conversation->subject && conversation->subject->tied)
 		fb_exec_kill(conversation->subject);
 	fb_source_close(sup, &conversation->source);
+	if (conversation->lease)
+		fb_supervise_close(sup);
 	free(conversation);
 }
 
@@ -131,13 +142,8 @@ static void owner_ready(struct fb_supervisor *sup, struct fb_source *source, uin
 {
 	(void)events;
 	fb_source_close(sup, source);
-	if (sup->launched && !sup->tied)
-		return;
-	sup->closing = true;
-	for (struct fb_container *c = sup->containers; c; c = c->next) {
-		fb_task_kill_all(c);
-		fb_restart_hurry(sup, c);
-	}
+	if (!sup->launched || sup->tied)
+		fb_supervise_close(sup);
 }
 
 /* SIGTERM, as a host that shuts down sends it to everything: stop all containers, then end. */

@@ -114,6 +114,7 @@ struct fb_conversation {
 	struct fb_task *subject;
 	struct fb_container *starting; /* is told when this starts again */
 	bool syncing; /* waits until nothing is left to release */
+	bool lease;   /* its end is the owner's */
 	struct fb_tap *taps[2];
 	struct fb_input *input;
 };
@@ -135,6 +136,9 @@ struct fb_supervisor {
 	char scratch[65536];
 	char log_buffer[FB_LOG_BUFFER];
 };
+
+/* The end of the owner, of its lease, or asked for: kill all containers; when they are released, so is the supervisor. */
+void fb_supervise_close(struct fb_supervisor *sup);
 
 /* Serve until there is nothing left to do. `directory`, `listener` and `owner` are taken over. The owner made this process: a tied
  * supervisor ends with it, any other only while it has not launched, for then nobody else knows of it. */

@@ -296,19 +296,6 @@ def test_a_killed_owner_takes_its_containers_along(engine: fastbox.Engine, rootf
     eventually(lambda: engine.containers.list(all=True) == [], 5.0)
 
 
-def test_a_forked_child_can_not_use_the_engine(engine: fastbox.Engine, rootfs: str) -> None:
-    with engine.run(rootfs=rootfs, argv=("/bin/sleep", "100")) as c:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                engine.run(rootfs=rootfs, argv=("/bin/true",))
-            except fastbox.errors.EngineUnavailable:
-                os._exit(0)
-            os._exit(1)
-        assert os.waitpid(pid, 0)[1] == 0
-        assert c.exec(["/bin/true"]).exit_code == 0
-
-
 # What the command line drives
 
 

@@ -148,6 +148,29 @@ static void test_tied(void)
 	close(ends[1]);
 }
 
+/* An execve leaves the process alive, and the pidfd silent: the lease is what the kernel closes then. */
+static void test_lease(void)
+{
+	int pid = spawn(false), fd = fb_control_connect(run, name, NULL), other;
+
+	assert(pid > 0 && fd >= 0);
+	assert(strncmp(ask(fd, "{\"op\":\"lease\"}"), "{\"error\":{\"code\":22", 19) == 0);
+	assert(strcmp(ask(fd, "{\"op\":\"close\"}"), "{\"ok\":true}") == 0);
+	close(fd);
+	wait_end();
+	spawn(true);
+	fd = fb_control_connect(run, name, NULL);
+	other = fb_control_connect(run, name, NULL);
+	assert(fd >= 0 && other >= 0);
+	assert(strcmp(ask(fd, "{\"op\":\"lease\"}"), "{\"ok\":true}") == 0);
+	assert(strcmp(ask(other, "{\"op\":\"sync\"}"), "{\"ok\":true}") == 0);
+	close(other);
+	assert(strcmp(ask(fd, "{\"op\":\"sync\"}"), "{\"ok\":true}") == 0);
+	assert(fb_control_alive(run, name) == 1);
+	close(fd);
+	wait_end();
+}
+
 /* The copy is what a kernel without mount_setattr gets: sealed, and it runs. */
 static void test_copy(void)
 {
@@ -249,6 +272,7 @@ int main(int argc, char **argv)
 	test_messages();
 	test_killed();
 	test_tied();
+	test_lease();
 	test_copy();
 	test_attach();
 	snprintf(program, sizeof(program), "rm -r '%s'", base);

@@ -10,7 +10,7 @@ import os
 from fastbox import _native
 from fastbox.errors import StateConflict
 from fastbox.runtime.supervisor import Conversation, SupervisorGone, as_exit, sync
-from fastbox.support import json
+from fastbox.support import forks, json
 from fastbox.support.record import Record
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from fastbox.containers.heal import View
+    from fastbox.containers.process import Ends
 
 DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
 
@@ -45,12 +46,13 @@ class AttachEnd(Record):
 class Streams:
     """Pipes for some of the streams: `ours` stay here, `theirs` go to the supervisor."""
 
-    __slots__ = ("names", "ours", "theirs")
+    __slots__ = ("__weakref__", "names", "ours", "theirs")
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
         self.ours: dict[str, int] = {}
         self.theirs: list[int] = []
+        forks.own(self)
         try:
             for name in names:
                 reading, writing = os.pipe2(os.O_CLOEXEC)
@@ -81,9 +83,14 @@ class Streams:
 
     def close(self) -> None:
         """Close all that is still open."""
+        forks.disown(self)
         self.sent()
         for name in list(self.ours):
             self.drop(name)
+
+    def __del__(self) -> None:
+        if self.ours or self.theirs:
+            self.close()
 
 
 def converse(run: str, view: View) -> Conversation:
@@ -169,6 +176,12 @@ class Attachment:
         if self._exec is None:
             sync(self._conversation.run, self._conversation.supervisor)
         return self._exec is None
+
+    def ends(self) -> Ends:
+        """Conversation and pipes, for who carries the bytes himself."""
+        from fastbox.containers.process import Ends
+
+        return Ends(self.id, self._conversation, self._streams, self._exec)
 
     def close(self) -> None:
         """Let go; the process goes on."""

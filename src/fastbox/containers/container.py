@@ -1,54 +1,47 @@
-"""One container of an engine session: the object that `Engine.run` gives."""
+"""One container in our hands: what `Engine.run`, `Engine.create` and `Engine.container` give."""
 
 from __future__ import annotations
 
-from fastbox.errors import FastboxError, StateConflict
-from fastbox.runtime.supervisor import Conversation, SupervisorGone
-from fastbox.support import clock
+import os
+
+from fastbox.containers.running import Running
+from fastbox.errors import FastboxError
+from fastbox.runtime.supervisor import SupervisorGone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any, BinaryIO, Self, Unpack
+    from collections.abc import Iterator, Sequence
+    from typing import BinaryIO, Self, Unpack
 
     from fastbox.containers.commit import CommitKeywords
     from fastbox.containers.copy import CopyKeywords
     from fastbox.containers.fork import ForkKeywords
-    from fastbox.containers.service import Containers
+    from fastbox.containers.logs import LogKeywords
+    from fastbox.containers.readiness import Condition
     from fastbox.containers.update import UpdateKeywords
-    from fastbox.runtime.session import Session
-    from fastbox.runtime.supervisor import Exit
-    from fastbox.store.containers import ContainerRecord
-    from fastbox.types import Change, ContainerInfo, ExecResult, LogLine, Stats, Top
+    from fastbox.runtime.supervisor import Conversation, Exit
+    from fastbox.types import Change, ContainerInfo, LogLine, Stats, Top
 
 
-class Container:
-    """A running container, tied to its engine: killed, released and removed on exit from `with`.
+class Container(Running):
+    """A container. One that `Engine.run` or `Engine.create` made without `detach` is tied to the
+    engine: exit from `with` kills, releases and removes it, as the end of the engine or of this
+    process does. Of any other, `with` only lets go.
+
+    A forked child may look at its parent's containers and exec in them, but never ends one.
 
     Attributes:
         id: 64 hex digits.
         name: Its name.
     """
 
-    __slots__ = (
-        "_bundle", "_conversation", "_removed", "_scratch", "_service", "_session", "id", "name",
-    )  # fmt: skip
+    __slots__ = ()
 
-    def __init__(
-        self,
-        service: Containers,
-        record: ContainerRecord,
-        conversation: Conversation,
-        session: Session,
-    ) -> None:
-        self.id, self.name = record.id, record.name
-        self._service, self._conversation, self._session = service, conversation, session
-        self._bundle: dict[str, Any] | None = None
-        self._scratch = record.scratch
-        self._removed = False
+    # Its end
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end, return its exit code (128+n after signal n).
+        """Wait for its end, return its exit code (128+n after signal n); 0 for one that was never
+        started.
 
         Args:
             timeout: Seconds, or None for ever.
@@ -56,63 +49,39 @@ class Container:
         Raises:
             Timeout: It still runs.
         """
-        return self._wait(timeout).code
+        watch = self._watching()
+        return self.info.exit_code if watch is None else self._exit(watch, timeout).code
 
-    def _wait(self, timeout: float | None) -> Exit:
+    def _exit(self, watch: Conversation, timeout: float | None) -> Exit:
         try:
-            return self._conversation.wait(timeout)
+            return watch.wait(timeout)
         except SupervisorGone:
             self._service.heal(self.id)
             raise
 
-    def exec(
-        self,
-        argv: Sequence[str],
-        *,
-        input: bytes | None = None,
-        env: Mapping[str, str] | Sequence[str] = (),
-        user: str | None = None,
-        workdir: str = "",
-        tty: bool = False,
-        privileged: bool = False,
-        timeout: float | None = None,
-    ) -> ExecResult:
-        """Run a command in it and collect its output.
+    # Looking
+
+    def logs(self, **wishes: Unpack[LogKeywords]) -> Iterator[LogLine]:
+        """What it wrote, line by line.
 
         Args:
-            argv: The command and its arguments.
-            input: What it reads from stdin; None: nothing, at once.
-            env: More variables.
-            user: Another user than the container's.
-            workdir: Another directory than the container's.
-            tty: Give it a terminal; its output is then all in `stdout`.
-            privileged: Every capability, no filter.
-            timeout: Seconds until it is killed, or None.
+            **wishes: follow (wait for more, until it ends), tail (only the last so many; None for
+                all), since and until (a datetime, seconds since 1970, or a text as docker takes
+                it).
 
         Raises:
-            CommandNotFound: No such command in the container.
-            Timeout: It was killed after `timeout`.
-            StateConflict: The container has ended.
+            Unsupported: Its log driver keeps nothing that could be read.
         """
-        from fastbox.containers import exec as execs
+        return self._service.logs(self.id, **wishes)
 
-        clock.begin()
-        if self._conversation.ended is not None:
-            raise StateConflict(f"container {self.id[:12]} has ended")
-        if self._bundle is None:
-            self._bundle = execs.read_bundle(self._service.directory(self.id))
-        pairs = tuple(f"{k}={v}" for k, v in env.items()) if hasattr(env, "items") else tuple(env)
-        text = execs.document(
-            self._bundle, argv,
-            {"env": pairs, "user": user, "workdir": workdir, "tty": tty, "privileged": privileged},
-        )  # fmt: skip
-        clock.mark("document")
-        with Conversation(self._conversation.run, self._conversation.supervisor) as conversation:
-            return execs.run(conversation, self.id, text, data=input, tty=tty, timeout=timeout)
+    @property
+    def info(self) -> ContainerInfo:
+        """Its state now."""
+        return self._service.get(self.id)
 
-    def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
-        """What it wrote so far, line by line; with `follow` until it ends."""
-        return self._service.logs(self.id, follow=follow)
+    def inspect(self) -> dict[str, object]:
+        """Docker's inspect object."""
+        return self._service.inspect(self.id)
 
     def stats(self, *, interval: float = 0.0) -> Stats:
         """What it uses now.
@@ -133,6 +102,22 @@ class Container:
     def diff(self) -> tuple[Change, ...]:
         """What it changed of its image's files, as `docker diff` lists it."""
         return self._service.diff(self.id)
+
+    def wait_for(self, condition: Condition, timeout: float = 60.0) -> None:
+        """Wait until it is ready.
+
+        Args:
+            condition: One of `fastbox.wait`.
+            timeout: Seconds.
+
+        Raises:
+            NotReady: It ended before, or `timeout` was over; with its last log lines.
+        """
+        from fastbox.containers import readiness
+
+        readiness.wait(self, condition, timeout)
+
+    # What it has
 
     def export(self, output: str | int | BinaryIO) -> None:
         """Write all its files as a tar, without what is mounted in it.
@@ -182,7 +167,7 @@ class Container:
         return self._service.commit(self.id, name, **wishes)
 
     def fork(self, count: int = 1, **wishes: Unpack[ForkKeywords]) -> list[Container]:
-        """Start copies of it: same image, options and files, each going its own way from now on.
+        """Start copies of it, tied if it is: same image, options and files, each going its own way.
 
         It must have ended (`wait`), so that its files are nobody's: they are shared, not copied.
 
@@ -195,11 +180,13 @@ class Container:
             StateConflict: It runs, and `live` is false.
             LaunchError: One could not be started; no copy is left.
         """
-        made = self._service.fork_tied(self.id, count, self._session, **wishes)
-        return [
-            Container(self._service, record, conversation, self._session)
-            for record, conversation in made
-        ]
+        if self._tie is None:
+            from fastbox.containers.watch import record
+
+            made = self._service.fork(self.id, count, **wishes)
+            return [Container(self._service, record(self._service, each)) for each in made]
+        tied = self._tie.fork(self.id, count, wishes)
+        return [Container(self._service, *each, tie=self._tie) for each in tied]
 
     def snapshot(self, name: str = "", *, live: bool = False) -> str:
         """Keep its files as they are now; the snapshot's name, a number when "" is given."""
@@ -208,6 +195,48 @@ class Container:
     def rollback(self, name: str = "") -> str:
         """Put its files back to a snapshot, the newest for ""; what was written since is gone."""
         return self._service.rollback(self.id, name)
+
+    # Its life
+
+    def start(self) -> None:
+        """Start one that was created or has ended; nothing when it runs.
+
+        Raises:
+            LaunchError: It could not be started.
+        """
+        if self._tie is None or not self._mine():
+            self._service.start(self.id)
+        elif (watch := self._watching()) is None or watch.ended is not None:
+            if watch is not None:
+                watch.close()
+            self._watch = None
+            self._watch = self._tie.start(self.id)
+
+    def pause(self) -> None:
+        """Make all its processes stand still until `unpause`.
+
+        Raises:
+            StateConflict: It is paused already, or does not run.
+        """
+        self._service.pause(self.id)
+
+    def unpause(self) -> None:
+        """Let its processes go on.
+
+        Raises:
+            StateConflict: It is not paused.
+        """
+        self._service.unpause(self.id)
+
+    def restart(self, timeout: float | None = None) -> None:
+        """Stop it, and start it again.
+
+        Args:
+            timeout: As for `stop`.
+        """
+        self.stop(timeout)
+        self.wait()
+        self.start()
 
     def update(self, **changes: Unpack[UpdateKeywords]) -> tuple[str, ...]:
         """Change its limits, at once.
@@ -230,11 +259,20 @@ class Container:
         """Send a signal to its first process."""
         self._service.kill(self.id, signal)
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Ask it to end with its stop signal, kill it after `timeout` seconds; return when it has
-        ended.
+    def stop(self, timeout: float | None = None) -> None:
+        """Ask it to end with its stop signal, kill it after `timeout` seconds (its own
+        `stop_timeout` when None); return when it has ended.
         """
         self._service.stop(self.id, timeout=timeout)
+
+    def rename(self, name: str) -> None:
+        """Give it another name.
+
+        Raises:
+            NameInUse: Another container has it.
+        """
+        self._service.rename(self.id, name)
+        self.name = name
 
     def remove(self, force: bool = False) -> None:
         """Delete it; `force` kills it first.
@@ -246,57 +284,44 @@ class Container:
             self._service.remove(self.id, force=force)
             self._removed = True
 
-    @property
-    def info(self) -> ContainerInfo:
-        """Its state now."""
-        return self._service.get(self.id)
+    def close(self) -> None:
+        """What exit from `with` does: the end of a container that is tied, else letting go."""
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams.close()
+        try:
+            if self._tie is not None and self._mine() and not self._removed:
+                self._end()
+        finally:
+            if self._watch is not None:
+                self._watch.close()
+            if self._tie is not None:
+                self._tie.forget(self.id)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self._end()
-        finally:
-            self._conversation.close()
+        self.close()
+
+    def _mine(self) -> bool:
+        return os.getpid() == self._maker
 
     def _end(self) -> None:
-        if self._removed or self._conversation.fd < 0:
-            return
+        watch = self._watch
+        if watch is not None and watch.fd < 0:
+            watch = None
+        from fastbox.containers import tied
+
         try:
-            if self._conversation.ended is None:
-                self._kill_and_wait()
-            if not self._discard():
+            if watch is not None and watch.ended is None:
+                tied.kill(self._service, watch, self.id)
+            if watch is not None and tied.discard(
+                self._service, watch, self.id, self.name, self._scratch
+            ):
+                self._removed = True
+            else:
                 self.remove(force=True)
         except FastboxError as error:
             if error.http_status != 404:  # --rm has removed it already
                 raise
-
-    def _discard(self) -> bool:
-        """Let the session's supervisor remove it: its directory is trash at once, and deleting it
-        is not waited for.
-        """
-        bundle = self._service.directory(self.id)
-        try:
-            self._conversation.ask(
-                {"op": "discard", "id": self.id, "bundle": bundle, "name": self.name}
-            )
-        except FastboxError:
-            return False
-        self._removed = True
-        if self._scratch:
-            from fastbox.containers.heal import remove_scratch
-
-            remove_scratch(self._scratch, self.id)
-        return True
-
-    def _kill_and_wait(self) -> None:
-        try:
-            with Conversation(self._conversation.run, self._conversation.supervisor) as other:
-                other.ask({"op": "kill", "id": self.id, "signal": 9})
-        except (StateConflict, SupervisorGone):
-            pass
-        try:
-            self._conversation.wait(30.0)
-        except SupervisorGone:
-            self._service.heal(self.id)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, TypedDict
 
-    from fastbox.runtime.supervisor import Conversation
+    from fastbox.runtime.supervisor import Conversation, Exit
 
     class ExecKeywords(TypedDict, total=False):
         """How another process may differ from the container's own."""
@@ -132,15 +132,30 @@ def run(
         collector = _Collector(conversation, streams, data or b"")
         limit = None if timeout is None else started + timeout + _KILL_SECONDS
         ended = conversation.wait(0) if collector.collect(limit) else None
-        if ended is None or ended.timed_out:
-            raise Timeout(f"the command did not end within {timeout:g} s", where=container[:12])
-        return ExecResult(
-            exit_code=ended.code, signal=ended.signal, stdout=collector.output("stdout"),
-            stderr=collector.output("stderr"), duration=time.monotonic() - started,
-            cpu=ended.cpu, memory=ended.memory,
-        )  # fmt: skip
+        outputs = collector.output("stdout"), collector.output("stderr")
+        return result(ended, outputs, started, timeout, container)
     finally:
         streams.close()
+
+
+def result(
+    ended: Exit | None,
+    outputs: tuple[bytes, bytes],
+    started: float,
+    timeout: float | None,
+    container: str,
+) -> ExecResult:
+    """What became of it; `ended` is None when its end was waited for in vain.
+
+    Raises:
+        Timeout: It did not end in time.
+    """
+    if ended is None or ended.timed_out:
+        raise Timeout(f"the command did not end within {timeout:g} s", where=container[:12])
+    return ExecResult(
+        exit_code=ended.code, signal=ended.signal, stdout=outputs[0], stderr=outputs[1],
+        duration=time.monotonic() - started, cpu=ended.cpu, memory=ended.memory,
+    )  # fmt: skip
 
 
 class _Collector:

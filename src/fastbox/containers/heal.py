@@ -137,7 +137,8 @@ def _read(store: ContainerStore, run: str, container: str) -> View | None:
         if not state.supervisor_alive(run, live.supervisor):
             return View(id=container, state="remains", record=record, live=live)
         return View(id=container, state=live.status, record=record, live=live, exit=_last(live))
-    return View(id=container, state="remains" if record.start else "created", record=record)
+    remains = record.start or _orphan(run, record)
+    return View(id=container, state="remains" if remains else "created", record=record)
 
 
 def _last(live: Live | None) -> ExitRecord | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         group_add: Sequence[str]
         workdir: str
         entrypoint: Sequence[str] | None
+        tty: bool
         interactive: bool
         remove: bool
         init: bool

@@ -74,12 +74,6 @@ class Containers:
         """Make and start a container whose streams we hold; it still outlives this process."""
         return self._starter.attached(options, rows, columns)
 
-    def start_tied(
-        self, options: RunOptions, session: Session
-    ) -> tuple[ContainerRecord, Conversation]:
-        """Make and start a container that ends with the session."""
-        return self._starter.tied(options, session)
-
     def start(self, reference: str) -> None:
         """Start a created or exited container again, detached.
 

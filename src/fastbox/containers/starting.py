@@ -97,13 +97,14 @@ class Starter:
         options: RunOptions,
         session: Session,
         origin: tuple[ImageConfig, str] | None = None,
+        streams: Streams | None = None,
     ) -> tuple[ContainerRecord, Conversation]:
         """Make and start one that ends with the session."""
         clock.begin()
         for attempt in range(3):
             with session.starting() as name:
                 try:
-                    return self._tied(options, name, origin)
+                    return self._tied(options, name, origin, streams or Streams([]))
                 except SupervisorGone:
                     session.forget(name)
                     if attempt == 2:
@@ -111,7 +112,11 @@ class Starter:
         raise AssertionError("unreachable")
 
     def _tied(
-        self, options: RunOptions, name: str, origin: tuple[ImageConfig, str] | None
+        self,
+        options: RunOptions,
+        name: str,
+        origin: tuple[ImageConfig, str] | None,
+        streams: Streams,
     ) -> tuple[ContainerRecord, Conversation]:
         conversation = Conversation(self._run, name)
         clock.mark("supervisor")
@@ -121,7 +126,7 @@ class Starter:
             conversation.close()
             raise
         with held:
-            create.launch(self._store, held, record, conversation, Streams([]), tied=True)
+            create.launch(self._store, held, record, conversation, streams, tied=True)
         return record, conversation
 
     def again(self, container: str) -> None:
@@ -132,7 +137,7 @@ class Starter:
         if _is_up(heal.view(self._store, self._run, container)):
             return
         with self._store.hold(container) as held:
-            record = self._restartable(held)
+            record = self.restartable(held)
             if record is not None:
                 self._launch_again(held, record, Streams([])).close()
 
@@ -142,7 +147,7 @@ class Starter:
         """Start a created or exited one again, and hold its streams; None when it runs."""
         clock.begin()
         with self._store.hold(container) as held:
-            record = self._restartable(held)
+            record = self.restartable(held)
             if record is None:
                 return None
             names = stream_names(interactive and record.open_stdin, record.tty)
@@ -150,8 +155,10 @@ class Starter:
             conversation = self._launch_again(held, record, streams, rows=rows, columns=columns)
         return Attachment(record.id, conversation, streams, terminal=record.tty)
 
-    def _restartable(self, held: Held) -> ContainerRecord | None:
-        """The record, once nothing of its last run is left; None when it runs."""
+    def restartable(self, held: Held, *, tied: bool = False) -> ContainerRecord | None:
+        """The record, once nothing of its last run is left; None when it runs. `tied`: the session
+        that it belongs to asks.
+        """
         from fastbox.containers import heal
 
         container = held.id
@@ -162,7 +169,7 @@ class Starter:
             raise StateConflict(
                 f"container {container[:12]} is damaged: {view.error}", hint="remove it"
             )
-        if view.record.session or view.record.options.get("volatile"):
+        if not tied and (view.record.session or view.record.options.get("volatile")):
             raise StateConflict(
                 f"container {container[:12]} can't start again: its layer was not synced"
             )

@@ -14,15 +14,27 @@ _CLOSE_SECONDS = 30.0
 
 
 class _Member:
-    __slots__ = ("busy", "name")
+    """A supervisor of the session, and the lease that it holds us by: it ends with this process, be
+    it by death or by execve.
+    """
 
-    def __init__(self, name: str) -> None:
-        self.name, self.busy = name, 0
+    __slots__ = ("busy", "lease", "name")
+
+    def __init__(self, run: str) -> None:
+        self.name, self.busy = spawn(run, tied=True), 0
+        self.lease = Conversation(run, self.name)
+        try:
+            self.lease.ask({"op": "lease"})
+        except BaseException:
+            self.lease.close()
+            raise
 
 
 class Session:
     """The supervisors of one engine session: made when a start needs one, at most one a CPU and
     four.
+
+    A forked child has a session of its own, without supervisors: those there are stay its parent's.
     """
 
     __slots__ = ("_closed", "_limit", "_lock", "_members", "_run")
@@ -34,7 +46,6 @@ class Session:
         self._members: list[_Member] = []
         self._closed = ""
         _sessions.append(self)
-        _register_fork_handler()
 
     def starting(self) -> _Use:
         """The least busy supervisor for one start: `with session.starting() as name`."""
@@ -43,7 +54,7 @@ class Session:
                 raise EngineUnavailable(self._closed)
             member = min(self._members, key=lambda each: each.busy, default=None)
             if member is None or (member.busy and len(self._members) < self._limit):
-                member = _Member(spawn(self._run, tied=True))
+                member = _Member(self._run)
                 self._members.append(member)
             member.busy += 1
         return _Use(self, member)
@@ -56,15 +67,17 @@ class Session:
     def forget(self, name: str) -> None:
         """A supervisor died: the next start makes another."""
         with self._lock:
+            for member in self._members:
+                if member.name == name:
+                    member.lease.close()
             self._members = [member for member in self._members if member.name != name]
 
-    def detach(self) -> None:
-        """In a forked child: the containers are the parent's."""
+    def renew(self) -> None:
+        """In a forked child: supervisors and containers are the parent's, the lock perhaps another
+        thread's that is not here.
+        """
         self._lock = _thread.allocate_lock()
-        self._members, self._closed = (
-            [],
-            "this engine was opened before a fork; open one in the child",
-        )
+        self._members = []
 
     def close(self) -> None:
         """Kill and release what the session still runs, and wait until it is done."""
@@ -76,6 +89,8 @@ class Session:
         open_ones = [c for c in map(self._ask_to_close, members) if c]
         for conversation in open_ones:
             conversation.close()
+        for member in members:
+            member.lease.close()
         for conversation in open_ones:
             _wait_for_end(self._run, conversation.supervisor)
 
@@ -115,16 +130,19 @@ class _Use:
 
 
 _sessions: list[Session] = []
-_fork_handler: list[bool] = []
+_making = _thread.allocate_lock()
 
 
-def _register_fork_handler() -> None:
-    if not _fork_handler:
-        _fork_handler.append(True)
-        os.register_at_fork(after_in_child=_detach_all)
+def making() -> _thread.LockType:
+    """The lock under which an engine makes its session; a forked child has another."""
+    return _making
 
 
-def _detach_all() -> None:
+def _renew_all() -> None:
+    global _making
+    _making = _thread.allocate_lock()
     for session in _sessions:
-        session.detach()
-    _sessions.clear()
+        session.renew()
+
+
+os.register_at_fork(after_in_child=_renew_all)

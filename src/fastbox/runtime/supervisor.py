@@ -13,7 +13,7 @@ import time
 
 from fastbox import _native
 from fastbox.errors import EngineUnavailable, FastboxError, StateConflict, Timeout, launch_error
-from fastbox.support import json, paths
+from fastbox.support import forks, json, paths
 from fastbox.support.record import Record
 
 TYPE_CHECKING = False
@@ -44,7 +44,7 @@ class SupervisorGone(EngineUnavailable):
 class Conversation:
     """One connection to a supervisor: a request and its answer, then perhaps an exit event."""
 
-    __slots__ = ("_ended", "_reading", "fd", "run", "supervisor")
+    __slots__ = ("__weakref__", "_ended", "_reading", "fd", "run", "supervisor")
 
     def __init__(self, run: str, supervisor: str) -> None:
         try:
@@ -54,6 +54,7 @@ class Conversation:
         self.run, self.supervisor = run, supervisor
         self._ended: Exit | None = None
         self._reading = _thread.allocate_lock()
+        forks.own(self)
 
     def ask(self, message: Mapping[str, object], fds: Sequence[int] = ()) -> dict[str, Any]:
         """Send a request, return the answer; the descriptors stay ours.
@@ -113,6 +114,10 @@ class Conversation:
         """The exit event, if it was received."""
         return self._ended
 
+    @ended.setter
+    def ended(self, event: Exit) -> None:
+        self._ended = event
+
     def _receive(
         self, timeout: float | None, what: str = "the supervisor did not answer"
     ) -> dict[str, Any]:
@@ -130,9 +135,15 @@ class Conversation:
 
     def close(self) -> None:
         """End the conversation; what it was about goes on."""
+        forks.disown(self)
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def __del__(self) -> None:
+        # Who forgets one has let go of it: an exec that is tied ends with its conversation.
+        if getattr(self, "fd", -1) >= 0:
+            self.close()
 
     def __enter__(self) -> Self:
         return self

@@ -14,6 +14,7 @@ from fastbox import _native
 from fastbox.errors import ContainerNotFound, InvalidArgument, os_error
 from fastbox.store import names
 from fastbox.store.root import read_record, write_record
+from fastbox.support import forks
 from fastbox.support.record import Record
 
 TYPE_CHECKING = False
@@ -97,13 +98,15 @@ class ExitRecord(Record):
 class Held:
     """A container whose lock we hold, until closed."""
 
-    __slots__ = ("directory", "fd", "id")
+    __slots__ = ("__weakref__", "directory", "fd", "id")
 
     def __init__(self, container: str, directory: str, fd: int) -> None:
         self.id, self.directory, self.fd = container, directory, fd
+        forks.own(self)
 
     def close(self) -> None:
         """Let the lock go."""
+        forks.disown(self)
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
