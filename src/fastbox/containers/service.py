@@ -112,12 +112,10 @@ class Containers:
         start: bool = True,
         **wishes: Unpack[ForkKeywords],
     ) -> _Lines:
-        """Make copies of a container that does not run (or, with `live`, does): same image, options
-        and files, each going its own way; their ids. `fork.ForkKeywords` describes the wishes.
+        """Make copies of a container, with its image, options and files; their ids.
 
         Raises:
             StateConflict: It runs, and `live` is false.
-            NameInUse, LaunchError: One could not be made or started; no copy is left.
         """
         forker = self._forker()
         return (forker.detached if start else forker.created)(reference, count, wishes)
@@ -157,12 +155,10 @@ class Containers:
         seal.forget(self._root, self._store, reference, name)
 
     def rollback(self, reference: str, name: str = "") -> str:
-        """Put its files back to a snapshot, the newest for ""; what was written since is gone, but
-        all snapshots stay.
+        """Put its files back to a snapshot, the newest for ""; all snapshots stay.
 
         Raises:
             StateConflict: It runs.
-            NotFound: There is no such snapshot.
         """
         from fastbox.containers import seal
 
@@ -299,8 +295,7 @@ class Containers:
     def copy_out(
         self, reference: str, source: str, target: str, **wishes: Unpack[CopyKeywords]
     ) -> int:
-        """Copy a file or directory of a container to the host, as `docker cp` does; how many bytes
-        a tar of it has. `copy.CopyKeywords` describes the wishes.
+        """Copy from a container to the host, as `docker cp` does; the size of a tar of it.
 
         Raises:
             NotFound: No such file, or the target's directory does not exist.
