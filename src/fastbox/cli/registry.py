@@ -27,23 +27,21 @@ if TYPE_CHECKING:
             ...
 
 
+_OF_CONTAINERS = (
+    "attach", "commit", "cp", "create", "diff", "exec", "export", "fork", "inspect", "kill", "logs",
+    "pause", "port", "ps", "rename", "restart", "rm", "rollback", "run", "snapshot", "start",
+    "stats", "stop", "top", "unpause", "update", "wait",
+)  # fmt: skip
 PLAIN = {
-    "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "doctor": "doctor",
-    "exec": "exec", "export": "export", "hello": "hello", "history": "history",
-    "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
-    "load": "load", "logs": "logs", "pause": "pause", "ps": "ps", "rename": "rename",
-    "restart": "restart", "rm": "rm", "rmi": "rmi", "run": "run", "save": "save",
-    "start": "start", "stats": "stats", "stop": "stop", "tag": "tag", "top": "top",
-    "unpause": "unpause", "update": "update", "version": "version", "wait": "wait",
+    **{word: word for word in _OF_CONTAINERS},
+    "doctor": "doctor", "hello": "hello", "history": "history", "images": "images",
+    "import": "import_", "info": "info", "load": "load", "rmi": "rmi", "save": "save", "tag": "tag",
+    "version": "version",
 }  # fmt: skip
 GROUPS = {
     "container": {
-        "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "exec": "exec",
-        "export": "export", "inspect": "inspect", "kill": "kill", "list": "ps", "logs": "logs",
-        "ls": "ps", "pause": "pause", "prune": "container_prune", "ps": "ps", "remove": "rm",
-        "rename": "rename", "restart": "restart", "rm": "rm", "run": "run", "start": "start",
-        "stats": "stats", "stop": "stop", "top": "top", "unpause": "unpause", "update": "update",
-        "wait": "wait",
+        **{word: word for word in _OF_CONTAINERS},
+        "list": "ps", "ls": "ps", "prune": "container_prune", "remove": "rm",
     },
     "image": {
         "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",
@@ -61,7 +59,7 @@ GROUPS = {
 }  # fmt: skip
 # These take flags only before their first operand: what follows is the container's own command
 # line.
-STOP_AT_OPERAND = ("run", "create", "exec", "top")
+STOP_AT_OPERAND = ("run", "create", "exec", "fork", "top")
 # These can tell how long each stage of a start took.
 STARTS = ("run", "create", "start", "exec")
 
