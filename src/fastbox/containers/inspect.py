@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastbox.containers import hostconfig, mountpoints
+from fastbox.containers.dockershape import complete
 from fastbox.containers.exec import read_bundle
 from fastbox.runtime.spec import user_of
 from fastbox.types import (
@@ -17,12 +18,14 @@ from fastbox.types import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from fastbox.containers.heal import View
-    from fastbox.store.containers import ContainerRecord
+    from fastbox.containers.needs import ImageService
+    from fastbox.store.containers import ContainerRecord, ContainerStore
 
+_STOP_TIMEOUT = 10.0  # docker names only another one
 NEVER = "0001-01-01T00:00:00Z"
 _NESTED: Mapping[str, Any] = {
     "mounts": Mount, "ulimits": Ulimit, "device_limits": DeviceLimit, "devices": Device,
@@ -52,6 +55,28 @@ def options_of(record: ContainerRecord) -> RunOptions:
         raise ValueError(f"the options are damaged: {error}") from error
 
 
+def inspect(
+    store: ContainerStore,
+    run: str,
+    images: Callable[[], ImageService],
+    container: str,
+    *,
+    size: bool = False,
+) -> dict[str, object]:
+    """One container as docker's object; with `size` how much of the disk it takes."""
+    from fastbox.containers import heal
+
+    view = heal.view(store, run, container)
+    document = describe(view, store.directory(container))
+    if size and view.record is not None:
+        from fastbox.containers import sizes
+
+        own = sizes.writable(store, container, view.record.scratch)
+        image = sizes.image_sizes(images()).get(view.record.image_id, 0)
+        document |= {"SizeRw": own, "SizeRootFs": own + image}
+    return document
+
+
 def describe(view: View, directory: str) -> dict[str, object]:
     """The whole object for the container whose files are in `directory`; what only a damaged file
     could tell is left empty.
@@ -64,7 +89,7 @@ def describe(view: View, directory: str) -> dict[str, object]:
         bundle = read_bundle(directory)
     except (OSError, ValueError):
         bundle = {}
-    return {
+    document = {
         "Id": record.id,
         "Created": record.created,
         "Path": record.argv[0],
@@ -93,6 +118,7 @@ def describe(view: View, directory: str) -> dict[str, object]:
         "Config": _config(record, options, bundle),
         "NetworkSettings": _network(options, view),
     }
+    return complete(document, options)
 
 
 def state_of(view: View) -> dict[str, object]:
@@ -144,12 +170,8 @@ def _config(
         "Hostname": bundle.get("hostname", options.hostname),
         "Domainname": options.domainname,
         "User": "" if user == "0" and not options.user else user,
-        "AttachStdin": options.interactive and not options.detach,
-        "AttachStdout": not options.detach,
-        "AttachStderr": not options.detach,
         "Tty": record.tty,
         "OpenStdin": record.open_stdin,
-        "StdinOnce": options.interactive and not options.detach,
         "Env": [entry for entry in process.get("env", options.env) if entry not in own],
         "Cmd": list(record.argv[len(record.entrypoint) :]) or None,
         "Image": record.image,
@@ -158,7 +180,8 @@ def _config(
         "Entrypoint": list(record.entrypoint) or None,
         "Labels": dict(record.labels),
         "StopSignal": record.stop_signal,
-        "StopTimeout": record.stop_timeout,
+        "StopTimeout": None if record.stop_timeout == _STOP_TIMEOUT else int(record.stop_timeout),
+        "ExposedPorts": {port: {} for port in record.exposed},
         **_healthcheck(bundle),
     }
 
@@ -202,7 +225,9 @@ def _graph_driver(bundle: Mapping[str, Any]) -> dict[str, object]:
     overlay = bundle.get("fastbox", {}).get("overlay", {})
     data = {"LowerDir": ":".join(overlay.get("lower", ()))}
     if "upper" in overlay:
-        data |= {"UpperDir": overlay["upper"], "WorkDir": overlay["work"]}
+        upper = str(overlay["upper"])
+        merged = upper.removesuffix("/upper") + "/merged"  # seen in the container only
+        data |= {"MergedDir": merged, "UpperDir": upper, "WorkDir": overlay["work"]}
     return {"Name": "overlayfs", "Data": data}
 
 
