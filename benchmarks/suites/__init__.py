@@ -18,6 +18,8 @@ FILES = (
     "layers",
     "memory",
     "stats",
+    "fork",
+    "cp",
     "bindings",
 )
 

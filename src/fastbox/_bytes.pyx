@@ -4,6 +4,7 @@ cost 5 ms to load and no start needs them.
 """
 
 from cpython.exc cimport PyErr_SetFromErrno
+from libc cimport errno
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
@@ -54,6 +55,7 @@ cdef extern from "tar_extract.h":
     struct fb_extract_options:
         fb_extract_mode mode
         fb_extract_limits limits
+        bint merge
         bint no_digests
         int copy
         const int *lower
@@ -91,9 +93,9 @@ cdef class Watch:
 
 
 def extract(int archive_fd, int root_fd, bint layer, *, lower=(), int gate=-1, Watch watch=None, bint digests=True,
-            int copy=-1, uint64_t max_entries=0):
+            int copy=-1, uint64_t max_entries=0, bint merge=False):
     """Extract one archive below a root, over the trees in `lower` (descriptors, topmost first), which are complete when `gate`
-    is readable, the archive's bytes going to `copy` as well: returns (packed hex, diff hex, packed size, tar size, data size, entries).
+    is readable, the archive's bytes going to `copy` as well, or (`merge`) into a tree that is somebody's: returns (packed hex, diff hex, packed size, tar size, data size, entries).
     """
     cdef int lowers[FB_LOWER_MAX]
     cdef fb_extract_options options
@@ -106,7 +108,7 @@ def extract(int archive_fd, int root_fd, bint layer, *, lower=(), int gate=-1, W
         lowers[i] = number
     options.mode = FB_EXTRACT_LAYER if layer else FB_EXTRACT_PLAIN
     options.limits.max_bytes, options.limits.max_entries, options.limits.max_packed = 0, max_entries, 0
-    options.no_digests, options.copy = not digests, copy
+    options.merge, options.no_digests, options.copy = merge, not digests, copy
     options.lower, options.lower_count, options.gate = lowers, len(lower), gate
     options.watch = NULL if watch is None else &watch.watch
     with nogil:
@@ -236,12 +238,27 @@ cdef extern from "tar_write.h":
         uint64_t max_entries
         bint layer
         bint user_marks
+        bint cross
         const char *stub
     int fb_write_tree(int root, fb_pack *pack, const fb_write_options *options, uint64_t *ret_entries, fb_error *err) nogil
+    int fb_write_item(int held, const char *name, fb_pack *pack, const fb_write_options *options, uint64_t *ret_entries, fb_error *err) nogil
     int fb_write_changes(int upper, int merged, fb_pack *pack, const fb_write_options *options, uint64_t *ret_entries, fb_error *err) nogil
 
 cdef extern from "view.h":
-    int fb_view_process(int proc, fb_error *err) nogil
+    int fb_view_process(int proc, bint below, fb_error *err) nogil
+    struct fb_view_bind:
+        const char *source
+        const char *target
+        bint read_only
+    struct fb_view_mount:
+        const char *const *lower
+        size_t lower_count
+        const char *upper
+        const char *work
+        bint read_only
+        const fb_view_bind *binds
+        size_t bind_count
+    int fb_view_mounted(const fb_view_mount *view, fb_error *err) nogil
 
 cdef fb_packing _packing(str name) except *:
     if name == "gzip":
@@ -254,7 +271,8 @@ cdef fb_packing _packing(str name) except *:
 
 
 cdef object _write(int root_fd, int merged_fd, int out_fd, bint changes, str packing, object max_mtime, uint64_t max_entries,
-                   unsigned threads, bint layer, bytes stub):
+                   unsigned threads, bint layer, bytes stub, bytes name=None):
+    cdef const char *item = <const char *>name if name is not None else NULL
     cdef fb_packing kind = _packing(packing)
     cdef fb_write_options options
     cdef fb_pack_result result
@@ -265,11 +283,13 @@ cdef object _write(int root_fd, int merged_fd, int out_fd, bint changes, str pac
     options.clamp = max_mtime is not None
     options.max_mtime = max_mtime if max_mtime is not None else 0
     options.max_entries, options.layer, options.user_marks = max_entries, layer, False
-    options.stub = <const char *>stub if stub else NULL
+    options.stub, options.cross = <const char *>stub if stub else NULL, item is not NULL
     with nogil:
         r = fb_pack_open(out_fd, kind, threads, &pack, &err)
         if r == 0 and changes:
             r = fb_write_changes(root_fd, merged_fd, pack, &options, &entries, &err)
+        elif r == 0 and item:
+            r = fb_write_item(root_fd, item, pack, &options, &entries, &err)
         elif r == 0:
             r = fb_write_tree(root_fd, pack, &options, &entries, &err)
         if r == 0:
@@ -297,12 +317,104 @@ def write_tree(int root_fd, int out_fd, *, str packing="", max_mtime=None, uint6
     return _write(root_fd, -1, out_fd, False, packing, max_mtime, max_entries, threads, layer, stub)
 
 
-def view_process(int proc_fd):
-    """A descriptor of the root of a process (its directory in /proc), without what is mounted below it."""
+def write_item(int held, bytes name, int out_fd):
+    """Write what is held and all below it as a plain tar, under a name, other mounts too, as `write_tree` returns it."""
+    return _write(held, -1, out_fd, False, "", None, 0, 0, False, None, name)
+
+
+def view_process(int proc_fd, *, bint below=False):
+    """A descriptor of the root of a process (its directory in /proc), with what is mounted below it or without."""
     cdef fb_error err
     cdef int r
     with nogil:
-        r = fb_view_process(proc_fd, &err)
+        r = fb_view_process(proc_fd, below, &err)
     if r < 0:
         raise _error(&err)
+    return r
+
+
+def view_mounted(lower, *, bytes upper=None, bytes work=None, bint read_only=False, binds=()):
+    """A descriptor of directories (bytes, topmost first) stacked as a container's start does it, with an upper, and with binds:
+    (source, target, whether read-only). It is attached nowhere, and ends with the descriptor.
+    """
+    cdef const char *paths[FB_LOWER_MAX + 2]
+    cdef fb_view_bind mounts[256]
+    cdef fb_view_mount view
+    cdef fb_error err
+    cdef int r
+    if len(lower) > FB_LOWER_MAX + 2 or len(binds) > 256:
+        raise ValueError("too many layers or binds")
+    for i, path in enumerate(lower):
+        paths[i] = <const char *>path
+    for i, (source, target, fixed) in enumerate(binds):
+        mounts[i].source, mounts[i].target, mounts[i].read_only = <const char *>source, <const char *>target, fixed
+    view.lower, view.lower_count = paths, len(lower)
+    view.upper = <const char *>upper if upper is not None else NULL
+    view.work = <const char *>work if work is not None else NULL
+    view.read_only, view.binds, view.bind_count = read_only, mounts, len(binds)
+    with nogil:
+        r = fb_view_mounted(&view, &err)
+    if r < 0:
+        raise _error(&err)
+    return r
+
+
+cdef extern from "copy_data.h":
+    int fb_copy_data(int source, int target, uint64_t *ret_size, fb_error *err) nogil
+
+
+def copy_data(int source, int target):
+    """Make an empty file hold what another holds, holes and shared blocks kept where the file systems can; its size."""
+    cdef uint64_t size = 0
+    cdef fb_error err
+    cdef int r
+    with nogil:
+        r = fb_copy_data(source, target, &size, &err)
+    if r < 0:
+        raise _error(&err)
+    return size
+
+
+cdef extern from "copy_tree.h":
+    struct fb_copy_options:
+        bint own
+        unsigned uid
+        unsigned gid
+        bint xattrs
+    struct fb_copy_result:
+        uint64_t entries
+        uint64_t size
+    int fb_copy_tree(int source, int dirfd, const char *name, const fb_copy_options *options, fb_copy_result *ret_result, fb_error *err) nogil
+
+cdef extern from "inroot.h":
+    int fb_inroot_open(int root, const char *path, int flags, bint plain) nogil
+
+
+def copy_tree(int source, int dirfd, bytes name, *, owner=None, bint xattrs=False):
+    """Copy what is held to a name in a directory ("." for a directory's content to the directory itself): (entries, size of the
+    tar that it would be). All belongs to `owner` (uid, gid), or to whom it did; `xattrs`: also what is no capability.
+    """
+    cdef const char *n = name
+    cdef fb_copy_options options
+    cdef fb_copy_result result
+    cdef fb_error err
+    cdef int r
+    options.own, options.xattrs = owner is not None, xattrs
+    options.uid, options.gid = owner if owner is not None else (0, 0)
+    with nogil:
+        r = fb_copy_tree(source, dirfd, n, &options, &result, &err)
+    if r < 0:
+        raise _error(&err)
+    return result.entries, result.size
+
+
+def open_in_root(int root, bytes path, int flags):
+    """A descriptor of a path below a root that somebody else may change meanwhile: links, absolute ones too, and ".." stay in it."""
+    cdef const char *p = path
+    cdef int r
+    with nogil:
+        r = fb_inroot_open(root, p, flags, False)
+    if r < 0:
+        errno.errno = -r
+        PyErr_SetFromErrno(OSError)
     return r

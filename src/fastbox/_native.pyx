@@ -1,6 +1,7 @@
 # cython: language_level=3, binding=False, embedsignature=False
 """The Cython face of libfastbox: conversion only, the GIL released around every call that waits or works."""
 
+from cpython.exc cimport PyErr_SetFromErrnoWithFilename
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libc.stddef cimport size_t
 from libc.errno cimport errno
@@ -36,6 +37,10 @@ cdef extern from "control.h":
         const unsigned char *detach_keys
         size_t detach_count
     int fb_control_attach(const fb_attach *attach, char *ret_event, size_t size, fb_error *err) nogil
+
+cdef extern from "stdio.h":
+    enum: RENAME_EXCHANGE
+    int c_renameat2 "renameat2"(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, unsigned flags) nogil
 
 cdef extern from "tar_extract.h":
     int fb_remove_tree(int dirfd, const char *name, fb_error *err) nogil
@@ -322,3 +327,10 @@ def watch_directory(path):
             os.close(fd)
         raise OSError(code, os.strerror(code), path)
     return fd
+
+
+def exchange(one, other):
+    """Let two paths of one file system change places, at once."""
+    cdef bytes c_one = _path(one), c_other = _path(other)
+    if c_renameat2(-100, c_one, -100, c_other, RENAME_EXCHANGE) < 0:
+        PyErr_SetFromErrnoWithFilename(OSError, c_one)

@@ -109,8 +109,9 @@ class Engine:
         from fastbox.containers.options import from_keywords
 
         wanted = from_keywords(image, argv, options).replace(volatile=True)
-        record, conversation = self.containers.start_tied(wanted, self._own_session())
-        return Container(self.containers, record, conversation)
+        session = self._own_session()
+        record, conversation = self.containers.start_tied(wanted, session)
+        return Container(self.containers, record, conversation, session)
 
     def _own_session(self) -> Session:
         from fastbox.runtime.session import Session
@@ -125,6 +126,8 @@ class Engine:
         `run` is refused.
         """
         self._own_session().close()
+        if self._containers is not None:
+            self._containers.sweep_sealed()  # supervisors remove containers, not what they shared
 
     def __enter__(self) -> Self:
         return self

@@ -33,6 +33,9 @@ struct fb_extract_result {
 struct fb_extract_options {
 	enum fb_extract_mode mode;
 	struct fb_extract_limits limits;
+	/* Into a tree that is somebody's, and changes meanwhile: other mounts are entered, a directory
+	 * gives way to nothing else (EISDIR) and takes the place of nothing else (ENOTDIR). */
+	bool merge;
 	bool no_digests; /* nobody wants them: they stay zero */
 	int copy;	 /* where the bytes of the archive are written, too; -1: nowhere */
 	/* The trees of the layers below, topmost first: a directory that the archive needs but does not list gets mode,

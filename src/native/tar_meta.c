@@ -165,7 +165,7 @@ int fb_meta_defer(struct fb_place *place, int fd, const char *parent, const char
 static int apply(struct fb_place *place, const struct deferred *record, const char *path)
 {
 	fb_auto_close int fd =
-	    fb_inroot_stay(place->root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	    fb_place_open_path(place, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 	struct stat st;
 
 	/* Gone, or no directory any more: a later entry took its place. */

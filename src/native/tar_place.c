@@ -30,6 +30,7 @@ int fb_place_open(struct fb_place *ret_place, int root_fd, const struct fb_extra
 	if (root < 0)
 		return FB_FAIL(err, FB_STAGE_TAR, "openat", ".");
 	ret_place->root = root;
+	ret_place->merge = options->merge;
 	ret_place->layer = options->mode == FB_EXTRACT_LAYER;
 	ret_place->lower = options->lower;
 	ret_place->lower_count = options->lower_count;
@@ -73,6 +74,22 @@ void fb_place_close(struct fb_place *place)
 	place->times = NULL;
 }
 
+int fb_place_open_path(const struct fb_place *place, const char *path, int flags)
+{
+	return place->merge ? fb_inroot_open(place->root, path, flags, false)
+			    : fb_inroot_stay(place->root, path, flags);
+}
+
+int fb_place_open_name(const struct fb_place *place, int dirfd, const char *name, int flags)
+{
+	int fd;
+
+	if (!place->merge)
+		return fb_inroot_step(dirfd, name, flags);
+	fd = openat(dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 static bool is_whiteout(const struct stat *st)
 {
 	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
@@ -111,7 +128,7 @@ static int make_parent(struct fb_place *place, int above, const char *prefix, co
 
 	if (mkdirat(above, name, 0755) < 0)
 		return PLACE_FAIL(place, "mkdirat", errno, NULL);
-	fd = fb_inroot_step(above, name, OPEN_DIRECTORY);
+	fd = fb_place_open_name(place, above, name, OPEN_DIRECTORY);
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat2", -fd, NULL);
 	r = fb_meta_shed_acls(place, above, name);
@@ -127,7 +144,7 @@ static int make_parent(struct fb_place *place, int above, const char *prefix, co
 /* From the directory `above` to its entry `name`, which is a directory, a link to one, or made. */
 static int step(struct fb_place *place, int above, const char *prefix, const char *name)
 {
-	int fd = fb_inroot_step(above, name, O_PATH | O_DIRECTORY);
+	int fd = fb_place_open_name(place, above, name, O_PATH | O_DIRECTORY);
 	struct stat st;
 
 	if (fd >= 0)
@@ -139,7 +156,7 @@ static int step(struct fb_place *place, int above, const char *prefix, const cha
 	if (fstatat(above, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return PLACE_FAIL(place, "fstatat", errno, NULL);
 	if (S_ISLNK(st.st_mode)) {
-		fd = fb_inroot_stay(place->root, prefix, O_PATH | O_DIRECTORY);
+		fd = fb_place_open_path(place, prefix, O_PATH | O_DIRECTORY);
 		return fd >= 0 ? fd
 			       : PLACE_FAIL(place, "openat2", -fd,
 					    "a parent is a symbolic link to no directory here");
@@ -189,7 +206,7 @@ static int open_parent(struct fb_place *place, const char *path)
 		return place->parent;
 	fb_cleanup_fd(&place->parent);
 	place->parent_stale = false;
-	fd = fb_inroot_stay(place->root, path, O_PATH | O_DIRECTORY);
+	fd = fb_place_open_path(place, path, O_PATH | O_DIRECTORY);
 	if (fd < 0 && fd != -ENOENT && fd != -ENOTDIR)
 		return PLACE_FAIL(place, "openat2", -fd, NULL);
 	if (fd < 0)
@@ -209,6 +226,9 @@ static int clear(struct fb_place *place, int parent, const char *leaf)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return PLACE_FAIL(place, "unlinkat", errno, NULL);
+	if (place->merge)
+		return PLACE_FAIL(place, "unlinkat", EISDIR,
+				  "cannot overwrite directory with non-directory");
 	return fb_remove_tree(parent, leaf, place->blame.err);
 }
 
@@ -228,6 +248,9 @@ static int make_directory(struct fb_place *place, int parent, const char *leaf, 
 		return PLACE_FAIL(place, "fstatat", errno, NULL);
 	if (S_ISDIR(st.st_mode))
 		return 0;
+	if (place->merge)
+		return PLACE_FAIL(place, "mkdirat", ENOTDIR,
+				  "cannot overwrite non-directory with directory");
 	r = clear(place, parent, leaf);
 	if (r == 0 && mkdirat(parent, leaf, 0700) < 0)
 		return PLACE_FAIL(place, "mkdirat", errno, NULL);
@@ -255,7 +278,7 @@ int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 	r = make_directory(place, parent, spot->leaf, &opaque);
 	if (r < 0)
 		return r;
-	fd = fb_inroot_step(parent, spot->leaf, OPEN_DIRECTORY);
+	fd = fb_place_open_name(place, parent, spot->leaf, OPEN_DIRECTORY);
 	if (fd < 0)
 		return PLACE_FAIL(place, "openat2", -fd, NULL);
 	fb_implied_forget(place, fd);
@@ -303,7 +326,7 @@ static int open_target(struct fb_place *place, const struct fb_spot *target, int
 	struct stat st;
 	int r;
 
-	*ret_opened = fb_inroot_stay(place->root, target->parent, O_PATH | O_DIRECTORY);
+	*ret_opened = fb_place_open_path(place, target->parent, O_PATH | O_DIRECTORY);
 	if (*ret_opened >= 0 && fstatat(*ret_opened, target->leaf, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return *ret_opened;
 	fb_cleanup_fd(ret_opened);
@@ -430,7 +453,7 @@ int fb_place_node(struct fb_place *place, const struct fb_spot *spot,
 
 static int make_opaque(struct fb_place *place, int parent, const char *leaf)
 {
-	fb_auto_close int fd = fb_inroot_step(parent, leaf, OPEN_DIRECTORY);
+	fb_auto_close int fd = fb_place_open_name(place, parent, leaf, OPEN_DIRECTORY);
 
 	return fd < 0 ? PLACE_FAIL(place, "openat2", -fd, NULL) : hide(place, fd);
 }

@@ -33,6 +33,7 @@ struct fb_blame { /* what an error is about */
 
 struct fb_place {
 	int root;
+	bool merge; /* see fb_extract_options */
 	bool layer; /* what replaces something of this layer also hides what lies below it */
 	const int *lower; /* the trees of the layers below, complete, topmost first */
 	size_t lower_count;
@@ -65,6 +66,10 @@ static inline bool fb_spot_is_root(const struct fb_spot *spot)
 {
 	return spot->leaf[0] == '\0';
 }
+
+/* fb_inroot_stay and fb_inroot_step, or their like that enter other mounts. */
+int fb_place_open_path(const struct fb_place *place, const char *path, int flags);
+int fb_place_open_name(const struct fb_place *place, int dirfd, const char *name, int flags);
 
 int fb_place_directory(struct fb_place *place, const struct fb_spot *spot,
 		       const struct fb_tar_entry *entry);

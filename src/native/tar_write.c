@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "inroot.h"
+#include "made_up.h"
 #include "tar_writer.h"
 
 #define DEFAULT_ENTRIES ((uint64_t)10000000)
@@ -297,10 +298,25 @@ static int emit_held(struct fb_writer *writer, int *dirfd, int *held, const char
 				   : emit_node(writer, &st, &entry);
 }
 
+/* What is mounted there, or -EXDEV when that is not wanted. */
+static int step_across(struct fb_writer *writer, int dirfd, const char *name)
+{
+	fb_auto_close int held = -1;
+
+	if (!writer->options.cross)
+		return -EXDEV;
+	held = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (held < 0)
+		return -errno;
+	return fb_is_made_up(held) ? -EXDEV : fb_steal_fd(&held);
+}
+
 static int emit_name(struct fb_writer *writer, int *dirfd, const char *name)
 {
 	fb_auto_close int held = fb_inroot_step(*dirfd, name, O_PATH);
 
+	if (held == -EXDEV)
+		held = step_across(writer, *dirfd, name);
 	if (held == -ENOENT)
 		return 0;
 	if (held == -EXDEV)
@@ -313,8 +329,11 @@ static int emit_name(struct fb_writer *writer, int *dirfd, const char *name)
 /* The directory of the current path again, if it is still the same. -ENOENT: it is not. */
 static int open_again(struct fb_writer *writer, const struct stat *was)
 {
-	fb_auto_close int fd = fb_inroot_stay(writer->root, writer->path,
-					      O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+	const char *path = writer->path + writer->prefix + (writer->path[writer->prefix] == '/');
+	fb_auto_close int fd = writer->options.cross
+				   ? fb_inroot_open(writer->root, path, flags, true)
+				   : fb_inroot_stay(writer->root, path, flags);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != was->st_dev || st.st_ino != was->st_ino)
@@ -345,13 +364,32 @@ int fb_writer_directory(struct fb_writer *writer, int *fd)
 	return r;
 }
 
-static int write_all(int root, int merged, bool changes, struct fb_pack *pack,
+/* Of the root itself, as of what is in it; `name` NULL: of that alone. */
+static int write_from(struct fb_writer *writer, const char *name)
+{
+	fb_auto_close int fd = -1;
+	int r;
+
+	if (name) {
+		int none = -1;
+
+		fd = fcntl(writer->root, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0)
+			return WRITE_FAIL(writer, errno, "fcntl", NULL);
+		r = set_path(writer, 0, name);
+		writer->prefix = writer->length;
+		return r < 0 ? r : emit_held(writer, &none, &fd, name);
+	}
+	fd = openat(writer->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? WRITE_FAIL(writer, errno, "openat", NULL) : fb_writer_directory(writer, &fd);
+}
+
+static int write_all(int root, const char *name, int merged, bool changes, struct fb_pack *pack,
 		     const struct fb_write_options *options, uint64_t *ret_entries,
 		     struct fb_error *err)
 {
 	fb_auto_free struct fb_writer *writer = calloc(1, sizeof(*writer));
-	fb_auto_close int fd = -1;
-	int r = 0;
+	int r;
 
 	if (!writer)
 		return FB_FAIL_CODE(err, FB_STAGE_WRITE, ENOMEM, "malloc", NULL, NULL);
@@ -364,11 +402,7 @@ static int write_all(int root, int merged, bool changes, struct fb_pack *pack,
 	writer->options.layer |= changes;
 	if (!writer->options.max_entries)
 		writer->options.max_entries = DEFAULT_ENTRIES;
-	fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		r = WRITE_FAIL(writer, errno, "openat", NULL);
-	if (r == 0)
-		r = fb_writer_directory(writer, &fd);
+	r = write_from(writer, name);
 	if (r == 0)
 		r = fb_emit_end(pack, err);
 	if (r == 0)
@@ -383,12 +417,19 @@ static int write_all(int root, int merged, bool changes, struct fb_pack *pack,
 int fb_write_tree(int root, struct fb_pack *pack, const struct fb_write_options *options,
 		  uint64_t *ret_entries, struct fb_error *err)
 {
-	return write_all(root, -1, false, pack, options, ret_entries, err);
+	return write_all(root, NULL, -1, false, pack, options, ret_entries, err);
 }
 
 int fb_write_changes(int upper, int merged, struct fb_pack *pack,
 		     const struct fb_write_options *options, uint64_t *ret_entries,
 		     struct fb_error *err)
 {
-	return write_all(upper, merged, true, pack, options, ret_entries, err);
+	return write_all(upper, NULL, merged, true, pack, options, ret_entries, err);
+}
+
+int fb_write_item(int held, const char *name, struct fb_pack *pack,
+		  const struct fb_write_options *options, uint64_t *ret_entries,
+		  struct fb_error *err)
+{
+	return write_all(held, name, -1, false, pack, options, ret_entries, err);
 }

@@ -29,6 +29,8 @@ struct fb_write_options {
 	 * EINVAL. A changeset always does. */
 	bool layer;
 	bool user_marks; /* of a changeset: the overlay was mounted with `userxattr` */
+	/* Of a tree: other mounts are entered, but for what the kernel makes up (proc, sysfs). */
+	bool cross;
 	/* A path that is left out when it is an empty regular file, or NULL. */
 	const char *stub;
 };
@@ -36,6 +38,12 @@ struct fb_write_options {
 /* All below `root`. Adds the end marker; fb_pack_end is the caller's. */
 int fb_write_tree(int root, struct fb_pack *pack, const struct fb_write_options *options,
 		  uint64_t *ret_entries, struct fb_error *err);
+
+/* What is held (by O_PATH, for example) and all below it, under the name `name`; "." for the content
+ * of a directory, which then has an entry itself. */
+int fb_write_item(int held, const char *name, struct fb_pack *pack,
+		  const struct fb_write_options *options, uint64_t *ret_entries,
+		  struct fb_error *err);
 
 /* An overlay's upper directory as a changeset: a whiteout (a device 0:0, or an empty file with the
  * attribute) becomes .wh.NAME, an opaque directory gets .wh..wh..opq first.

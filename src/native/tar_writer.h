@@ -6,20 +6,12 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "links.h"
 #include "tar_emit.h"
 #include "tar_write.h"
 
 struct fb_marks { /* what overlayfs noted on a file of its upper */
 	bool opaque, redirect, metacopy, whiteout;
-};
-
-struct fb_links { /* the first name of each file that has several; open addressing */
-	struct fb_link {
-		dev_t dev;
-		ino_t ino;
-		char *name; /* NULL: free */
-	} *table;
-	size_t count, room;
 };
 
 struct fb_xattrs { /* of one file; keeps its memory */
@@ -39,6 +31,7 @@ struct fb_writer {
 	bool changes;	/* overlayfs's marks mean something */
 	char path[PATH_MAX]; /* of the current entry, below the root */
 	size_t length;
+	size_t prefix; /* how much of it is not below `root`, but its name in the archive */
 	unsigned depth;
 	struct fb_links links;
 	struct fb_xattrs xattrs;
@@ -73,7 +66,6 @@ int fb_writer_xattrs(struct fb_writer *writer, int held, struct fb_tar_entry *en
 		     struct fb_marks *ret_marks);
 /* The first name that the file had, or NULL: it has none yet, and the current one is noted. */
 int fb_writer_link(struct fb_writer *writer, const struct stat *st, const char **ret_first);
-void fb_links_free(struct fb_links *links);
 
 /* `attribute` is the part behind "trusted.overlay." */
 void fb_changes_mark(struct fb_marks *marks, const char *attribute, const char *value,

@@ -66,6 +66,7 @@ struct errand {
 	const char *const *layers;
 	size_t count;
 	int proc;
+	bool below; /* with what is mounted below the root */
 	int result;
 	struct fb_error *err;
 };
@@ -160,13 +161,14 @@ static int clone_root(struct errand *errand, struct fb_error *err)
 		return FAIL(errno, "open", "ns/mnt");
 	if (setns(namespace, CLONE_NEWNS) < 0)
 		return FAIL(errno, "setns", NULL);
-	fd = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	fd = open_tree(AT_FDCWD, "/",
+		       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (errand->below ? AT_RECURSIVE : 0));
 	return fd < 0 ? FAIL(errno, "open_tree", "/") : fd;
 }
 
-int fb_view_process(int proc, struct fb_error *err)
+int fb_view_process(int proc, bool below, struct fb_error *err)
 {
-	struct errand errand = {.run = clone_root, .proc = proc};
+	struct errand errand = {.run = clone_root, .proc = proc, .below = below};
 
 	return send_thread(&errand, err);
 }

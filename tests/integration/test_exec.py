@@ -61,12 +61,18 @@ def container(engine: fastbox.Engine, programs: str) -> Iterator[Container]:
 def members(container: str) -> set[int]:
     """The living processes of a container, by its groups; a zombie is none."""
     found = set()
-    for top in host.CGROUPS.glob(f"**/fastbox/{container}"):
+    for top in directories(container):
         for path, _, files in os.walk(top):
             if "cgroup.procs" in files:
                 with contextlib.suppress(OSError):  # ENODEV: removed
                     found |= set(map(int, (Path(path) / "cgroup.procs").read_text().split()))
     return {pid for pid in found if is_alive(pid)}
+
+
+def directories(container: str) -> list[Path]:
+    """The container's groups; no glob, which stumbles over those of others that vanish."""
+    tops = [host.CGROUPS, *(host.CGROUPS / name for name in os.listdir(host.CGROUPS))]
+    return [top / "fastbox" / container for top in tops if (top / "fastbox" / container).is_dir()]
 
 
 def is_alive(pid: int) -> bool:
@@ -79,7 +85,11 @@ def is_alive(pid: int) -> bool:
 
 def groups(container: str) -> list[Path]:
     """The control groups of its execs."""
-    return [path for path in host.CGROUPS.glob(f"**/fastbox/{container}/exec-*") if path.is_dir()]
+    found = []
+    for top in directories(container):
+        with contextlib.suppress(FileNotFoundError):
+            found += [top / name for name in os.listdir(top) if name.startswith("exec-")]
+    return found
 
 
 def until(check: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -109,7 +109,7 @@ static void test_process(void)
 	close(ready[0]);
 	snprintf(path, sizeof(path), "/proc/%d", pid);
 	proc = open(path, O_RDONLY | O_DIRECTORY);
-	fd = fb_view_process(proc, &err);
+	fd = fb_view_process(proc, false, &err);
 	if (fd < 0 && err.code == ENOSYS)
 		fprintf(stderr, "no open_tree here\n");
 	else
@@ -117,7 +117,7 @@ static void test_process(void)
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	fb_cleanup_fd(&fd);
-	fd = fb_view_process(proc, &err);
+	fd = fb_view_process(proc, false, &err);
 	CHECK(fd < 0);
 }
 

@@ -28,20 +28,25 @@ if TYPE_CHECKING:
 
 
 PLAIN = {
-    "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "doctor": "doctor",
-    "exec": "exec", "export": "export", "hello": "hello", "history": "history",
+    "attach": "attach", "commit": "commit", "cp": "cp", "create": "create", "diff": "diff",
+    "doctor": "doctor", "exec": "exec", "export": "export", "fork": "fork", "hello": "hello",
+    "history": "history",
     "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
     "load": "load", "logs": "logs", "port": "port", "ps": "ps", "rename": "rename", "rm": "rm",
-    "rmi": "rmi", "run": "run", "save": "save", "start": "start", "stats": "stats", "stop": "stop",
-    "tag": "tag", "top": "top", "update": "update", "version": "version", "wait": "wait",
+    "rmi": "rmi", "rollback": "rollback", "run": "run", "save": "save", "snapshot": "snapshot",
+    "start": "start", "stats": "stats", "stop": "stop", "tag": "tag", "top": "top",
+    "update": "update", "version": "version", "wait": "wait",
 }  # fmt: skip
 GROUPS = {
     "container": {
-        "attach": "attach", "commit": "commit", "create": "create", "diff": "diff", "exec": "exec",
-        "export": "export", "inspect": "inspect", "kill": "kill", "list": "ps", "logs": "logs",
+        "attach": "attach", "commit": "commit", "cp": "cp", "create": "create", "diff": "diff",
+        "exec": "exec",
+        "export": "export", "fork": "fork", "inspect": "inspect", "kill": "kill", "list": "ps",
+        "logs": "logs",
         "ls": "ps", "port": "port", "prune": "container_prune", "ps": "ps", "remove": "rm",
-        "rename": "rename", "rm": "rm", "run": "run", "start": "start", "stats": "stats",
-        "stop": "stop", "top": "top", "update": "update", "wait": "wait",
+        "rename": "rename", "rm": "rm", "rollback": "rollback", "run": "run",
+        "snapshot": "snapshot", "start": "start", "stats": "stats", "stop": "stop",
+        "top": "top", "update": "update", "wait": "wait",
     },
     "image": {
         "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",
@@ -58,7 +63,7 @@ GROUPS = {
 }  # fmt: skip
 # These take flags only before their first operand: what follows is the container's own command
 # line.
-STOP_AT_OPERAND = ("run", "create", "exec", "top")
+STOP_AT_OPERAND = ("run", "create", "exec", "fork", "top")
 # These can tell how long each stage of a start took.
 STARTS = ("run", "create", "start", "exec")
 

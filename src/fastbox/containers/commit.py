@@ -62,8 +62,8 @@ def commit(
             )
 
         def write(fd: int) -> Written | None:
-            if pause and files.view.state == "running":
-                with _paused(run, files.view):
+            if pause and files.view.state == "running":  # paused ones stand still
+                with paused(run, files.view):
                     return _write(files, fd)
             return _write(files, fd)
 
@@ -113,7 +113,7 @@ def _committed(record: ContainerRecord, write: Callable[[int], Written | None]) 
 
 
 @contextmanager
-def _paused(run: str, view: View) -> Iterator[None]:
+def paused(run: str, view: View) -> Iterator[None]:
     """While the block runs, the container's processes don't. Its supervisor lets them go on when
     the conversation ends, however it ends.
     """

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Self, Unpack
 
     from fastbox.containers.commit import CommitKeywords
+    from fastbox.containers.copy import CopyKeywords
+    from fastbox.containers.fork import ForkKeywords
     from fastbox.containers.service import Containers
     from fastbox.containers.update import UpdateKeywords
+    from fastbox.runtime.session import Session
     from fastbox.runtime.supervisor import Exit
     from fastbox.store.containers import ContainerRecord
     from fastbox.types import Change, ContainerInfo, ExecResult, LogLine, Stats, Top
@@ -27,13 +30,19 @@ class Container:
         name: Its name.
     """
 
-    __slots__ = ("_bundle", "_conversation", "_removed", "_scratch", "_service", "id", "name")
+    __slots__ = (
+        "_bundle", "_conversation", "_removed", "_scratch", "_service", "_session", "id", "name",
+    )  # fmt: skip
 
     def __init__(
-        self, service: Containers, record: ContainerRecord, conversation: Conversation
+        self,
+        service: Containers,
+        record: ContainerRecord,
+        conversation: Conversation,
+        session: Session,
     ) -> None:
         self.id, self.name = record.id, record.name
-        self._service, self._conversation = service, conversation
+        self._service, self._conversation, self._session = service, conversation, session
         self._bundle: dict[str, Any] | None = None
         self._scratch = record.scratch
         self._removed = False
@@ -133,6 +142,28 @@ class Container:
         """
         self._service.export(self.id, output)
 
+    def copy_in(self, source: str, target: str, **wishes: Unpack[CopyKeywords]) -> None:
+        """Copy a file or directory of the host into it, as `docker cp` does.
+
+        Args:
+            source: A path of the host; one that ends in "/." is a directory's content.
+            target: A path in the container: a directory to copy into, or the copy's name.
+            **wishes: follow (what a link leads to), archive (extended attributes too).
+        """
+        self._service.copy_in(self.id, source, target, **wishes)
+
+    def copy_out(self, source: str, target: str, **wishes: Unpack[CopyKeywords]) -> None:
+        """Copy a file or directory of it to the host; see `copy_in`. With `archive` owners stay."""
+        self._service.copy_out(self.id, source, target, **wishes)
+
+    def copy_to(self, target: str, archive: int | BinaryIO) -> None:
+        """Extract a tar in a directory of it, from a descriptor or a stream."""
+        self._service.copy_to(self.id, target, archive)
+
+    def copy_from(self, source: str, output: int | BinaryIO) -> None:
+        """Write a file or directory of it as a tar, to a descriptor or a stream."""
+        self._service.copy_from(self.id, source, output)
+
     def commit(self, name: str = "", **wishes: Unpack[CommitKeywords]) -> str:
         """Make an image of it: its image, its changes as one more layer, and its options.
 
@@ -149,6 +180,34 @@ class Container:
             DiskFull: No space; nothing was changed.
         """
         return self._service.commit(self.id, name, **wishes)
+
+    def fork(self, count: int = 1, **wishes: Unpack[ForkKeywords]) -> list[Container]:
+        """Start copies of it: same image, options and files, each going its own way from now on.
+
+        It must have ended (`wait`), so that its files are nobody's: they are shared, not copied.
+
+        Args:
+            count: How many.
+            **wishes: name (of the only copy, or how their names begin), argv (another command),
+                live (of one that runs: copy what it has written while it stands still).
+
+        Raises:
+            StateConflict: It runs, and `live` is false.
+            LaunchError: One could not be started; no copy is left.
+        """
+        made = self._service.fork_tied(self.id, count, self._session, **wishes)
+        return [
+            Container(self._service, record, conversation, self._session)
+            for record, conversation in made
+        ]
+
+    def snapshot(self, name: str = "", *, live: bool = False) -> str:
+        """Keep its files as they are now; the snapshot's name, a number when "" is given."""
+        return self._service.snapshot(self.id, name, live=live)
+
+    def rollback(self, name: str = "") -> str:
+        """Put its files back to a snapshot, the newest for ""; what was written since is gone."""
+        return self._service.rollback(self.id, name)
 
     def update(self, **changes: Unpack[UpdateKeywords]) -> tuple[str, ...]:
         """Change its limits, at once.

@@ -46,8 +46,11 @@ def make(
     *,
     start: bool,
     session: str = "",
+    sealed: str = "",
 ) -> tuple[Held, ContainerRecord]:
     """A new container, locked, with all its files; nothing of it is left when it can't be made.
+
+    `sealed` is the topmost sealed layer that it keeps; the image's layers begin with them.
 
     Raises:
         InvalidArgument: Options that contradict each other or are out of range.
@@ -70,6 +73,8 @@ def make(
         others = ""
     hostname = others or _hostname(options, container)
     record = _record(options, image, container, start=start, session=session)
+    if sealed:
+        record = record.replace(sealed=(sealed,))
     held, name = store.make(container, names.check(options.name) if options.name else "")
     record = record.replace(name=name)
     mounted = None
@@ -99,6 +104,10 @@ def make(
         files.write_network_files(held.directory, options, hostname)
         if scratch:
             files.make_scratch(scratch)
+        if sealed and scratch:
+            from fastbox.containers import seal
+
+            seal.take_root(image.layers[0], scratch + "/upper")
         store.write(record)
         if mounted is not None:
             mounted.settle(lower, keep=not (record.remove or session))
@@ -127,8 +136,8 @@ def _layers(
     container's own directory has it. A read-only container needs none, unless mount points or a
     working directory may have to be made.
     """
-    if options.rootfs and files.contains(image.layers[0], root.store):
-        return files.foreign_scratch(container, image.layers[0], root.run), image.layers
+    if options.rootfs and files.contains(image.layers[-1], root.store):
+        return files.foreign_scratch(container, image.layers[-1], root.run), image.layers
     lower = (*image.layers, root.skeleton)
     if options.read_only and not options.mounts and not options.workdir:
         return "", lower

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Self
 
     from fastbox.store.containers import ContainerStore, Held
+    from fastbox.store.lease import Work
     from fastbox.store.root import Root
     from fastbox.types import Change
 
@@ -32,48 +33,77 @@ class FileSystem:
     """The files of one container, for a `with` block.
 
     Attributes:
+        bundle: Its bundle.
         view: How the container was found.
     """
 
-    __slots__ = ("_directory", "_fds", "_held", "_overlay", "_path", "view")
+    __slots__ = (
+        "_directory", "_fds", "_held", "_overlay", "_path", "_store", "_work", "bundle", "view",
+    )  # fmt: skip
 
     def __init__(self, store: ContainerStore, run: str, reference: str) -> None:
         container = store.find(reference)
         self._held: Held | None = None
+        self._store = store
+        self._work: Work | None = None
         self._fds: list[int] = []
         self._path = store.directory(container)
         try:
             self.view = heal.view(store, run, container)
-            if self.view.state != "running":
+            if not self.runs:
                 self._held = store.lock(container)
                 self.view = heal.view(store, run, container, self._held)
             self._directory = self._open(self._path)
-            self._overlay = self._read_overlay(container)
+            self.bundle, self._overlay = self._read_bundle(container)
         except BaseException:
             self.close()
             raise
 
-    def _read_overlay(self, container: str) -> dict[str, Any]:
+    @property
+    def runs(self) -> bool:
+        """Whether it has processes, that may stand still."""
+        return self.view.state in ("running", "paused")
+
+    def _read_bundle(self, container: str) -> tuple[dict[str, Any], dict[str, Any]]:
         try:
-            overlay: dict[str, Any] = read_bundle(self._path)["fastbox"]["overlay"]
+            bundle = read_bundle(self._path)
+            overlay: dict[str, Any] = bundle["fastbox"]["overlay"]
         except (OSError, ValueError, KeyError) as error:
             raise StateConflict(
                 f"container {container[:12]} is damaged: {error}", hint="remove it"
             ) from None
-        return overlay
+        return bundle, overlay
 
     def upper(self) -> int:
-        """The directory of its changes; -1 when it can't make any. Closed with the block."""
-        path = self._overlay.get("upper")
-        return self._open(path) if path else -1
+        """The directory of its changes; -1 when it can't make any. Closed with the block.
+
+        What was sealed by forks and snapshots counts: several are merged, by links to their files.
+        """
+        sealed, _ = self._store.sealed().split(self._overlay["lower"])
+        uppers = [self._store.sealed().tree(each) for each in sealed]
+        if self._overlay.get("upper"):
+            uppers.insert(0, self._overlay["upper"])
+        filled = [path for path in uppers if os.listdir(path)] or uppers[:1]
+        if len(filled) > 1:
+            return self._open(self._merged(filled))
+        return self._open(filled[0]) if filled else -1
+
+    def _merged(self, uppers: list[str]) -> str:
+        from fastbox.containers.merge import merge
+
+        self._work = self._store.work()
+        path = self._work.directory("merged")
+        elsewhere = os.stat(path).st_dev != os.stat(uppers[0]).st_dev
+        merge(uppers, path, copy=elsewhere)
+        return path
 
     def lower(self) -> int:
         """What it was made of. Closed with the block."""
-        return self._stack(self._overlay["lower"])
+        return self._stack(list(self._store.sealed().split(self._overlay["lower"])[1]))
 
     def root(self) -> int:
         """All that it shows, without what is mounted in it. Closed with the block."""
-        if self.view.state == "running" and self.view.live is not None:
+        if self.runs and self.view.live is not None:
             return self._root_of(self.view.live.pid, self.view.live.start_time)
         upper = self._overlay.get("upper")
         return self._stack([*([upper] if upper else []), *self._overlay["lower"]])
@@ -99,7 +129,7 @@ class FileSystem:
         self._fds.append(fd)
         return self._open(f"/proc/self/fd/{fd}/.")
 
-    def _root_of(self, pid: int, start_time: int) -> int:
+    def _root_of(self, pid: int, start_time: int, *, below: bool = False) -> int:
         """Held by its directory in /proc, so that the number can't come to mean another process."""
         process = self._open(f"/proc/{pid}")
         with open(f"/proc/self/fd/{process}/stat", "rb") as file:
@@ -107,7 +137,7 @@ class FileSystem:
         if int(fields[19]) != start_time:
             raise StateConflict(f"container {self.view.id[:12]} has ended meanwhile")
         try:
-            fd = _bytes.view_process(process)
+            fd = _bytes.view_process(process, below=below)
         except OSError:  # before 5.2: what is mounted there is then seen as what it is
             fd = os.open(f"/proc/self/fd/{process}/root", _DIRECTORY & ~os.O_NOFOLLOW)
         self._fds.append(fd)
@@ -122,6 +152,9 @@ class FileSystem:
         """Let go of everything."""
         while self._fds:
             os.close(self._fds.pop())
+        if self._work is not None:
+            with self._work:
+                self._work = None
         if self._held is not None:
             self._held.close()
 

@@ -170,6 +170,8 @@ def discard(store: ContainerStore, held: Held, record: ContainerRecord | None) -
     if record:
         store.leave_volumes(record)
         remove_scratch(record.scratch, held.id)
+    if record and (record.sealed or record.snapshots):
+        store.sweep_sealed(record)
 
 
 def remove_scratch(path: str, container: str) -> None:
@@ -213,6 +215,7 @@ def sweep(
     for name in os.listdir(run + "/supervisors"):
         state.remove_supervisor(run, name)
     _sweep_scratch(known, run)
+    store.sweep_sealed()
 
 
 def _sweep_half_made(store: ContainerStore, container: str) -> None:

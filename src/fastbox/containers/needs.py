@@ -16,6 +16,9 @@ class ImageService(Protocol):
     def resolve(self, reference: str) -> ImageConfig:
         """The image's config and layers, or ImageNotFound."""
 
+    def pinned(self, image_id: str) -> ImageConfig:
+        """The image that a container was made of, also when it has no name any more."""
+
     def list(
         self, pattern: str = "", *, all: bool = False, filters: Sequence[str] = ()
     ) -> list[ImageInfo]:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from fastbox.containers.attachment import Attachment
     from fastbox.containers.commit import CommitKeywords
+    from fastbox.containers.copy import CopyKeywords
     from fastbox.containers.exec import ExecKeywords
+    from fastbox.containers.fork import Forker, ForkKeywords
     from fastbox.containers.heal import View
     from fastbox.containers.logs import LogKeywords, LogReader
     from fastbox.containers.needs import ImageService, VolumeService
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from fastbox.store.containers import ContainerRecord, Held
     from fastbox.store.root import Root
     from fastbox.types import Change, ContainerInfo, LogLine, Pruned, RunOptions, Stats, Top
+
+    _Lines = list[str]  # within the class, `list` is the method
 
 
 class Containers:
@@ -103,6 +107,76 @@ class Containers:
         container = self._store.find(reference)
         started = self._starter.again_attached(container, interactive, rows, columns)
         return started or self.attach(reference, interactive=interactive)
+
+    # Copies of one, and its file system as it was
+
+    def fork(
+        self,
+        reference: str,
+        count: int = 1,
+        *,
+        start: bool = True,
+        **wishes: Unpack[ForkKeywords],
+    ) -> _Lines:
+        """Make copies of a container that does not run (or, with `live`, does): same image, options
+        and files, each going its own way; their ids. `fork.ForkKeywords` describes the wishes.
+
+        Raises:
+            StateConflict: It runs, and `live` is false.
+            NameInUse, LaunchError: One could not be made or started; no copy is left.
+        """
+        forker = self._forker()
+        return (forker.detached if start else forker.created)(reference, count, wishes)
+
+    def fork_tied(
+        self, reference: str, count: int, session: Session, **wishes: Unpack[ForkKeywords]
+    ) -> Sequence[tuple[ContainerRecord, Conversation]]:
+        """Make and start copies of a container that end with the session."""
+        return self._forker().tied(reference, count, wishes, session)
+
+    def _forker(self) -> Forker:
+        from fastbox.containers.fork import Forker
+
+        return Forker(self._root, self._store, self._images, self._starter)
+
+    def snapshot(self, reference: str, name: str = "", *, live: bool = False) -> str:
+        """Keep its files as they are now, to come back to; the snapshot's name, a number for "".
+
+        Raises:
+            StateConflict: It runs, and `live` (copy while it stands still) is false.
+            InvalidArgument: There is a snapshot of that name.
+        """
+        from fastbox.containers import seal
+
+        return seal.snapshot(self._root, self._store, reference, name, live)
+
+    def snapshots(self, reference: str) -> Sequence[str]:
+        """The names of its snapshots, oldest first."""
+        from fastbox.containers import seal
+
+        return seal.snapshots(self._store, reference)
+
+    def remove_snapshot(self, reference: str, name: str) -> None:
+        """Forget a snapshot; what only it needed is deleted."""
+        from fastbox.containers import seal
+
+        seal.forget(self._root, self._store, reference, name)
+
+    def rollback(self, reference: str, name: str = "") -> str:
+        """Put its files back to a snapshot, the newest for ""; what was written since is gone, but
+        all snapshots stay.
+
+        Raises:
+            StateConflict: It runs.
+            NotFound: There is no such snapshot.
+        """
+        from fastbox.containers import seal
+
+        return seal.rollback(self._root, self._store, reference, name)
+
+    def sweep_sealed(self) -> None:
+        """Delete what forks and snapshots had kept and no container needs any more."""
+        self._store.sweep_sealed()
 
     # In the foreground of one that runs
 
@@ -211,12 +285,7 @@ class Containers:
         return iter(self.open_log(reference, **wishes))
 
     def open_log(self, reference: str, **wishes: Unpack[LogKeywords]) -> LogReader:
-        """Its log, for a loop that waits by itself: `logs.LogReader` has `fileno` and
-        `read_ready`.
-
-        Raises:
-            Unsupported: Its log driver keeps nothing that could be read.
-        """
+        """Its log as a `logs.LogReader`, which any loop can wait on; Unsupported: none is kept."""
         from fastbox.containers import logs
 
         return logs.open_log(self._store, self._run, self._store.find(reference), wishes)
@@ -232,6 +301,46 @@ class Containers:
         from fastbox.containers import filesystem
 
         filesystem.export(self._root, self._store, reference, output)
+
+    def copy_out(
+        self, reference: str, source: str, target: str, **wishes: Unpack[CopyKeywords]
+    ) -> int:
+        """Copy a file or directory of a container to the host, as `docker cp` does; how many bytes
+        a tar of it has. `copy.CopyKeywords` describes the wishes.
+
+        Raises:
+            NotFound: No such file, or the target's directory does not exist.
+            StateConflict: A directory where a file must be, or the other way round.
+        """
+        from fastbox.containers import copy
+
+        return copy.copy_out(self._store, self._run, reference, source, target, wishes)
+
+    def copy_in(
+        self, reference: str, source: str, target: str, **wishes: Unpack[CopyKeywords]
+    ) -> int:
+        """Copy a file or directory of the host into a container; see `copy_out`.
+
+        Raises:
+            PermissionDenied: The container's root, or what is mounted there, is read-only.
+        """
+        from fastbox.containers import copy
+
+        return copy.copy_in(self._store, self._run, reference, source, target, wishes)
+
+    def copy_from(
+        self, reference: str, source: str, output: int | BinaryIO, *, follow: bool = False
+    ) -> None:
+        """Write a file or directory of a container as a tar, to a descriptor or a stream."""
+        from fastbox.containers import copy
+
+        copy.copy_from(self._store, self._run, reference, source, output, follow)
+
+    def copy_to(self, reference: str, target: str, archive: int | BinaryIO) -> None:
+        """Extract a tar (plain, gzip or zstd) in a directory of a container."""
+        from fastbox.containers import copy
+
+        copy.copy_to(self._store, self._run, reference, target, archive)
 
     def commit(self, reference: str, name: str = "", **wishes: Unpack[CommitKeywords]) -> str:
         """Make an image of it, and give it a name unless that is ""; the image's id."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord, ContainerStore, Held
     from fastbox.store.root import Root
-    from fastbox.types import RunOptions
+    from fastbox.types import ImageConfig, RunOptions
 
 
 class Starter:
@@ -39,15 +39,33 @@ class Starter:
         self._images, self._volumes = images, volumes
 
     def make(
-        self, options: RunOptions, *, start: bool, session: str = ""
+        self,
+        options: RunOptions,
+        *,
+        start: bool,
+        session: str = "",
+        origin: tuple[ImageConfig, str] | None = None,
     ) -> tuple[Held, ContainerRecord]:
-        """Record a container, and hold it."""
-        images = None if options.rootfs else self._images()
-        clock.mark("services")
-        image = create.rootfs_image(options) if images is None else images.resolve(options.image)
+        """Record a container, and hold it. `origin` is a fork's: what it is made of in place of
+        its image, and the topmost sealed layer of that.
+        """
+        sealed = ""
+        if origin is not None:
+            image, sealed = origin
+        else:
+            images = None if options.rootfs else self._images()
+            clock.mark("services")
+            image = images.resolve(options.image) if images else create.rootfs_image(options)
         clock.mark("image")
         made = create.make(
-            self._root, self._store, options, image, self._volumes, start=start, session=session
+            self._root,
+            self._store,
+            options,
+            image,
+            self._volumes,
+            start=start,
+            session=session,
+            sealed=sealed,
         )
         clock.mark("record")
         return made
@@ -55,7 +73,10 @@ class Starter:
     def detached(self, options: RunOptions) -> str:
         """Make and start one that outlives this process; its id."""
         clock.begin()
-        held, record = self.make(options, start=True)
+        return self.detach(*self.make(options, start=True))
+
+    def detach(self, held: Held, record: ContainerRecord) -> str:
+        """Start one that was made for it, and let it go; its id."""
         with held:
             self._launch(held, record, Streams([])).close()
         return record.id
@@ -70,24 +91,31 @@ class Starter:
             conversation = self._launch(held, record, streams, rows=rows, columns=columns)
         return Attachment(record.id, conversation, streams, terminal=options.tty)
 
-    def tied(self, options: RunOptions, session: Session) -> tuple[ContainerRecord, Conversation]:
+    def tied(
+        self,
+        options: RunOptions,
+        session: Session,
+        origin: tuple[ImageConfig, str] | None = None,
+    ) -> tuple[ContainerRecord, Conversation]:
         """Make and start one that ends with the session."""
         clock.begin()
         for attempt in range(3):
             with session.starting() as name:
                 try:
-                    return self._tied(options, name)
+                    return self._tied(options, name, origin)
                 except SupervisorGone:
                     session.forget(name)
                     if attempt == 2:
                         raise
         raise AssertionError("unreachable")
 
-    def _tied(self, options: RunOptions, name: str) -> tuple[ContainerRecord, Conversation]:
+    def _tied(
+        self, options: RunOptions, name: str, origin: tuple[ImageConfig, str] | None
+    ) -> tuple[ContainerRecord, Conversation]:
         conversation = Conversation(self._run, name)
         clock.mark("supervisor")
         try:
-            held, record = self.make(options, start=True, session=name)
+            held, record = self.make(options, start=True, session=name, origin=origin)
         except BaseException:
             conversation.close()
             raise

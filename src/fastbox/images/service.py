@@ -179,7 +179,22 @@ class Images:
             InvalidReference: Neither a name nor an id, or the start of several.
             IntegrityError: A part of it is missing or damaged.
         """
-        ref = self._find(reference)
+        return self._how_to_run(self._find(reference))
+
+    def pinned(self, image_id: str) -> ImageConfig:
+        """The image that a container was made of, also when it has no name any more.
+
+        Args:
+            image_id: sha256:<hex>, of a container's record.
+
+        Raises:
+            IntegrityError: A part of it is missing or damaged.
+        """
+        from fastbox.images.pinned import pinned
+
+        return self._how_to_run(pinned(self._root, image_id))
+
+    def _how_to_run(self, ref: Ref) -> ImageConfig:
         config = self._config(ref)
         run = config.run
         return ImageConfig(

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Self
 
+    from fastbox.store.lease import Work
     from fastbox.store.root import Root
+    from fastbox.store.sealed import Sealed
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -50,6 +52,8 @@ class ContainerRecord(Record):
     scratch: str = ""
     exposed: tuple[str, ...] = ()  # ports: the image's, and what was asked for
     mounts: tuple[Mapping[str, Any], ...] = ()  # what became of each: types.Mount's fields
+    sealed: tuple[str, ...] = ()  # sealed layers that it keeps, each with those below it
+    snapshots: Mapping[str, str] | None = None  # name -> sealed layer, "" for none; oldest first
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -72,6 +76,8 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "scratch": str,
     "exposed": list,
     "mounts": list,
+    "sealed": list,
+    "snapshots": dict,
 }
 
 
@@ -280,6 +286,32 @@ class ContainerStore:
             _native.empty_trash(fd, container)
         finally:
             os.close(fd)
+
+    def sealed(self) -> Sealed:
+        """The sealed layers of the same store."""
+        from fastbox.store.sealed import Sealed
+
+        return Sealed(self._root)
+
+    def work(self) -> Work:
+        """A directory for something that is done in a moment."""
+        from fastbox.store.lease import Work
+
+        return Work(self._root)
+
+    def sweep_sealed(self, removed: ContainerRecord | None = None) -> None:
+        """Delete the sealed layers that no container needs: of one that was removed, or of those
+        that supervisors have removed.
+        """
+        if not os.path.isdir(self._root.path("sealed")):
+            return
+        from fastbox.store.sealed import named
+
+        sealed = self.sealed()
+        if removed is None:
+            sealed.sweep(wait=False)
+        elif not sealed.is_needed(named(removed.sealed, removed.snapshots)):
+            sealed.sweep()
 
     def trashed(self) -> list[str]:
         """Ids of removed containers whose files are still there."""

@@ -22,6 +22,7 @@ from fastbox.store.content import Content, Descriptor, hex_of, is_hex64
 from fastbox.store.layers import Layers, chain_ids, read_layer
 from fastbox.store.lease import hold, try_sweep_lock
 from fastbox.store.refs import Refs
+from fastbox.store.sealed import named
 from fastbox.support.record import Record
 from fastbox.system.layer import compare_layer
 from fastbox.system.volumes import check_volumes
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fastbox.images.documents import Manifest
+    from fastbox.store.containers import ContainerRecord
     from fastbox.store.refs import Ref
     from fastbox.store.root import Root
 
@@ -263,8 +265,41 @@ class _Checker:
                     where=container,
                     hint=f"load {record.image or 'its image'} again",
                 )
+            yield from self._sealed(record)
             yield from self._name(container, record.name)
         yield from self._names()
+        yield from self._unneeded_sealed()
+
+    def _sealed(self, record: ContainerRecord) -> Iterator[Finding]:
+        """What forks and snapshots have left below it."""
+        sealed = self._containers.sealed()
+        try:
+            missing = sealed.missing(named(record.sealed, record.snapshots))
+        except ValueError as error:
+            missing = [str(error)]
+        again = self._containers.read(record.id) if missing else None
+        if again is not None and again.sealed == record.sealed:
+            yield Finding(
+                what=f"a sealed layer that the container needs is missing: {missing[0]}",
+                where=record.id,
+                hint=f"remove it with `fastbox rm -f {record.id[:12]}`",
+            )
+
+    def _unneeded_sealed(self) -> Iterator[Finding]:
+        sealed = self._containers.sealed()
+        if not sealed.ids():
+            return
+        fd = sealed.hold(alone=True)  # nobody makes one now
+        try:
+            found = sealed.unneeded()
+        finally:
+            os.close(fd)
+        for each in sorted(found):
+            yield Finding(
+                what="a sealed layer that no container needs",
+                where=os.path.dirname(sealed.tree(each)),
+                hint="the next `fastbox ps` removes it",
+            )
 
     def _layers_of(self, image: str) -> tuple[str, ...] | list[str]:
         if not image:

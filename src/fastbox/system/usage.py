@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # What starts need, beside the containers themselves.
-_OF_CONTAINERS = ("names", "skeleton", "cache", "layers-in-memory")
+_OF_CONTAINERS = ("names", "skeleton", "cache", "layers-in-memory", "sealed")
 
 
 class Part(Record):
