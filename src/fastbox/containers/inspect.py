@@ -6,7 +6,15 @@ from fastbox.containers import hostconfig, mountpoints
 from fastbox.containers.dockershape import complete
 from fastbox.containers.exec import read_bundle
 from fastbox.runtime.spec import user_of
-from fastbox.types import Device, DeviceLimit, ImageConfig, Mount, RunOptions, Ulimit
+from fastbox.types import (
+    Device,
+    DeviceLimit,
+    HealthCheck,
+    ImageConfig,
+    Mount,
+    RunOptions,
+    Ulimit,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,13 +42,16 @@ def options_of(record: ContainerRecord) -> RunOptions:
     try:
         for key, kind in _NESTED.items():
             values[key] = tuple(kind(**each) for each in values.get(key) or ())
+        if values.get("health"):
+            check: dict[str, Any] = dict(values["health"])
+            values["health"] = HealthCheck(**(check | {"test": tuple(check["test"])}))
         known: dict[str, Any] = {
             key: tuple(v) if isinstance(v, list) else v
             for key, v in values.items()
             if key in RunOptions._fields
         }
         return RunOptions(**known)
-    except TypeError as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(f"the options are damaged: {error}") from error
 
 
@@ -83,7 +94,7 @@ def describe(view: View, directory: str) -> dict[str, object]:
         "Created": record.created,
         "Path": record.argv[0],
         "Args": list(record.argv[1:]),
-        "State": state_of(view),
+        "State": state_of(view) | health_of(directory),
         "Image": record.image_id,
         "ResolvConfPath": directory + "/resolv.conf",
         "HostnamePath": directory + "/hostname",
@@ -92,7 +103,7 @@ def describe(view: View, directory: str) -> dict[str, object]:
         if options.log_driver in ("", "json-file")
         else "",
         "Name": "/" + record.name,
-        "RestartCount": 0,
+        "RestartCount": view.restarts,
         "Driver": "overlayfs",
         "Platform": "linux",
         "MountLabel": "",
@@ -112,13 +123,13 @@ def describe(view: View, directory: str) -> dict[str, object]:
 
 def state_of(view: View) -> dict[str, object]:
     """`State`."""
-    end, running = view.exit, view.state == "running"
+    end, running = view.exit, view.up
     started = (view.live.started if view.live else "") or (end.started if end else "")
     return {
         "Status": view.state,
         "Running": running,
-        "Paused": False,
-        "Restarting": False,
+        "Paused": view.state == "paused",
+        "Restarting": view.state == "restarting",
         "OOMKilled": bool(end and end.oom),
         "Dead": view.state == "dead",
         "Pid": view.live.pid if view.live and running else 0,
@@ -127,6 +138,20 @@ def state_of(view: View) -> dict[str, object]:
         "StartedAt": started or NEVER,
         "FinishedAt": (end.finished if end else "") or NEVER,
     }
+
+
+def health_of(directory: str) -> dict[str, object]:
+    """`Health`, or nothing for a container that is not asked for it."""
+    from fastbox.containers.health import read
+
+    found = read(directory)
+    return {"Health": found} if found else {}
+
+
+def restart_policy(text: str) -> dict[str, object]:
+    """`RestartPolicy`."""
+    name, _, most = text.partition(":")
+    return {"Name": name or "no", "MaximumRetryCount": int(most or 0)}
 
 
 def _config(
@@ -157,7 +182,14 @@ def _config(
         "StopSignal": record.stop_signal,
         "StopTimeout": None if record.stop_timeout == _STOP_TIMEOUT else int(record.stop_timeout),
         "ExposedPorts": {port: {} for port in record.exposed},
+        **_healthcheck(bundle),
     }
+
+
+def _healthcheck(bundle: Mapping[str, Any]) -> dict[str, object]:
+    """How it is asked, as the bundle has it."""
+    check = bundle.get("fastbox", {}).get("healthcheck")
+    return {"Healthcheck": check} if check else {}
 
 
 def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, object]:
@@ -169,7 +201,7 @@ def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, ob
             "Config": dict(options.log_opts or {}),
         },
         "NetworkMode": options.network,
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": restart_policy(options.restart),
         "AutoRemove": options.remove,
         "CapAdd": list(options.cap_add) or None,
         "CapDrop": list(options.cap_drop) or None,
@@ -200,7 +232,7 @@ def _graph_driver(bundle: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _network(options: RunOptions, view: View) -> dict[str, object]:
-    key = f"/proc/{view.live.pid}/ns/net" if view.state == "running" and view.live else ""
+    key = f"/proc/{view.live.pid}/ns/net" if view.up and view.live else ""
     return {
         "SandboxKey": key, "Ports": {}, "IPAddress": "", "Gateway": "", "MacAddress": "",
         "Networks": {options.network: {"IPAddress": "", "Gateway": "", "MacAddress": ""}},

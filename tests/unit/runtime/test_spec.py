@@ -133,7 +133,7 @@ def test_limits() -> None:
         {"memory": 1 << 20}, {"memory": 1 << 63}, {"memory_swap": 64 << 20}, {"memory": 64 << 20, "memory_swap": 32 << 20},
         {"memory": 8 << 20, "memory_reservation": 16 << 20}, {"cpus": 100000.0}, {"cpus": -1.0}, {"cpus": 0.001},
         {"cpus": 1.0, "cpu_quota": 5000}, {"cpu_quota": 10}, {"cpu_period": 10}, {"cpu_shares": 1}, {"cpuset_cpus": "0-x"},
-        {"pids_limit": 1 << 40}, {"shm_size": 0}, {"shm_size": 1 << 63}, {"log_driver": "syslog"},
+        {"pids_limit": 1 << 40}, {"shm_size": 0}, {"shm_size": 1 << 63}, {"log_driver": "fluentd"},
         {"ulimits": (Ulimit(name="nofile", soft=2, hard=1),)}, {"ulimits": (Ulimit(name="x", soft=1, hard=1),)},
         {"ulimits": (Ulimit(name="nofile", soft=-2, hard=1),)}, {"workdir": "relative"}, {"cap_add": ("NOPE",)},
     ],

@@ -16,10 +16,8 @@ NAME = "cp"
 USAGE = "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-  or  SRC_PATH|- CONTAINER:DEST_PATH"
 SUMMARY = "copy files and directories between a container and the host"
 OPERANDS = (2, 2)
-NOTES = (
-    "- as SRC_PATH reads a tar archive from stdin and extracts it in a directory of the container; "
-    "- as DEST_PATH writes one to stdout.",
-)
+NOTES = """- as SRC_PATH reads a tar archive from stdin and extracts it in a directory of
+the container; - as DEST_PATH writes one to stdout."""
 
 
 def options() -> tuple[Option, ...]:
