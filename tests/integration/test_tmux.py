@@ -215,9 +215,9 @@ def test_interrupt_and_suspend_are_the_containers(box: Box, screen: Screen) -> N
     screen.see("Stopped")
     screen.say("jobs")
     screen.see("Stopped", "sleep 601")
-    screen.say("kill -9 %1")
-    screen.see("Killed")
-    screen.say("exit 0")
+    screen.say("kill -9 %1; wait; echo nothing is left")
+    screen.see("\nnothing is left")
+    screen.say("exec true")
     screen.prompt()
     screen.clear()
     # Without a shell ^C is the first process's; under --init its child ends of it.
