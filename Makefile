@@ -69,6 +69,10 @@ build/native/.built: build/.packages $(SOURCES) $(wildcard tests/native/*.c)
 test-native: build/native/.built ## the C unit tests
 	@ctest --test-dir build/native --output-on-failure
 
+.PHONY: compat
+compat: ## docs/compat.md from its parts
+	$(BIN)/python -m tests.arch.compat
+
 .PHONY: check
 check: build/.installed build/.test-tools ## lint and types
 	$(BIN)/ruff check src tests benchmarks cmake

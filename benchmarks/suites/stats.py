@@ -115,6 +115,5 @@ SUITES = (
             ),
             Budget("the command, at most 1 x docker's", "command", 1.0, "docker"),
         ),
-        apart=True,
     ),
 )

@@ -61,6 +61,19 @@ class Ulimit(Record):
     hard: int
 
 
+class HealthCheck(Record):
+    """How a container is asked for its health. Durations are seconds; 0 and () stand for the
+    image's value, or docker's default without one.
+    """
+
+    test: tuple[str, ...] = ()  # ("CMD", word...), ("CMD-SHELL", line) or ("NONE",)
+    interval: float = 0.0  # between two probes: 30
+    timeout: float = 0.0  # of one: 30
+    start_period: float = 0.0  # in which a failure doesn't count: 0
+    start_interval: float = 0.0  # between two probes of the start period: 5
+    retries: int = 0  # failures in a row that make it unhealthy: 3
+
+
 class Device(Record):
     """A device of the host's for a container: a node, a directory of nodes, or the name of one that
     a CDI specification describes ("vendor/class=name", without target and access).
@@ -150,7 +163,9 @@ class RunOptions(Record):
     annotations: Mapping[str, str] | None = None  # for the OCI document
     labels: Mapping[str, str] | None = None
     stop_signal: str = ""
-    stop_timeout: float = 10.0
+    stop_timeout: float = 10.0  # below 0: `stop` waits for ever
+    restart: str = ""  # "no", "on-failure[:most]", "always" or "unless-stopped"; "" is "no"
+    health: HealthCheck | None = None  # what differs from the image's check
     log_driver: str = ""  # json-file, local, journald, syslog, none; "": the default one
     log_opts: Mapping[str, str] | None = None
     volatile: bool = False  # the writable layer needs no sync: only for containers that are removed
@@ -215,6 +230,8 @@ class ImageConfig(Record):
     labels: Mapping[str, str]
     exposed_ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    health: Mapping[str, object] | None = None  # its Healthcheck, not looked at yet
+    shell: tuple[str, ...] = ()
     layers: tuple[str, ...]  # absolute directories, topmost first
 
 
@@ -227,19 +244,26 @@ class ContainerInfo(Record):
     image_id: str
     command: tuple[str, ...]
     created: str
-    state: str  # created, running, exited or dead
+    state: str  # created, running, paused, restarting, exited or dead
     pid: int = 0
     exit_code: int = 0
     oom_killed: bool = False
     error: str = ""
     started: str = ""
     finished: str = ""
+    health: str = ""  # of one that runs and is asked: starting, healthy or unhealthy
+    restarts: int = 0  # how often its policy has started it again
     labels: Mapping[str, str]
     network: str = ""
     mounts: tuple[str, ...] = ()  # volumes by name, others by the host's path
     volumes: int = 0  # how many of them are volumes
     size: int = -1  # bytes of the disk that its own layer takes; -1: not asked for
     size_root: int = -1  # together with its image
+
+    @property
+    def up(self) -> bool:
+        """Whether it runs, stands still for a while, or is about to be started again."""
+        return self.state in ("running", "paused", "restarting")
 
 
 class Stats(Record):

@@ -100,6 +100,24 @@ def ulimit(text: str) -> Ulimit:
     return Ulimit(name=name, soft=low, hard=high)
 
 
+def restart_policy(text: str) -> tuple[str, int]:
+    """A restart policy's name and how many starts it allows (0: any number): "no", "always",
+    "unless-stopped", "on-failure", "on-failure:3"; "" is "no". The reasons are docker's.
+    """
+    name, colon, most = text.partition(":")
+    if name not in ("", "no", "on-failure", "always", "unless-stopped"):
+        raise ValueError(f"invalid restart policy '{name}'")
+    if not colon:
+        return name or "no", 0
+    if most[:1] == "-" and most[1:].isdigit():
+        raise ValueError("maximum retry count cannot be negative")
+    if not (most.isascii() and most.isdigit()) or len(most) > 9:
+        raise ValueError("invalid restart policy format: maximum retry count must be an integer")
+    if name != "on-failure":
+        raise ValueError(f"maximum retry count cannot be used with restart policy '{name}'")
+    return name, int(most)
+
+
 def device(text: str) -> Device:
     """A device: "/dev/host[:/dev/inside][:rwm]", or "vendor/class=name" of CDI."""
     if text[:1] != "/" and "=" in text:

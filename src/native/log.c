@@ -224,6 +224,40 @@ static void take(struct fb_log *log, int stream, const char *data, size_t length
 	log->open_line[stream - 1] = data[length - 1] != '\n';
 }
 
+static size_t to_last_newline(const struct fb_log_chunk *chunk)
+{
+	const char *newline = memrchr(chunk->data + chunk->start, '\n', chunk->end - chunk->start);
+
+	return newline ? (size_t)(newline + 1 - chunk->data) : 0;
+}
+
+/* What follows is dropped: so is the beginning of a line as far as it is still in the backlog. */
+static void drop_open_line(struct fb_log *log, int stream)
+{
+	const struct fb_log_partial *partial = &log->partial[stream - 1];
+	struct fb_log_chunk *whole = NULL, *chunk, **at = &log->backlog;
+	bool after = false;
+
+	for (chunk = log->backlog; chunk; chunk = chunk->next)
+		if (chunk->stream == stream && to_last_newline(chunk))
+			whole = chunk;
+	while ((chunk = *at)) {
+		if (chunk == whole) {
+			log->backlog_size -= chunk->end - to_last_newline(chunk);
+			chunk->end = to_last_newline(chunk);
+			after = true;
+		} else if (chunk->stream == stream && (after || !whole)) {
+			log->backlog_size -= chunk->end - chunk->start;
+			*at = chunk->next;
+			free(chunk);
+			continue;
+		}
+		at = &chunk->next;
+	}
+	log->backlog_end = at;
+	log->open_line[stream - 1] = !whole && (partial->length || partial->pieces);
+}
+
 void fb_log_write(struct fb_log *log, int stream, const char *data, size_t length)
 {
 	const char *end = data + length, *newline;
@@ -243,6 +277,8 @@ void fb_log_write(struct fb_log *log, int stream, const char *data, size_t lengt
 		newline = memrchr(data, '\n', room);
 		if (newline)
 			take(log, stream, data, (size_t)(newline + 1 - data));
+		else
+			drop_open_line(log, stream);
 		log->lost[stream - 1] = true;
 		log->skipping[stream - 1] = end[-1] != '\n';
 	} else if (data < end) {

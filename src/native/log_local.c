@@ -81,7 +81,7 @@ static bool ends_whole(const struct fb_log *log)
 	if (log->size < 8 || pread(log->fd, size, 4, (off_t)log->size - 4) != 4)
 		return false;
 	length = get_size(size);
-	return length + 8 <= log->size && pread(log->fd, size, 4, (off_t)(log->size - length - 8)) == 4 &&
+	return length && length + 8 <= log->size && pread(log->fd, size, 4, (off_t)(log->size - length - 8)) == 4 &&
 	       get_size(size) == length;
 }
 
@@ -93,7 +93,7 @@ static int cut(struct fb_log *log)
 
 	while (pread(log->fd, size, 4, (off_t)at) == 4) {
 		next = at + 8 + get_size(size);
-		if (next > log->size || pread(log->fd, size, 4, (off_t)next - 4) != 4 ||
+		if (next == at + 8 || next > log->size || pread(log->fd, size, 4, (off_t)next - 4) != 4 ||
 		    next - at - 8 != get_size(size))
 			break;
 		at = next;

@@ -69,8 +69,26 @@ static void put_string(FILE *out, const char *key, const char *value)
 	free(quoted);
 }
 
+#define EXIT_TEXT_MAX 2640
+
+/* The members of an exit record, without the braces. */
+static void exit_text(char text[EXIT_TEXT_MAX], const struct fb_exit *end)
+{
+	char started[FB_TIME_SIZE], finished[FB_TIME_SIZE], error[2048];
+
+	fb_time_format(&end->started, started);
+	fb_time_format(&end->finished, finished);
+	fb_quote_string(error, sizeof(error), end->error ? end->error : "");
+	snprintf(text, EXIT_TEXT_MAX,
+		 "\"code\":%d,\"signal\":%d,\"oom\":%s,\"started\":\"%s\",\"finished\":\"%s\",\"error\":\"%s\","
+		 "\"restarts\":%u,\"stopped\":%s",
+		 end->code, end->signal, end->oom ? "true" : "false", started, finished, error, end->restarts,
+		 end->stopped ? "true" : "false");
+}
+
 static void put_live(FILE *out, const struct fb_live *live)
 {
+	char last[EXIT_TEXT_MAX];
 	char started[FB_TIME_SIZE];
 
 	fb_time_format(&live->started, started);
@@ -80,7 +98,11 @@ static void put_live(FILE *out, const struct fb_live *live)
 		live->supervisor, started, live->remove ? "true" : "false");
 	for (int i = 0; live->cgroup && i < live->cgroup->path_count; i++)
 		fprintf(out, "%s\"%s\"", i ? "," : "", live->cgroup->paths[i]);
-	fputs("],", out);
+	fprintf(out, "],\"status\":\"%s\",\"restarts\":%u,", live->status, live->restarts);
+	if (live->last) {
+		exit_text(last, live->last);
+		fprintf(out, "\"last\":{%s},", last);
+	}
 	put_string(out, "directory", live->directory);
 	fputs("}\n", out);
 }
@@ -114,16 +136,11 @@ void fb_record_live_remove(const char *run, const char *id)
 
 int fb_record_exit(const char *directory, const struct fb_exit *end, struct fb_error *err)
 {
-	char started[FB_TIME_SIZE], finished[FB_TIME_SIZE], error[2048], text[2560], path[PATH_MAX];
+	char members[EXIT_TEXT_MAX], text[EXIT_TEXT_MAX + 32], path[PATH_MAX];
 	int r;
 
-	fb_time_format(&end->started, started);
-	fb_time_format(&end->finished, finished);
-	fb_quote_string(error, sizeof(error), end->error ? end->error : "");
-	snprintf(text, sizeof(text),
-		 "{\"schema\":1,\"code\":%d,\"signal\":%d,\"oom\":%s,\"started\":\"%s\","
-		 "\"finished\":\"%s\",\"error\":\"%s\"}\n",
-		 end->code, end->signal, end->oom ? "true" : "false", started, finished, error);
+	exit_text(members, end);
+	snprintf(text, sizeof(text), "{\"schema\":1,%s}\n", members);
 	snprintf(path, sizeof(path), "%s/exit", directory);
 	r = fb_write_file(AT_FDCWD, path, text, strlen(text), 0);
 	return r < 0 ? FB_FAIL_CODE(err, FB_STAGE_RECORD, -r, "write", path, "the exit record") : 0;

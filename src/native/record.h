@@ -10,6 +10,14 @@
 #include "cgroup.h"
 #include "error.h"
 
+struct fb_exit {
+	int code, signal;
+	bool oom, stopped; /* stopped: a client wanted its end */
+	unsigned restarts;
+	struct timespec started, finished;
+	const char *error; /* "" or NULL when it did start */
+};
+
 struct fb_live {
 	const char *run, *id, *supervisor, *boot_id, *directory; /* directory: the container's */
 	pid_t pid;						   /* 0: about to be cloned */
@@ -17,13 +25,9 @@ struct fb_live {
 	struct timespec started;
 	bool remove;
 	const struct fb_cgroup *cgroup; /* NULL: none */
-};
-
-struct fb_exit {
-	int code, signal;
-	bool oom;
-	struct timespec started, finished;
-	const char *error; /* "" when it did start */
+	const char *status;		/* running, paused, restarting or exited */
+	unsigned restarts;
+	const struct fb_exit *last; /* how its process ended when it is restarting, or when no exit record could be written; NULL: it runs */
 };
 
 /* Publish <run>/containers/<id>. Written twice: before the clone with pid 0, so that whoever heals after a killed supervisor finds the

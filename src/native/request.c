@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,6 +15,7 @@
 #include "quote.h"
 #include "record.h"
 #include "release.h"
+#include "restart.h"
 #include "streams.h"
 #include "task.h"
 #include "update.h"
@@ -25,13 +27,14 @@ typedef int handler(struct fb_supervisor *sup, struct fb_request *request, struc
 		    int *ret_exit, struct fb_error *err);
 
 static handler do_launch, do_exec, do_attach, do_resize, do_kill, do_stop, do_wait, do_sync, do_close,
-	do_discard, do_freeze, do_update;
+	do_discard, do_freeze, do_pause, do_restart, do_policy, do_update;
 
 static handler *const handlers[FB_OP_COUNT] = {
 	[FB_OP_LAUNCH] = do_launch, [FB_OP_EXEC] = do_exec, [FB_OP_ATTACH] = do_attach,
 	[FB_OP_RESIZE] = do_resize, [FB_OP_KILL] = do_kill,	[FB_OP_STOP] = do_stop,
 	[FB_OP_WAIT] = do_wait,	    [FB_OP_SYNC] = do_sync,	[FB_OP_CLOSE] = do_close,
-	[FB_OP_DISCARD] = do_discard,   [FB_OP_FREEZE] = do_freeze,
+	[FB_OP_DISCARD] = do_discard,   [FB_OP_FREEZE] = do_freeze, [FB_OP_PAUSE] = do_pause,
+	[FB_OP_RESTART] = do_restart, [FB_OP_POLICY] = do_policy,
 	[FB_OP_UPDATE] = do_update,
 };
 
@@ -69,6 +72,33 @@ void fb_request_send_exit(struct fb_supervisor *sup, struct fb_conversation *con
 	length += snprintf(text + length, sizeof(text) - (size_t)length, "}");
 
 	fb_conversation_send(sup, conversation, text, (size_t)length);
+}
+
+void fb_request_send_start(struct fb_supervisor *sup, struct fb_container *container, int exit_code,
+			   const struct fb_error *error)
+{
+	char text[128];
+	struct fb_conversation *next;
+
+	snprintf(text, sizeof(text), "{\"event\":\"start\",\"id\":\"%s\",\"pid\":%d}", container->id, (int)container->task.pid);
+	for (struct fb_conversation *c = sup->conversations; c; c = next) {
+		next = c->next;
+		if (c->starting != container)
+			continue;
+		c->starting = NULL;
+		if (error)
+			answer_error(sup, c, exit_code, error);
+		else
+			answer(sup, c, text);
+	}
+}
+
+void fb_request_not_started(struct fb_supervisor *sup, struct fb_container *container)
+{
+	struct fb_error err = {0};
+
+	FB_FAIL_CODE(&err, FB_STAGE_REQUEST, ESRCH, "request", container->id, "it was stopped meanwhile");
+	fb_request_send_start(sup, container, 125, &err);
 }
 
 void fb_request_answer_sync(struct fb_supervisor *sup)
@@ -164,6 +194,8 @@ static int do_attach(struct fb_supervisor *sup, struct fb_request *request, stru
 	int r = task ? check_free(conversation, err) : -1;
 
 	(void)ret_exit;
+	if (r == 0 && task->finished)
+		r = FAIL(EBUSY, request->id, "it is starting again: wait until it runs");
 	if (r == 0)
 		r = fb_task_attach(sup, task, request, conversation, err);
 	if (r == 0)
@@ -187,6 +219,22 @@ static int do_resize(struct fb_supervisor *sup, struct fb_request *request, stru
 	return r < 0 ? FAIL(-r, request->id, NULL) : 0;
 }
 
+/* A signal after which no policy starts it again: the one that it is stopped with, or any when none was chosen for that. */
+static bool means_end(const struct fb_container *container, int signal)
+{
+	return signal == SIGKILL || !container->stop_signal || signal == container->stop_signal;
+}
+
+/* A client wants it to end. What is paused could not. */
+static void end_for_good(struct fb_supervisor *sup, struct fb_container *container)
+{
+	container->stopped = true;
+	container->again = false;
+	if (container->paused)
+		(void)fb_pause(sup, container, false, NULL);
+	fb_restart_hurry(sup, container);
+}
+
 static int do_kill(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
 		   int *ret_exit, struct fb_error *err)
 {
@@ -194,7 +242,15 @@ static int do_kill(struct fb_supervisor *sup, struct fb_request *request, struct
 
 	(void)conversation;
 	(void)ret_exit;
-	return task ? fb_task_signal(task, request->signal, err) : -1;
+	if (!task)
+		return -1;
+	if (task->exec == 0 && means_end(task->container, request->signal)) {
+		/* As docker has it: one that waits to be started again is told no more than that. */
+		end_for_good(sup, task->container);
+		if (task->container->restarting)
+			return 0;
+	}
+	return fb_task_signal(task, request->signal, err);
 }
 
 static int do_stop(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
@@ -206,6 +262,7 @@ static int do_stop(struct fb_supervisor *sup, struct fb_request *request, struct
 	(void)ret_exit;
 	if (!task)
 		return -1;
+	end_for_good(sup, task->container);
 	r = fb_task_stop(sup, task, request->signal, request->timeout, err);
 	if (r == 0 && !conversation->subject)
 		conversation->subject = task;
@@ -244,8 +301,10 @@ static int do_close(struct fb_supervisor *sup, struct fb_request *request, struc
 	(void)ret_exit;
 	(void)err;
 	sup->closing = true;
-	for (struct fb_container *c = sup->containers; c; c = c->next)
+	for (struct fb_container *c = sup->containers; c; c = c->next) {
 		fb_task_kill_all(c);
+		fb_restart_hurry(sup, c);
+	}
 	return 0;
 }
 
@@ -278,8 +337,61 @@ static int do_freeze(struct fb_supervisor *sup, struct fb_request *request, stru
 	(void)ret_exit;
 	if (!task)
 		return -1;
+	if (task->finished)
+		return FAIL(ESRCH, request->id, "it is starting again");
 	return request->frozen ? fb_freeze(task->container, conversation, err)
 			       : fb_thaw(task->container, conversation, err);
+}
+
+static int do_pause(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
+		    int *ret_exit, struct fb_error *err)
+{
+	struct fb_task *task = find_task(sup, request, err);
+
+	(void)conversation;
+	(void)ret_exit;
+	if (!task)
+		return -1;
+	if (task->finished)
+		return FAIL(EBUSY, request->id, "it is starting again: wait until it runs");
+	return fb_pause(sup, task->container, request->paused, err);
+}
+
+/* Stop and start again, whatever its policy says; the conversation is told of the start. */
+static int do_restart(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
+		      int *ret_exit, struct fb_error *err)
+{
+	struct fb_task *task = find_task(sup, request, err);
+	struct fb_container *container = task ? task->container : NULL;
+
+	(void)ret_exit;
+	if (!task)
+		return -1;
+	if (sup->closing)
+		return FAIL(ESHUTDOWN, NULL, "the supervisor is ending");
+	end_for_good(sup, container);
+	container->again = true;
+	container->restart.count = container->restart.wait_ms = 0;
+	conversation->starting = container;
+	return fb_task_stop(sup, task, request->signal, request->timeout, err);
+}
+
+/* The policy of one that runs; its bundle has been changed by who asks. */
+static int do_policy(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
+		     int *ret_exit, struct fb_error *err)
+{
+	struct fb_task *task = find_task(sup, request, err);
+	enum fb_restart_policy policy;
+
+	(void)conversation;
+	(void)ret_exit;
+	if (!task)
+		return -1;
+	if (!fb_restart_policy_of(request->policy, &policy))
+		return FAIL(EINVAL, request->policy, "unknown restart policy");
+	task->container->restart.policy = policy;
+	task->container->restart.most = (uint32_t)request->most;
+	return 0;
 }
 
 static int do_update(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,

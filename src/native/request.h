@@ -22,6 +22,9 @@ enum fb_operation {
 	FB_OP_CLOSE,
 	FB_OP_DISCARD,
 	FB_OP_FREEZE,
+	FB_OP_PAUSE,
+	FB_OP_RESTART,
+	FB_OP_POLICY,
 	FB_OP_UPDATE,
 	FB_OP_COUNT
 };
@@ -30,10 +33,10 @@ struct fb_request {
 	enum fb_operation operation;
 	struct json_object *root; /* owns every text below */
 	const char *resources; /* a JSON object's text */
-	const char *op, *id, *exec, *bundle, *name;
-	int rows, columns, signal;
+	const char *op, *id, *exec, *bundle, *name, *policy;
+	int rows, columns, signal, most;
 	double timeout;
-	bool tied, detach, timed, frozen;
+	bool tied, detach, timed, frozen, paused;
 	unsigned present; /* which members there were */
 	int streams[3];	  /* descriptors, -1: not sent */
 	int stream_count;
@@ -49,6 +52,11 @@ void fb_request_free(struct fb_request *request);
 /* Read one message of a conversation and answer it. */
 void fb_request_ready(struct fb_supervisor *sup, struct fb_source *source, uint32_t events);
 void fb_request_send_exit(struct fb_supervisor *sup, struct fb_conversation *conversation, const struct fb_task *task);
+/* Tell those who asked for it that a container has started again, or why it has not. */
+void fb_request_send_start(struct fb_supervisor *sup, struct fb_container *container, int exit_code,
+			   const struct fb_error *error);
+/* The container is gone: so is what they wait for. */
+void fb_request_not_started(struct fb_supervisor *sup, struct fb_container *container);
 /* Answer those who sync, when nothing is left to release. */
 void fb_request_answer_sync(struct fb_supervisor *sup);
 

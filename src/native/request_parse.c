@@ -15,6 +15,7 @@
 enum member {
 	M_OP = 1, M_ID = 2, M_BUNDLE = 4, M_STREAMS = 8, M_ROWS = 16, M_COLS = 32, M_CLOCKS = 64, M_TIED = 128,
 	M_DETACH = 256, M_EXEC = 512, M_SIGNAL = 1024, M_TIMEOUT = 2048, M_NAME = 4096, M_FROZEN = 8192,
+	M_PAUSED = 16384, M_RESTART = 32768, M_MOST = 65536,
 	M_RESOURCES = 1 << 20,
 };
 
@@ -33,6 +34,9 @@ static const struct operation {
 	[FB_OP_CLOSE] = {"close", 0, 0},
 	[FB_OP_DISCARD] = {"discard", M_ID | M_BUNDLE, M_NAME},
 	[FB_OP_FREEZE] = {"freeze", M_ID | M_FROZEN, 0},
+	[FB_OP_PAUSE] = {"pause", M_ID | M_PAUSED, 0},
+	[FB_OP_RESTART] = {"restart", M_ID | M_SIGNAL | M_TIMEOUT, 0},
+	[FB_OP_POLICY] = {"policy", M_ID | M_RESTART | M_MOST, 0},
 	[FB_OP_UPDATE] = {"update", M_ID | M_RESOURCES, 0},
 };
 
@@ -119,6 +123,9 @@ static int parse_member(const char *key, struct json_object *value, struct fb_re
 		{.name = "tied", .member = M_TIED, .flag = &request->tied},
 		{.name = "detach", .member = M_DETACH, .flag = &request->detach},
 		{.name = "frozen", .member = M_FROZEN, .flag = &request->frozen},
+		{.name = "paused", .member = M_PAUSED, .flag = &request->paused},
+		{.name = "restart", .member = M_RESTART, .text = &request->policy},
+		{.name = "most", .member = M_MOST, .number = &request->most, .most = INT_MAX},
 		{.name = "clocks", .member = M_CLOCKS, .flag = &request->timed},
 		{.name = "timeout", .member = M_TIMEOUT, .real = &request->timeout},
 	};

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -112,6 +113,39 @@ static int read_overlay(const struct fb_node *node, struct fb_engine_spec *engin
 	return 0;
 }
 
+static int read_restart(const struct fb_node *node, struct fb_engine_spec *engine)
+{
+	struct fb_node restart;
+	const char *policy = "no";
+	int r = fb_json_object(node, "restart", &restart);
+
+	if (r <= 0)
+		return r;
+	if ((r = fb_json_string(&restart, "policy", &policy)) < 0 ||
+	    (r = fb_json_u32(&restart, "most", INT_MAX, &engine->restart.most)) < 0)
+		return r;
+	return fb_restart_policy_of(policy, &engine->restart.policy)
+		       ? 0
+		       : fb_member_fail(&restart, "policy", "must be no, on-failure, always or unless-stopped");
+}
+
+static int read_health(const struct fb_node *node, struct fb_health_spec *health)
+{
+	struct fb_node check;
+	int r = fb_json_object(node, "health", &check);
+
+	if (r <= 0)
+		return r;
+	if ((r = absolute_string(&check, "document", &health->document)) <= 0)
+		return r < 0 ? r : fb_member_fail(&check, "document", "is missing");
+	if ((r = fb_json_uint(&check, "interval", INT64_MAX, &health->interval)) < 0 ||
+	    (r = fb_json_uint(&check, "timeout", INT64_MAX, &health->timeout)) < 0 ||
+	    (r = fb_json_uint(&check, "start_period", INT64_MAX, &health->start_period)) < 0 ||
+	    (r = fb_json_uint(&check, "start_interval", INT64_MAX, &health->start_interval)) < 0)
+		return r;
+	return fb_json_u32(&check, "retries", INT_MAX, &health->retries);
+}
+
 /* The id becomes part of paths and of kernel names. */
 static bool valid_id(const char *id)
 {
@@ -129,6 +163,7 @@ static int read_engine(const struct fb_node *top, struct fb_spec *spec)
 		{"none", FB_STDIN_NONE}, {"once", FB_STDIN_ONCE}, {"open", FB_STDIN_OPEN}, {0}};
 	struct fb_engine_spec *engine = &spec->engine;
 	uint64_t mode = FB_STDIN_NONE;
+	uint32_t stop_signal = 0;
 	struct fb_node node;
 	int r = fb_json_object(top, "fastbox", &node);
 
@@ -147,9 +182,12 @@ static int read_engine(const struct fb_node *top, struct fb_spec *spec)
 	    (r = absolute_string(&node, "init", &engine->init)) < 0 ||
 	    (r = fb_json_word(&node, "stdin", stdin_modes, "must be none, once or open", &mode)) < 0 ||
 	    (r = fb_json_bool(&node, "remove", &engine->remove)) < 0 ||
-	    (r = absolute_string(&node, "seccomp_cache", &engine->seccomp_cache)) < 0)
+	    (r = absolute_string(&node, "seccomp_cache", &engine->seccomp_cache)) < 0 ||
+	    (r = fb_json_u32(&node, "stop_signal", 64, &stop_signal)) < 0 || (r = read_restart(&node, engine)) < 0 ||
+	    (r = read_health(&node, &engine->health)) < 0)
 		return r;
 	engine->stdin_mode = (enum fb_stdin_mode)mode;
+	engine->stop_signal = (int)stop_signal;
 	return 0;
 }
 

@@ -14,6 +14,8 @@
 
 #include "arena.h"
 #include "error.h"
+#include "health_rules.h"
+#include "restart_policy.h"
 
 #define FB_SPEC_MAX_BYTES ((size_t)4 << 20)
 #define FB_SPEC_MAX_DEPTH 64
@@ -264,6 +266,9 @@ struct fb_engine_spec { /* the `fastbox` object; every pointer NULL and every nu
 	enum fb_stdin_mode stdin_mode;
 	bool remove;
 	const char *seccomp_cache;
+	int stop_signal; /* 0: none was chosen */
+	struct fb_restart restart;
+	struct fb_health_spec health;
 };
 
 struct fb_spec {

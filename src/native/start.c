@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,10 @@
 #include "cleanup.h"
 #include "exec_group.h"
 #include "exec_spec.h"
+#include "health.h"
 #include "record.h"
+#include "request.h"
+#include "restart.h"
 #include "start.h"
 #include "streams.h"
 #include "task.h"
@@ -129,10 +133,17 @@ static int adopt(struct fb_supervisor *sup, struct fb_task *task, const struct f
 			r = fb_output_start(sup, &task->output[i], fb_steal_fd(&stdio->ours[i + 1]));
 	if (r == 0)
 		r = fb_source_watch(sup, &task->pidfd, EPOLLIN);
-	if (r == 0)
+	if (r == 0 && conversation)
 		r = fb_task_attach(sup, task, request, conversation, NULL);
 	close_stdio(stdio);
 	return r < 0 ? disown(sup, task, r, err) : 0;
+}
+
+static const char *status_of(const struct fb_container *container)
+{
+	if (container->unrecorded)
+		return "exited";
+	return container->restarting ? "restarting" : container->paused ? "paused" : "running";
 }
 
 int fb_live_write(struct fb_supervisor *sup, const struct fb_container *container, pid_t pid, struct fb_error *err)
@@ -141,7 +152,9 @@ int fb_live_write(struct fb_supervisor *sup, const struct fb_container *containe
 	struct fb_live live = {.run = sup->run, .id = container->id, .supervisor = sup->name,
 			       .boot_id = sup->boot_id, .directory = container->directory, .pid = pid,
 			       .start_time = pid ? fb_record_start_time(pid) : 0, .started = container->started,
-			       .remove = container->remove,
+			       .remove = container->remove, .status = status_of(container),
+			       .restarts = container->restart.count,
+			       .last = container->restarting || container->unrecorded ? &container->last : NULL,
 			       .cgroup = fb_container_groups(container, &room)};
 
 	return fb_record_live(&live, err);
@@ -187,6 +200,8 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 		if (spec->hooks[kind].count)
 			return FAIL(EOPNOTSUPP, container->bundle, "hooks are run by the OCI command only");
 	free(container->directory);
+	free(container->name);
+	free(container->scratch);
 	container->directory = strdup(engine->directory);
 	container->name = copy(engine->name);
 	container->scratch = scratch_of(engine);
@@ -208,6 +223,7 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 	if (r < 0)
 		return r;
 	clock_gettime(CLOCK_REALTIME, &container->started);
+	container->began = fb_now();
 	r = fb_live_write(sup, container, 0, err);
 	container->live = r == 0;
 	request->clocks[0].at[FB_STAGE_RECORD] = fb_now();
@@ -239,7 +255,9 @@ static int start(struct fb_supervisor *sup, struct fb_container *container, stru
 	if (r < 0)
 		return r;
 	/* A live state with pid 0 is there already: when this write fails, the cgroups it names still find the process. */
+	container->restarting = container->again = container->stopped = false;
 	(void)fb_live_write(sup, container, launched.pid, NULL);
+	fb_health_start(sup, container, &spec->engine.health);
 	request->clocks[1] = launched.clocks;
 	request->clocks[2].begin = launched.clocks.at[FB_STAGE_EXEC];
 	request->clocks[2].at[FB_STAGE_RECORD] = fb_now();
@@ -262,6 +280,7 @@ static struct fb_container *new_container(struct fb_supervisor *sup, const struc
 	if (strcmp(slash + 1, request->id) == 0)
 		container->directory = strdup(request->bundle);
 	fb_task_init(&container->task, container, 0);
+	container->restart_timer = (struct fb_source){.fd = -1, .ready = fb_restart_ready};
 	container->next = sup->containers;
 	sup->containers = container;
 	return container;
@@ -281,11 +300,31 @@ static int check_gone(struct fb_supervisor *sup, const char *id, struct fb_error
 	return access(path, F_OK) < 0 ? 0 : FAIL(EBUSY, path, "the live state of another run is there");
 }
 
+/* Parse the bundle and start what it says. */
+static int launch(struct fb_supervisor *sup, struct fb_container *container, struct fb_request *request,
+		  struct fb_conversation *conversation, int *ret_exit, struct fb_error *err)
+{
+	struct fb_spec spec = {0};
+	int r = fb_spec_load(container->bundle, &spec, err);
+
+	request->clocks[0].at[FB_STAGE_SPEC] = fb_now();
+	if (r < 0)
+		return r;
+	container->stop_signal = spec.engine.stop_signal;
+	/* Of one that starts again, the policy may have been changed, and the counts go on. */
+	if (conversation)
+		container->restart = spec.engine.restart;
+	else if (spec.engine.overlay_volatile)
+		fb_restart_forget_volatile(spec.engine.work);
+	r = start(sup, container, &spec, request, conversation, ret_exit, err);
+	fb_spec_free(&spec);
+	return r;
+}
+
 int fb_task_launch(struct fb_supervisor *sup, struct fb_request *request, struct fb_conversation *conversation,
 		   struct fb_task **ret_task, int *ret_exit, struct fb_error *err)
 {
 	struct fb_container *container;
-	struct fb_spec spec = {0};
 	int r = check_gone(sup, request->id, err);
 
 	sup->launched = true;
@@ -294,18 +333,33 @@ int fb_task_launch(struct fb_supervisor *sup, struct fb_request *request, struct
 	container = new_container(sup, request);
 	if (!container)
 		return FAIL(ENOMEM, request->id, NULL);
-	r = fb_spec_load(container->bundle, &spec, err);
-	request->clocks[0].at[FB_STAGE_SPEC] = fb_now();
-	if (r == 0) {
-		r = start(sup, container, &spec, request, conversation, ret_exit, err);
-		fb_spec_free(&spec);
-	}
+	r = launch(sup, container, request, conversation, ret_exit, err);
 	if (r < 0) {
 		fb_container_failed(sup, container, *ret_exit, err);
 		return r;
 	}
 	*ret_task = &container->task;
 	return 0;
+}
+
+void fb_task_relaunch(struct fb_supervisor *sup, struct fb_container *container)
+{
+	struct fb_request request = {.id = container->id, .bundle = container->bundle, .streams = {-1, -1, -1},
+				     .document = -1};
+	struct fb_error err = {0};
+	int exit_code = 125;
+
+	container->task = (struct fb_task){0};
+	fb_task_init(&container->task, container, 0);
+	if (launch(sup, container, &request, NULL, &exit_code, &err) < 0) {
+		fb_request_send_start(sup, container, exit_code, &err);
+		container->restarting = false;
+		fb_container_failed(sup, container, exit_code, &err);
+		return;
+	}
+	fb_request_send_start(sup, container, 0, NULL);
+	if (!sup->tied)
+		malloc_trim(0);
 }
 
 /* The document is read from its beginning, wherever the client's writing left the offset. */
@@ -409,8 +463,9 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 	if (!container || container->task.reaped)
 		return FAIL(ENOENT, request->id, "no such container here, or it has ended");
 	/* It would stand still, too, before it could be started, and we with it. */
-	if (container->freezer)
-		return FAIL(EBUSY, request->id, "its processes are stopped while its files are read");
+	if (container->freezer || container->paused)
+		return FAIL(EBUSY, request->id, container->paused ? "it is paused: unpause it first"
+								  : "its processes are stopped while its files are read");
 	if (request->detach && (request->stream_count || request->tied))
 		return FAIL(EINVAL, request->id, request->tied ? "detached, but tied" : "detached, but with streams");
 	task = calloc(1, sizeof(*task));

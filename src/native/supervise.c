@@ -19,6 +19,7 @@
 #include "freeze.h"
 #include "record.h"
 #include "request.h"
+#include "restart.h"
 #include "streams.h"
 #include "task.h"
 
@@ -133,8 +134,10 @@ static void owner_ready(struct fb_supervisor *sup, struct fb_source *source, uin
 	if (sup->launched && !sup->tied)
 		return;
 	sup->closing = true;
-	for (struct fb_container *c = sup->containers; c; c = c->next)
+	for (struct fb_container *c = sup->containers; c; c = c->next) {
 		fb_task_kill_all(c);
+		fb_restart_hurry(sup, c);
+	}
 }
 
 /* SIGTERM, as a host that shuts down sends it to everything: stop all containers, then end. */
@@ -146,8 +149,12 @@ static void signals_ready(struct fb_supervisor *sup, struct fb_source *source, u
 	if (read(source->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	sup->closing = true;
-	for (struct fb_container *c = sup->containers; c; c = c->next)
+	for (struct fb_container *c = sup->containers; c; c = c->next) {
+		if (c->paused)
+			(void)fb_pause(sup, c, false, NULL);
 		(void)fb_task_stop(sup, &c->task, SIGTERM, SHUTDOWN_SECONDS, NULL);
+		fb_restart_hurry(sup, c);
+	}
 }
 
 static void lonely_ready(struct fb_supervisor *sup, struct fb_source *source, uint32_t events)

@@ -17,7 +17,9 @@
 #include "error.h"
 #include "exec_spec.h"
 #include "log.h"
+#include "record.h"
 #include "release.h"
+#include "restart_policy.h"
 #include "spec.h"
 
 #define FB_READ_SIZE ((size_t)65536)
@@ -82,6 +84,7 @@ struct fb_container {
 	char id[65];
 	char *bundle, *directory, *name, *scratch; /* scratch: see scratch_of */
 	bool remove, tied, own_pids, grouped, live, trashed; /* live: its live state is on disk */
+	bool unrecorded; /* its live state says how it ended, since no exit record could be written */
 	struct fb_task task;
 	struct fb_task *execs;
 	struct fb_cgroup cgroup;
@@ -93,12 +96,23 @@ struct fb_container {
 	bool exec_apart, no_exec_groups; /* exec_apart: the base is none of `cgroup`'s paths */
 	unsigned groups_left, groups_most; /* of execs that have ended: how many stayed, when to look again */
 	struct fb_conversation *freezer; /* who has stopped its processes, NULL: nobody */
+	bool paused;			 /* its processes stand still until somebody lets them go on */
+	/* How it starts again. `restarting`: its process has ended, and what is in `last` is not its end. */
+	struct fb_restart restart;
+	uint64_t began;			    /* CLOCK_MONOTONIC, ns */
+	int stop_signal;		    /* 0: none was chosen, and any signal of a client's means its end */
+	bool stopped, again, restarting;    /* a client wants: its end; a start after it, whatever the policy says */
+	int wait_ms;			    /* until it starts again */
+	struct fb_source restart_timer;
+	struct fb_exit last;
+	struct fb_health *health; /* NULL: nobody asks for its health */
 };
 
 struct fb_conversation {
 	struct fb_source source;
 	struct fb_conversation *next;
 	struct fb_task *subject;
+	struct fb_container *starting; /* is told when this starts again */
 	bool syncing; /* waits until nothing is left to release */
 	struct fb_tap *taps[2];
 	struct fb_input *input;

@@ -15,8 +15,12 @@
 #include "exec_group.h"
 #include "exec_spec.h"
 #include "freeze.h"
+#include "health.h"
 #include "pty.h"
 #include "record.h"
+#include "request.h"
+#include "restart.h"
+#include "start.h"
 #include "streams.h"
 #include "sys.h"
 
@@ -27,7 +31,7 @@ struct fb_container *fb_container_find(struct fb_supervisor *sup, const char *id
 {
 	struct fb_container *c = sup->containers;
 
-	while (c && (strcmp(c->id, id) != 0 || c->task.finished))
+	while (c && (strcmp(c->id, id) != 0 || (c->task.finished && !c->restarting)))
 		c = c->next;
 	return c;
 }
@@ -119,6 +123,9 @@ static void container_free(struct fb_supervisor *sup, struct fb_container *conta
 		at = &(*at)->next;
 	if (*at)
 		*at = container->next;
+	fb_request_not_started(sup, container);
+	fb_health_free(sup, container);
+	fb_source_close(sup, &container->restart_timer);
 	close_log(sup, container);
 	fb_exec_spec_forget(sup, container);
 	if (container->grouped)
@@ -135,25 +142,35 @@ static void container_free(struct fb_supervisor *sup, struct fb_container *conta
 /* Order, so that no observer sees a container that is neither running nor exited: the exit record (or the rename to trash), then the
  * clients' events, then the slow release, and within it the live state after the cgroups it names. Where a live state and an exit
  * record are both there, the exit record counts. Returns whether the directory is trash now. */
-static bool container_record(struct fb_container *container, const struct fb_exit *end)
+static bool container_record(struct fb_supervisor *sup, struct fb_container *container, const struct fb_exit *end)
 {
 	if (container->remove && fb_record_trash(container->directory, container->name, NULL) == 0)
 		return true;
-	(void)fb_record_exit(container->directory, end, NULL);
+	if (fb_record_exit(container->directory, end, NULL) < 0) {
+		/* The disk is full. The live state lies in memory: it stays, and a healer copies from it how this ended. */
+		container->last = *end;
+		container->unrecorded = true;
+		if (fb_live_write(sup, container, 0, NULL) == 0)
+			container->live = false;
+	}
 	return false;
 }
 
 static void container_end(struct fb_supervisor *sup, struct fb_container *container)
 {
-	struct fb_exit end = {.code = container->task.code, .signal = container->task.signal, .started = container->started};
+	struct fb_exit end = {.code = container->task.code, .signal = container->task.signal, .started = container->started,
+			      .stopped = container->stopped, .restarts = container->restart.count};
 
 	close_log(sup, container);
 	clock_gettime(CLOCK_REALTIME, &end.finished);
 	container->oom = container->grouped && fb_cgroup_oom_killed(&container->cgroup) == 1;
 	end.oom = container->oom;
+	fb_health_stop(sup, container);
+	if (fb_restart_begin(sup, container, &end))
+		return;
 	/* Nobody is left to ask for what a session that ends has run. */
 	container->remove |= container->tied && sup->closing;
-	container->trashed = container_record(container, &end);
+	container->trashed = container_record(sup, container, &end);
 }
 
 static void tell(struct fb_supervisor *sup, struct fb_task *task)
@@ -186,16 +203,29 @@ static void task_finish(struct fb_supervisor *sup, struct fb_task *task)
 	if (task->exec) {
 		struct fb_task **at = &container->execs;
 
+		fb_health_told(sup, task);
 		fb_exec_group_end(sup, task);
-
 		while (*at != task)
 			at = &(*at)->next;
 		*at = task->next;
 		free(task);
 	}
 	/* A cgroup with an exec's process in it can't be removed: the last of them releases. */
-	if (container->task.finished && !container->execs)
+	if (!container->task.finished || container->execs)
+		return;
+	if (container->restarting)
+		fb_restart_wait(sup, container);
+	else
 		container_free(sup, container, container->trashed);
+}
+
+void fb_container_stay_ended(struct fb_supervisor *sup, struct fb_container *container)
+{
+	container->restarting = false;
+	container->last.stopped = container->stopped;
+	container->trashed = container_record(sup, container, &container->last);
+	tell(sup, &container->task);
+	container_free(sup, container, container->trashed);
 }
 
 static bool is_over(const struct fb_task *task)
@@ -301,7 +331,7 @@ static void error_line(const struct fb_error *error, char *line, size_t size)
 void fb_container_failed(struct fb_supervisor *sup, struct fb_container *container, int code,
 			 const struct fb_error *error)
 {
-	struct fb_exit end = {.code = code};
+	struct fb_exit end = {.code = code, .restarts = container->restart.count, .stopped = container->stopped};
 	char line[512];
 	bool trash = false;
 
@@ -314,6 +344,8 @@ void fb_container_failed(struct fb_supervisor *sup, struct fb_container *contain
 	clock_gettime(CLOCK_REALTIME, &end.finished);
 	end.started = container->started.tv_sec ? container->started : end.finished;
 	if (container->directory)
-		trash = container_record(container, &end);
+		trash = container_record(sup, container, &end);
+	container->task.code = code;
+	tell(sup, &container->task);
 	container_free(sup, container, trash);
 }

@@ -19,6 +19,11 @@ int fb_task_stop(struct fb_supervisor *sup, struct fb_task *task, int signal, do
 /* SIGKILL to all that a container has, when it shares its pid namespace too. */
 void fb_task_kill_all(struct fb_container *container);
 
+/* A container that waits to be started again starts now, or ends as it does when a start fails. */
+void fb_task_relaunch(struct fb_supervisor *sup, struct fb_container *container);
+/* A container that waits to be started again does not: its record, the clients, the release. */
+void fb_container_stay_ended(struct fb_supervisor *sup, struct fb_container *container);
+
 void fb_task_init(struct fb_task *task, struct fb_container *container, unsigned exec);
 /* A container that never ran: its record says why, and what it held is released. */
 void fb_container_failed(struct fb_supervisor *sup, struct fb_container *container, int code,

@@ -15,7 +15,10 @@ from . import groups
 from .conftest import Box
 
 pytestmark = pytest.mark.integration
-DISK = "/dev/vda"
+# A disk where there is one: any block device has limits.
+DISK = "/dev/" + min(
+    os.listdir("/sys/block"), key=lambda name: (name[:2] not in ("vd", "sd"), name)
+)
 
 
 def host_config(box: Box, name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,49 @@ def test_processes_without_limit_and_back(box: Box, small: Running) -> None:
     assert inspect(box, "small")["HostConfig"]["PidsLimit"] == -1
     box("update", "--pids-limit", "99", "small")
     assert small("pids.max", "pids.max") == "99"
+
+
+def test_quota_and_period(box: Box, free: Running) -> None:
+    """Each by itself: the other half stays."""
+
+    def quota() -> tuple[str, str]:
+        now = free("cpu.cfs_quota_us", "cpu.max")
+        if groups.V2:
+            first, second = now.split()
+            return first, second
+        return now, free("cpu.cfs_period_us", "cpu.max")
+
+    box("update", "--cpu-period", "50000", "--cpu-quota", "25000", "free")
+    assert quota() == ("25000", "50000")
+    box("update", "--cpu-quota", "40000", "free")
+    assert quota() == ("40000", "50000")
+    box("update", "--cpu-period", "80000", "free")
+    assert quota() == ("40000", "80000")
+    box("update", "--cpu-quota", "-1", "free")
+    assert quota() == ("max" if groups.V2 else "-1", "80000")
+
+
+def test_realtime(box: Box, free: Running) -> None:
+    if not os.path.exists("/sys/fs/cgroup/cpu/cpu.rt_period_us"):
+        done = box("update", "--cpu-rt-period", "500000", "free", check=False)
+        assert "does not support CPU real-time" in done.stderr
+        return
+    box("update", "--cpu-rt-period", "500000", "free")
+    assert free("cpu.rt_period_us", "") == "500000"
+    # The group above has no realtime to give.
+    done = box("update", "--cpu-rt-runtime", "1000", "--cpu-shares", "300", "free", check=False)
+    assert "realtime" in done.stderr
+    assert free("cpu.shares", "") == "1024"
+    assert inspect(box, "free")["HostConfig"]["CpuRealtimeRuntime"] == 0
+
+
+def test_weights(box: Box, free: Running) -> None:
+    done = box("update", "--blkio-weight", "250", "free")
+    if "Weight discarded" in done.stderr:
+        assert inspect(box, "free")["HostConfig"]["BlkioWeight"] == 0
+    else:
+        assert "250" in free("blkio.bfq.weight", "io.bfq.weight")
+        assert inspect(box, "free")["HostConfig"]["BlkioWeight"] == 250
 
 
 def test_less_than_is_used_changes_nothing(box: Box, small: Running) -> None:

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -164,6 +166,100 @@ static void test_full(void)
 	free(text);
 }
 
+static int listen_at(struct fb_log *log, uint64_t keep)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/sock", directory);
+	unlink(address.sun_path);
+	assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+	assert(fb_log_open(log, &(struct fb_log_spec){.driver = FB_LOG_SYSLOG, .path = address.sun_path, .tag = "t",
+						      .buffer = keep}, buffer, NULL) == 0);
+	return fd;
+}
+
+static int next_number(int fd)
+{
+	char text[256];
+	ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+	if (n < 0)
+		return -1;
+	text[n] = '\0';
+	return atoi(strstr(text, "]: ") + 3);
+}
+
+/* A socket that takes nothing: all lines later, in order; with a limit, whole lines are dropped; without a listener, all of them. */
+static void test_stalled(void)
+{
+	char line[32], name[128];
+	struct fb_log log;
+	int fd, number, last = -1, count = 0;
+
+	fd = listen_at(&log, 0);
+	for (int i = 0; i < 1000; i++)
+		fb_log_write(&log, 1, line, (size_t)snprintf(line, sizeof(line), "%d\n", i));
+	assert(fb_log_waits(&log) && fb_log_blocks(&log));
+	while (fb_log_waits(&log) || count < 1000) {
+		assert((number = next_number(fd)) == count++);
+		fb_log_resume(&log);
+	}
+	assert(count == 1000 && next_number(fd) == -1 && !fb_log_blocks(&log));
+	fb_log_close(&log);
+	close(fd);
+
+	fd = listen_at(&log, 300);
+	for (int i = 10000; i < 20000; i++) { /* in pieces that end in the middle of lines */
+		snprintf(line, sizeof(line), "%d\n", i);
+		fb_log_write(&log, 1, line, 3);
+		fb_log_write(&log, 1, line + 3, 3);
+		if (i % 100 == 0)
+			while ((number = next_number(fd)) != -1) {
+				assert(number > last && number >= 10000);
+				last = number;
+				count++;
+				fb_log_resume(&log);
+			}
+	}
+	assert(fb_log_waits(&log) && !fb_log_blocks(&log) && log.backlog_size <= 300);
+	assert(count > 2000 && count < 9000);
+	close(fd);
+	fb_log_resume(&log);
+	assert(!fb_log_waits(&log));
+	fb_log_write(&log, 2, "lost\n", 5);
+	fb_log_close(&log);
+	snprintf(name, sizeof(name), "%s/sock", directory);
+	assert(fb_log_open(&log, &(struct fb_log_spec){.driver = FB_LOG_JOURNALD, .path = name}, buffer, NULL) < 0);
+	unlink(name);
+}
+
+/* Records between their sizes; half of one, as a killed writer leaves it, goes. */
+static void test_local(void)
+{
+	struct fb_log_spec spec = {.driver = FB_LOG_LOCAL, .path = path};
+	struct fb_log log;
+	struct stat st;
+	char *text;
+
+	unlink(path);
+	for (int i = 0; i < 2; i++) {
+		assert(fb_log_open(&log, &spec, buffer, NULL) == 0);
+		fb_log_write(&log, 2, "text\n", 5);
+		fb_log_close(&log);
+		assert(stat(path, &st) == 0 && st.st_size % (i + 1) == 0);
+		if (i == 0) {
+			text = slurp(path);
+			assert(memcmp(text, "\0\0\0", 3) == 0 && memcmp(text + 4, "\012\006stderr\020", 9) == 0);
+			assert(memcmp(text + st.st_size - 10, "\032\004text\0\0\0", 9) == 0);
+			assert(text[3] == st.st_size - 8 && text[st.st_size - 1] == st.st_size - 8);
+			free(text);
+			assert(truncate(path, st.st_size * 2 - 3) == 0);
+		}
+	}
+	assert(st.st_size < 100);
+}
+
 static void test_time(void)
 {
 	struct timespec t = {.tv_sec = 951782399, .tv_nsec = 5};
@@ -204,6 +300,8 @@ int main(void)
 	test_long();
 	test_rotation();
 	test_full();
+	test_stalled();
+	test_local();
 	test_time();
 	test_record();
 	unlink(path);

@@ -27,26 +27,21 @@ if TYPE_CHECKING:
             ...
 
 
+_OF_CONTAINERS = (
+    "attach", "commit", "cp", "create", "diff", "exec", "export", "fork", "inspect", "kill", "logs",
+    "pause", "port", "ps", "rename", "restart", "rm", "rollback", "run", "snapshot", "start",
+    "stats", "stop", "top", "unpause", "update", "wait",
+)  # fmt: skip
 PLAIN = {
-    "attach": "attach", "commit": "commit", "cp": "cp", "create": "create", "diff": "diff",
-    "doctor": "doctor", "exec": "exec", "export": "export", "fork": "fork", "hello": "hello",
-    "history": "history",
-    "images": "images", "import": "import_", "info": "info", "inspect": "inspect", "kill": "kill",
-    "load": "load", "logs": "logs", "ps": "ps", "rename": "rename", "rm": "rm", "rmi": "rmi",
-    "rollback": "rollback", "run": "run", "save": "save", "snapshot": "snapshot", "start": "start",
-    "stats": "stats", "stop": "stop", "tag": "tag", "top": "top", "update": "update",
-    "version": "version", "wait": "wait",
+    **{word: word for word in _OF_CONTAINERS},
+    "doctor": "doctor", "hello": "hello", "history": "history", "images": "images",
+    "import": "import_", "info": "info", "load": "load", "rmi": "rmi", "save": "save", "tag": "tag",
+    "version": "version",
 }  # fmt: skip
 GROUPS = {
     "container": {
-        "attach": "attach", "commit": "commit", "cp": "cp", "create": "create", "diff": "diff",
-        "exec": "exec",
-        "export": "export", "fork": "fork", "inspect": "inspect", "kill": "kill", "list": "ps",
-        "logs": "logs",
-        "ls": "ps", "prune": "container_prune", "ps": "ps", "remove": "rm", "rename": "rename",
-        "rm": "rm", "rollback": "rollback", "run": "run", "snapshot": "snapshot",
-        "start": "start", "stats": "stats", "stop": "stop", "top": "top", "update": "update",
-        "wait": "wait",
+        **{word: word for word in _OF_CONTAINERS},
+        "list": "ps", "ls": "ps", "prune": "container_prune", "remove": "rm",
     },
     "image": {
         "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",
@@ -55,6 +50,7 @@ GROUPS = {
     },
     "system": {
         "check": "check", "df": "df", "doctor": "doctor", "info": "info", "prune": "system_prune",
+        "start": "system_start",
     },
     "volume": {
         "create": "volume_create", "inspect": "volume_inspect", "list": "volume_ls",

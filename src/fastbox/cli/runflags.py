@@ -119,6 +119,12 @@ def options() -> tuple[Option, ...]:
         Option("expose", "", MANY, "note that it listens on a port or ports (80, 8000-8010/udp)"),
         Option("gpus", "", TEXT, "give it GPUs that CDI describes (all, 2, device=0)"),
         Option("group-add", "", MANY, "join an additional group"),
+        Option("health-cmd", "", TEXT, "the command that checks its health"),
+        Option("health-interval", "", TEXT, "time between two checks (default 30s)", "duration"),
+        Option("health-retries", "", TEXT, "failures in a row that make it unhealthy", "int"),
+        Option("health-start-interval", "", TEXT, "as interval, while it starts", "duration"),
+        Option("health-start-period", "", TEXT, "time in which no failure counts", "duration"),
+        Option("health-timeout", "", TEXT, "longest time of one check (default 30s)", "duration"),
         Option("hostname", "h", TEXT, "the container's host name"),
         Option("init", "", SWITCH, "run an init that forwards signals and reaps processes"),
         Option("interactive", "i", SWITCH, "keep stdin open"),
@@ -145,6 +151,7 @@ def options() -> tuple[Option, ...]:
         Option("name", "", TEXT, "name the container"),
         Option("net", "", TEXT, "", stands_for="network"),
         Option("network", "", TEXT, "network: none (default), host or container:NAME"),
+        Option("no-healthcheck", "", SWITCH, "leave out the image's health check"),
         Option("oom-kill-disable", "", SWITCH, "let it wait for memory instead of being killed"),
         Option("oom-score-adj", "", TEXT, "who is killed first, -1000 to 1000", "int"),
         Option("pid", "", TEXT, "processes that it sees: its own, or host, or container:NAME"),
@@ -156,6 +163,7 @@ def options() -> tuple[Option, ...]:
         Option("pull", "", TEXT, "when to pull: missing or never, since nothing is pulled yet"),
         Option("quiet", "q", SWITCH, ""),
         Option("read-only", "", SWITCH, "make the root file system read-only"),
+        Option("restart", "", TEXT, "no, on-failure[:most], always or unless-stopped", "policy"),
         Option("rm", "", SWITCH, "remove the container when it ends"),
         Option(
             "rootfs",
@@ -203,6 +211,10 @@ def build(args: Arguments) -> RunOptions:
     values: dict[str, object] = _words(args) | _switches(args) | _texts(args)
     for part in (_limits, _files, _network, _process):
         values |= part(args)
+    if any(map(args.given, _LIFE)):
+        from fastbox.cli import lifeflags
+
+        values |= lifeflags.values(args)
     return RunOptions(**values)  # type: ignore[arg-type]
 
 
@@ -259,6 +271,10 @@ def _texts(args: Arguments) -> dict[str, object]:
     return found
 
 
+_LIFE = (
+    "restart", "no-healthcheck", "health-cmd", "health-interval", "health-retries",
+    "health-start-interval", "health-start-period", "health-timeout",
+)  # fmt: skip
 _LIMITS = (
     "memory", "memory-reservation", "memory-swap", "memory-swappiness", "kernel-memory",
     "shm-size", "cpus", "cpu-shares", "cpu-quota", "cpu-period", "cpu-rt-period", "cpu-rt-runtime",

@@ -12,16 +12,12 @@ if TYPE_CHECKING:
 
 _NETWORKS = "it comes with networks; a container's network is none or host"
 _VOLUMES = "it comes with volumes; use an absolute path of the host"
-_RESTART = "restart policies and health checks come later"
 _LATER = {
     **dict.fromkeys(
         ("p", "P", "publish", "publish-all", "ip",
          "ip6", "link", "link-local-ip", "mac-address", "network-alias"),
         _NETWORKS),
     **dict.fromkeys(("volumes-from", "volume-driver"), _VOLUMES),
-    **dict.fromkeys(
-        ("restart", "health-cmd", "health-interval", "health-retries", "health-start-interval",
-         "health-start-period", "health-timeout", "no-healthcheck"), _RESTART),
     **dict.fromkeys(
         ("log-opt", "use-api-socket"),
         "this version of fastbox has no such setting"),

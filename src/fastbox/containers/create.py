@@ -100,7 +100,10 @@ def make(
             init=paths.libexec("fastbox-init"),
             seccomp_cache=root.path("cache", "seccomp"),
         )
-        files.put(held.directory + "/config.json", bundle(options, image, place))
+        made = bundle(options, image, place)
+        if options.health is not None or image.health:
+            made = _with_health(made, options, image, held.directory)
+        files.put(held.directory + "/config.json", made)
         files.write_network_files(held.directory, options, hostname)
         if scratch:
             files.make_scratch(scratch)
@@ -118,6 +121,16 @@ def make(
         held.close()
         raise
     return held, record
+
+
+def _with_health(text: bytes, options: RunOptions, image: ImageConfig, directory: str) -> bytes:
+    """The bundle with its health check; the document of a probe is a file of its own."""
+    from fastbox.containers import health
+
+    changed, probe = health.added(text, options.health, image, directory + "/probe.json")
+    if probe:
+        files.put(directory + "/probe.json", probe)
+    return changed
 
 
 def _joins(options: Mapping[str, object]) -> bool:
@@ -190,6 +203,8 @@ def _record(
 def plain(options: RunOptions) -> dict[str, Any]:
     """The options as JSON has them."""
     values = options.as_dict()
+    if options.health is not None:
+        values["health"] = options.health.as_dict()
     for key in ("mounts", "ulimits", "device_limits", "devices"):
         values[key] = [each.as_dict() if isinstance(each, Record) else each for each in values[key]]
     return values

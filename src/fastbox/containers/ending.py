@@ -27,7 +27,7 @@ def stop(
         Timeout: Not even SIGKILL ended it.
     """
     view = heal.view(store, run, container)
-    if view.state != "running" or view.record is None:
+    if not view.up or view.record is None:
         return
     wait = view.record.stop_timeout if timeout is None else timeout
     number = signals.number(signal or view.record.stop_signal or "TERM")
@@ -48,7 +48,7 @@ def _stop(store: ContainerStore, run: str, view: View, number: int, wait: float)
 def wait(store: ContainerStore, run: str, container: str) -> int:
     """Wait for its end; its exit code, 0 for one that was never started."""
     view = heal.view(store, run, container)
-    if view.state == "running":
+    if view.up:
         try:
             with converse(run, view) as conversation:
                 conversation.ask({"op": "wait", "id": container})
@@ -76,10 +76,10 @@ def remove(
         Timeout: It can't be killed.
     """
     view = heal.view(store, run, container)
-    if view.state == "running":
+    if view.up:
         if not force:
             raise StateConflict(
-                f"container {container[:12]} is running",
+                f"container {container[:12]} is {view.state}",
                 hint=f"stop it, or `fastbox rm -f {reference}`",
             )
         _kill(store, run, view)
@@ -101,7 +101,7 @@ def _kill(store: ContainerStore, run: str, view: View) -> None:
 
 def _remove_locked(store: ContainerStore, run: str, held: Held, *, volumes: bool) -> None:
     view = heal.look(store, run, held.id, held)
-    if view is not None and view.state == "running":
+    if view is not None and view.up:
         raise StateConflict(f"container {held.id[:12]} was started again")
     if view is not None and view.state == "dead":
         state.end_processes(held.id, None)

@@ -50,7 +50,7 @@ class FileSystem:
         self._path = store.directory(container)
         try:
             self.view = heal.view(store, run, container)
-            if not self.runs:
+            if not self.view.up:
                 self._held = store.lock(container)
                 self.view = heal.view(store, run, container, self._held)
             self._directory = self._open(self._path)

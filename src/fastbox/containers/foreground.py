@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastbox.containers import exec as execs
 from fastbox.containers import heal
 from fastbox.containers.attachment import Attachment, Streams, converse, not_running, stream_names
+from fastbox.errors import StateConflict
 from fastbox.support import clock
 
 TYPE_CHECKING = False
@@ -17,21 +18,31 @@ if TYPE_CHECKING:
     from fastbox.store.containers import ContainerStore
 
 
-def running(store: ContainerStore, run: str, reference: str) -> View:
-    """A look at a container that runs.
+def running(store: ContainerStore, run: str, reference: str, what: str = "") -> View:
+    """A look at a container that runs; with `what` to do, one that is able to do it now.
 
     Raises:
-        StateConflict: It does not.
+        StateConflict: It does not, or stands still, or is about to be started again.
     """
     view = heal.view(store, run, store.find(reference))
-    if view.state != "running" or view.live is None:
+    if not view.up or view.live is None:
         raise not_running(view.id, reference)
+    if what and view.state == "paused":
+        raise StateConflict(
+            f"container {reference} is paused, unpause the container before {what}",
+            hint=f"fastbox unpause {reference}",
+        )
+    if what and view.state == "restarting":
+        raise StateConflict(
+            f"container {view.id[:12]} is restarting, wait until the container is running",
+            hint=f"`fastbox logs {reference}` shows why it ends",
+        )
     return view
 
 
 def attach(store: ContainerStore, run: str, reference: str, interactive: bool) -> Attachment:
     """The streams of a running container."""
-    view = running(store, run, reference)
+    view = running(store, run, reference, "attach")
     record = view.record
     assert record is not None
 
@@ -81,7 +92,7 @@ def _document(
 ) -> tuple[View, bytes]:
     clock.begin()
     clock.mark("services")
-    view = running(store, run, reference)
+    view = running(store, run, reference, "exec")
     clock.mark("container")
     text = execs.document(execs.read_bundle(store.directory(view.id)), argv, wishes)
     clock.mark("document")

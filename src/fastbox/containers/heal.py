@@ -14,7 +14,8 @@ import time
 from fastbox import _native
 from fastbox.errors import DiskFull, FastboxError
 from fastbox.runtime import state
-from fastbox.store.containers import ExitRecord, not_found
+from fastbox.store.containers import ExitRecord, exit_record, not_found
+from fastbox.support import json
 from fastbox.support.clock import now
 from fastbox.support.record import Record
 from fastbox.types import ContainerInfo
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 
 DIED = "supervisor died"
 _YOUNG_SECONDS = 60.0
+_HEALTH_BYTES = 1 << 20
 
 
 class View(Record):
-    """One look at a container; `state` is created, running, exited or dead (its records can't be
-    read).
+    """One look at a container; `state` is created, running, paused, restarting, exited or dead (its
+    records can't be read). `exit` of one that is restarting is how it ended last.
     """
 
     id: str
@@ -41,6 +43,18 @@ class View(Record):
     live: Live | None = None
     exit: ExitRecord | None = None
     error: str = ""
+
+    @property
+    def up(self) -> bool:
+        """Whether it has a supervisor: it runs, stands still, or is about to be started again."""
+        return self.state in ("running", "paused", "restarting")
+
+    @property
+    def restarts(self) -> int:
+        """How often its policy has started it again."""
+        if self.live is not None and self.up:
+            return self.live.restarts
+        return self.exit.restarts if self.exit else 0
 
 
 def info(view: View) -> ContainerInfo:
@@ -55,12 +69,14 @@ def info(view: View) -> ContainerInfo:
         command=record.argv if record else (),
         created=record.created if record else "",
         state=view.state,
-        pid=view.live.pid if view.live and view.state == "running" else 0,
+        pid=view.live.pid if view.live and view.up else 0,
         exit_code=end.code if end else 0,
         oom_killed=bool(end and end.oom),
         error=view.error or (end.error if end else ""),
         started=started,
         finished=end.finished if end else "",
+        health=_health(view.live.directory) if view.live and view.up else "",
+        restarts=view.restarts,
         labels=record.labels if record else {},
     )
 
@@ -86,7 +102,9 @@ def look(store: ContainerStore, run: str, container: str, held: Held | None = No
                 return view.replace(state="created" if view.live is None else "running")
         except DiskFull as error:
             # It can still be looked at, and removed to make room.
-            return view.replace(state="exited", error=f"{DIED}: {error}")
+            last = _last(view.live)
+            why = "" if last else f"{DIED}: {error}"
+            return view.replace(state="exited", exit=last, error=why)
     return None
 
 
@@ -116,9 +134,24 @@ def _read(store: ContainerStore, run: str, container: str) -> View | None:
             id=container, state="remains" if dead else "exited", record=record, live=live, exit=end
         )
     if live is not None:
-        alive = state.supervisor_alive(run, live.supervisor)
-        return View(id=container, state="running" if alive else "remains", record=record, live=live)
+        if not state.supervisor_alive(run, live.supervisor):
+            return View(id=container, state="remains", record=record, live=live)
+        return View(id=container, state=live.status, record=record, live=live, exit=_last(live))
     return View(id=container, state="remains" if record.start else "created", record=record)
+
+
+def _last(live: Live | None) -> ExitRecord | None:
+    """How it ended, when its supervisor could write that nowhere else, or is to start it again."""
+    return exit_record(live.last) if live is not None and live.last else None
+
+
+def _health(directory: str) -> str:
+    try:
+        with open(directory + "/health", "rb") as file:
+            found = json.loads_object(file.read(_HEALTH_BYTES))
+    except (OSError, ValueError):
+        return ""
+    return str(found.get("Status", ""))
 
 
 def _orphan(run: str, record: ContainerRecord) -> bool:
@@ -154,9 +187,11 @@ def _repair(
         discard(store, held, record)
     elif view.exit is None:
         started = view.live.started if view.live else ""
-        store.write_exit(
-            held.id, ExitRecord(code=137, signal=9, started=started, finished=now(), error=error)
-        )
+        died = ExitRecord(
+            code=137, signal=9, started=started, finished=now(), error=error,
+            restarts=view.live.restarts if view.live else 0,
+        )  # fmt: skip
+        store.write_exit(held.id, _last(view.live) or died)
     if ended:
         state.remove_live(run, held.id)
     if view.live:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from fastbox.containers import hostconfig, mountpoints
+from fastbox.containers.dockershape import complete
 from fastbox.containers.exec import read_bundle
 from fastbox.runtime.spec import user_of
-from fastbox.types import Device, DeviceLimit, ImageConfig, Mount, RunOptions, Ulimit
+from fastbox.types import (
+    Device,
+    DeviceLimit,
+    HealthCheck,
+    ImageConfig,
+    Mount,
+    RunOptions,
+    Ulimit,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from fastbox.containers.heal import View
-    from fastbox.store.containers import ContainerRecord
+    from fastbox.containers.needs import ImageService
+    from fastbox.store.containers import ContainerRecord, ContainerStore
 
+_STOP_TIMEOUT = 10.0  # docker names only another one
 NEVER = "0001-01-01T00:00:00Z"
 _NESTED: Mapping[str, Any] = {
     "mounts": Mount, "ulimits": Ulimit, "device_limits": DeviceLimit, "devices": Device,
@@ -31,14 +42,39 @@ def options_of(record: ContainerRecord) -> RunOptions:
     try:
         for key, kind in _NESTED.items():
             values[key] = tuple(kind(**each) for each in values.get(key) or ())
+        if values.get("health"):
+            check: dict[str, Any] = dict(values["health"])
+            values["health"] = HealthCheck(**(check | {"test": tuple(check["test"])}))
         known: dict[str, Any] = {
             key: tuple(v) if isinstance(v, list) else v
             for key, v in values.items()
             if key in RunOptions._fields
         }
         return RunOptions(**known)
-    except TypeError as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(f"the options are damaged: {error}") from error
+
+
+def inspect(
+    store: ContainerStore,
+    run: str,
+    images: Callable[[], ImageService],
+    container: str,
+    *,
+    size: bool = False,
+) -> dict[str, object]:
+    """One container as docker's object; with `size` how much of the disk it takes."""
+    from fastbox.containers import heal
+
+    view = heal.view(store, run, container)
+    document = describe(view, store.directory(container))
+    if size and view.record is not None:
+        from fastbox.containers import sizes
+
+        own = sizes.writable(store, container, view.record.scratch)
+        image = sizes.image_sizes(images()).get(view.record.image_id, 0)
+        document |= {"SizeRw": own, "SizeRootFs": own + image}
+    return document
 
 
 def describe(view: View, directory: str) -> dict[str, object]:
@@ -53,12 +89,12 @@ def describe(view: View, directory: str) -> dict[str, object]:
         bundle = read_bundle(directory)
     except (OSError, ValueError):
         bundle = {}
-    return {
+    document = {
         "Id": record.id,
         "Created": record.created,
         "Path": record.argv[0],
         "Args": list(record.argv[1:]),
-        "State": state_of(view),
+        "State": state_of(view) | health_of(directory),
         "Image": record.image_id,
         "ResolvConfPath": directory + "/resolv.conf",
         "HostnamePath": directory + "/hostname",
@@ -67,7 +103,7 @@ def describe(view: View, directory: str) -> dict[str, object]:
         if options.log_driver in ("", "json-file")
         else "",
         "Name": "/" + record.name,
-        "RestartCount": 0,
+        "RestartCount": view.restarts,
         "Driver": "overlayfs",
         "Platform": "linux",
         "MountLabel": "",
@@ -82,17 +118,18 @@ def describe(view: View, directory: str) -> dict[str, object]:
         "Config": _config(record, options, bundle),
         "NetworkSettings": _network(options, view),
     }
+    return complete(document, options)
 
 
 def state_of(view: View) -> dict[str, object]:
     """`State`."""
-    end, running = view.exit, view.state == "running"
+    end, running = view.exit, view.up
     started = (view.live.started if view.live else "") or (end.started if end else "")
     return {
         "Status": view.state,
         "Running": running,
-        "Paused": False,
-        "Restarting": False,
+        "Paused": view.state == "paused",
+        "Restarting": view.state == "restarting",
         "OOMKilled": bool(end and end.oom),
         "Dead": view.state == "dead",
         "Pid": view.live.pid if view.live and running else 0,
@@ -101,6 +138,20 @@ def state_of(view: View) -> dict[str, object]:
         "StartedAt": started or NEVER,
         "FinishedAt": (end.finished if end else "") or NEVER,
     }
+
+
+def health_of(directory: str) -> dict[str, object]:
+    """`Health`, or nothing for a container that is not asked for it."""
+    from fastbox.containers.health import read
+
+    found = read(directory)
+    return {"Health": found} if found else {}
+
+
+def restart_policy(text: str) -> dict[str, object]:
+    """`RestartPolicy`."""
+    name, _, most = text.partition(":")
+    return {"Name": name or "no", "MaximumRetryCount": int(most or 0)}
 
 
 def _config(
@@ -119,12 +170,8 @@ def _config(
         "Hostname": bundle.get("hostname", options.hostname),
         "Domainname": options.domainname,
         "User": "" if user == "0" and not options.user else user,
-        "AttachStdin": options.interactive and not options.detach,
-        "AttachStdout": not options.detach,
-        "AttachStderr": not options.detach,
         "Tty": record.tty,
         "OpenStdin": record.open_stdin,
-        "StdinOnce": options.interactive and not options.detach,
         "Env": [entry for entry in process.get("env", options.env) if entry not in own],
         "Cmd": list(record.argv[len(record.entrypoint) :]) or None,
         "Image": record.image,
@@ -133,8 +180,16 @@ def _config(
         "Entrypoint": list(record.entrypoint) or None,
         "Labels": dict(record.labels),
         "StopSignal": record.stop_signal,
-        "StopTimeout": record.stop_timeout,
+        "StopTimeout": None if record.stop_timeout == _STOP_TIMEOUT else int(record.stop_timeout),
+        "ExposedPorts": {port: {} for port in record.exposed},
+        **_healthcheck(bundle),
     }
+
+
+def _healthcheck(bundle: Mapping[str, Any]) -> dict[str, object]:
+    """How it is asked, as the bundle has it."""
+    check = bundle.get("fastbox", {}).get("healthcheck")
+    return {"Healthcheck": check} if check else {}
 
 
 def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, object]:
@@ -146,7 +201,7 @@ def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, ob
             "Config": dict(options.log_opts or {}),
         },
         "NetworkMode": options.network,
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": restart_policy(options.restart),
         "AutoRemove": options.remove,
         "CapAdd": list(options.cap_add) or None,
         "CapDrop": list(options.cap_drop) or None,
@@ -170,12 +225,14 @@ def _graph_driver(bundle: Mapping[str, Any]) -> dict[str, object]:
     overlay = bundle.get("fastbox", {}).get("overlay", {})
     data = {"LowerDir": ":".join(overlay.get("lower", ()))}
     if "upper" in overlay:
-        data |= {"UpperDir": overlay["upper"], "WorkDir": overlay["work"]}
+        upper = str(overlay["upper"])
+        merged = upper.removesuffix("/upper") + "/merged"  # seen in the container only
+        data |= {"MergedDir": merged, "UpperDir": upper, "WorkDir": overlay["work"]}
     return {"Name": "overlayfs", "Data": data}
 
 
 def _network(options: RunOptions, view: View) -> dict[str, object]:
-    key = f"/proc/{view.live.pid}/ns/net" if view.state == "running" and view.live else ""
+    key = f"/proc/{view.live.pid}/ns/net" if view.up and view.live else ""
     return {
         "SandboxKey": key, "Ports": {}, "IPAddress": "", "Gateway": "", "MacAddress": "",
         "Networks": {options.network: {"IPAddress": "", "Gateway": "", "MacAddress": ""}},

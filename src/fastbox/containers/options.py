@@ -5,7 +5,7 @@ types.
 from __future__ import annotations
 
 from fastbox.errors import InvalidArgument
-from fastbox.types import Device, Mount, RunOptions, Ulimit
+from fastbox.types import Device, HealthCheck, Mount, RunOptions, Ulimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ if TYPE_CHECKING:
         labels: Mapping[str, str] | None
         stop_signal: str
         stop_timeout: float
+        restart: str
+        health: HealthCheck | None
         log_driver: str
         log_opts: Mapping[str, str] | None
 

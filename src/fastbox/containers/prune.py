@@ -28,7 +28,7 @@ def prune(
     until = wanted.until()
     removed, reclaimed = [], 0
     for info in infos:
-        if info.state == "running" or not wanted.labels_fit(info.labels):
+        if info.up or not wanted.labels_fit(info.labels):
             continue
         if until is not None and _moment(info.created) > until:
             continue

@@ -273,24 +273,19 @@ class Containers:
 
         return heal.info(self._view(self._store.find(reference)))
 
-    def inspect(self, reference: str) -> dict[str, object]:
-        """One container as docker's inspect object."""
-        from fastbox.containers.inspect import describe
+    def inspect(self, reference: str, *, size: bool = False) -> dict[str, object]:
+        """One container as docker's inspect object; `size`: with how much of the disk it takes."""
+        from fastbox.containers import inspect
 
-        view = self._view(self._store.find(reference))
-        return describe(view, self.directory(view.id))
+        container = self._store.find(reference)
+        return inspect.inspect(self._store, self._run, self._images, container, size=size)
 
     def logs(self, reference: str, **wishes: Unpack[LogKeywords]) -> Iterator[LogLine]:
         """What it wrote, line by line; what may be wished is in `logs.LogKeywords`."""
         return iter(self.open_log(reference, **wishes))
 
     def open_log(self, reference: str, **wishes: Unpack[LogKeywords]) -> LogReader:
-        """Its log, for a loop that waits by itself: `logs.LogReader` has `fileno` and
-        `read_ready`.
-
-        Raises:
-            Unsupported: Its log driver keeps nothing that could be read.
-        """
+        """Its log as a `logs.LogReader`, which any loop can wait on; Unsupported: none is kept."""
         from fastbox.containers import logs
 
         return logs.open_log(self._store, self._run, self._store.find(reference), wishes)
@@ -426,6 +421,57 @@ class Containers:
 
         ending.stop(self._store, self._run, self._store.find(reference), timeout, signal)
 
+    def pause(self, reference: str) -> None:
+        """Make all its processes stand still until `unpause`.
+
+        Raises:
+            StateConflict: It is paused already, or does not run.
+        """
+        from fastbox.containers import pausing
+
+        pausing.pause(self._store, self._run, reference, paused=True)
+
+    def unpause(self, reference: str) -> None:
+        """Let its processes go on.
+
+        Raises:
+            StateConflict: It is not paused.
+        """
+        from fastbox.containers import pausing
+
+        pausing.pause(self._store, self._run, reference, paused=False)
+
+    def restart(
+        self, reference: str, *, timeout: float | None = None, signal: str | None = None
+    ) -> None:
+        """Stop it as `stop` does, if it runs, and start it again; return when it runs.
+
+        Raises:
+            LaunchError: It could not be started.
+            Timeout: Not even SIGKILL ended it.
+        """
+        from fastbox.containers import restarting
+
+        restarting.restart(
+            self._store, self._run, self._starter, self._store.find(reference), timeout, signal
+        )
+
+    def set_restart(self, reference: str, policy: str) -> None:
+        """Change its restart policy: "no", "on-failure[:most]", "always" or "unless-stopped".
+
+        Raises:
+            InvalidArgument: There is no such policy, or it is removed when it ends.
+        """
+        from fastbox.containers import restarting
+
+        restarting.set_policy(self._store, self._run, self._store.find(reference), policy)
+
+    def start_all(self) -> tuple[str, ...]:
+        """After a boot: start what its restart policy wants to run; the ids."""
+        from fastbox.containers import restarting
+
+        return restarting.start_all(self._store, self._run, self._starter)
+
     def kill(self, reference: str, signal: int | str = "KILL") -> None:
         """Send a signal to its first process.
 
@@ -471,14 +517,9 @@ class Containers:
         return prune(self._store, self._run, self.list(all=True), filters)
 
     def update(self, reference: str, **changes: Unpack[UpdateKeywords]) -> tuple[str, ...]:
-        """Change its limits, at once and for every later start.
+        """Change its limits, at once and for every later start; 0 leaves one as it is.
 
-        Args:
-            reference: The container.
-            **changes: What `update.UpdateKeywords` describes; 0 leaves a limit as it is.
-
-        Returns:
-            What this kernel can't do, in docker's words; it was left out.
+        What this kernel can't do is left out, and returned in docker's words.
 
         Raises:
             InvalidArgument: A value out of its range, or one that contradicts another.

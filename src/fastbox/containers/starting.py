@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastbox.containers.heal import View
     from fastbox.containers.needs import ImageService, VolumeService
     from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord, ContainerStore, Held
@@ -128,7 +129,7 @@ class Starter:
         from fastbox.containers import heal
 
         clock.begin()
-        if heal.view(self._store, self._run, container).state == "running":
+        if _is_up(heal.view(self._store, self._run, container)):
             return
         with self._store.hold(container) as held:
             record = self._restartable(held)
@@ -155,7 +156,7 @@ class Starter:
 
         container = held.id
         view = heal.view(self._store, self._run, container, held)
-        if view.state == "running":
+        if _is_up(view):
             return None
         if view.record is None:
             raise StateConflict(
@@ -211,3 +212,17 @@ class Starter:
             failed = os_error(error, "cannot make pipes")
             create.fail(self._store, held, record, failed)
             raise failed from error
+
+
+def _is_up(view: View) -> bool:
+    """Whether nothing is to be started.
+
+    Raises:
+        StateConflict: It is paused.
+    """
+    if view.state == "paused":
+        raise StateConflict(
+            f"container {view.id[:12]} is paused: it can't be started, only go on",
+            hint=f"fastbox unpause {view.id[:12]}",
+        )
+    return view.up

@@ -8,6 +8,7 @@ import posixpath
 import shlex
 import signal
 
+from fastbox import units
 from fastbox.errors import InvalidArgument
 from fastbox.support import json
 
@@ -150,11 +151,45 @@ def _stopsignal(config: dict[str, Any], text: str) -> None:
     config["StopSignal"] = text
 
 
+_HEALTH = {
+    "--interval": "Interval",
+    "--timeout": "Timeout",
+    "--start-period": "StartPeriod",
+    "--start-interval": "StartInterval",
+}
+
+
+def _healthcheck(config: dict[str, Any], text: str) -> None:
+    found: dict[str, object] = {}
+    word, _, rest = text.partition(" ")
+    while word[:2] == "--":
+        flag, _, value = word.partition("=")
+        if flag == "--retries":
+            found["Retries"] = units.integer(value, 0, (1 << 31) - 1)
+        elif flag in _HEALTH:
+            found[_HEALTH[flag]] = round(units.duration(value) * 1e9)
+        else:
+            raise ValueError(f"unknown flag {flag}")
+        word, _, rest = rest.lstrip().partition(" ")
+    rest = rest.strip()
+    if word.upper() == "NONE":
+        if rest or found:
+            raise ValueError("NONE takes no arguments")
+        config["Healthcheck"] = {"Test": ["NONE"]}
+        return
+    if word.upper() != "CMD" or not rest:
+        raise ValueError("neither NONE nor CMD and a command")
+    array = _array(rest)
+    test = ["CMD-SHELL", rest] if array is None else ["CMD", *array]
+    config["Healthcheck"] = {"Test": test, **found}
+
+
 _HANDLERS: dict[str, Callable[[dict[str, Any], str], None]] = {
     "CMD": _cmd,
     "ENTRYPOINT": _entrypoint,
     "ENV": _env,
     "EXPOSE": _expose,
+    "HEALTHCHECK": _healthcheck,
     "LABEL": _label,
     "ONBUILD": _onbuild,
     "STOPSIGNAL": _stopsignal,

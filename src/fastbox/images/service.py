@@ -208,6 +208,8 @@ class Images:
             labels=run.get("Labels") or {},
             exposed_ports=tuple(run.get("ExposedPorts") or ()),
             volumes=tuple(run.get("Volumes") or ()),
+            health=run.get("Healthcheck"),
+            shell=documents.strings(run, "Shell"),
             layers=self._trees(ref),
         )
 

@@ -196,6 +196,11 @@ def _engine(options: RunOptions, image: ImageConfig, place: Place) -> dict[str, 
         "stdin": _STDIN[options.interactive, not options.attaches_stdin],
         "remove": options.remove,
     }
+    stop_signal = options.stop_signal or image.stop_signal
+    if stop_signal:
+        made["stop_signal"] = _signal(stop_signal)
+    if options.restart:
+        made["restart"] = _restart(options)
     if options.group_add:
         made["groups"] = options.group_add
     if options.init:
@@ -212,6 +217,24 @@ def _engine(options: RunOptions, image: ImageConfig, place: Place) -> dict[str, 
     if place.seccomp_cache:
         made["seccomp_cache"] = place.seccomp_cache
     return made
+
+
+def _restart(options: RunOptions) -> dict[str, object]:
+    from fastbox import units
+
+    try:
+        name, most = units.restart_policy(options.restart)
+    except ValueError as error:
+        raise InvalidArgument(str(error)) from None
+    if options.remove and name != "no":
+        raise InvalidArgument("conflicting options: cannot specify both --restart and --rm")
+    return {"policy": name, "most": most}
+
+
+def _signal(text: str) -> int:
+    from fastbox.support import signals
+
+    return signals.number(text)
 
 
 def _overlay(options: RunOptions, place: Place) -> dict[str, object]:

@@ -18,7 +18,7 @@ from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _CGROUPS = "/sys/fs/cgroup"
 _KILL_SECONDS = 10.0
@@ -37,6 +37,9 @@ class Live(Record):
     remove: bool
     cgroups: tuple[str, ...]
     directory: str
+    status: str = "running"  # or paused, restarting, exited (when no exit record could be written)
+    restarts: int = 0
+    last: Mapping[str, object] | None = None  # how it ended, as in the exit record
 
 
 def read_live(run: str, container: str) -> Live | None:
@@ -68,6 +71,9 @@ def read_live(run: str, container: str) -> Live | None:
     cgroups = found["cgroups"]
     assert isinstance(cgroups, list)
     values["cgroups"] = tuple(str(path) for path in cgroups)
+    for key, kind in (("status", str), ("restarts", int), ("last", dict)):
+        if isinstance(found.get(key), kind):
+            values[key] = found[key]
     return Live(**values)  # type: ignore[arg-type]
 
 

@@ -94,6 +94,20 @@ class Conversation:
         finally:
             self._reading.release()
 
+    def wait_start(self, container: str, timeout: float | None = None) -> None:
+        """After a restart was asked for: until it runs.
+
+        Raises:
+            LaunchError: It could not be started.
+            StateConflict: It was stopped meanwhile.
+            Timeout: It did not come in time.
+        """
+        told = self._receive(timeout, what="the container did not start again")
+        failed = told.get("error")
+        if isinstance(failed, dict):
+            operation = "restart" if failed.get("stage") == "request" else "launch"
+            raise _error(failed, {"op": operation, "id": container})
+
     @property
     def ended(self) -> Exit | None:
         """The exit event, if it was received."""

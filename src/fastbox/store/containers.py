@@ -90,6 +90,8 @@ class ExitRecord(Record):
     started: str = ""
     finished: str = ""
     error: str = ""
+    restarts: int = 0  # how often its policy has started it again
+    stopped: bool = False  # a client wanted its end: only `always` starts it again after a boot
 
 
 class Held:
@@ -236,15 +238,7 @@ class ContainerStore:
         found = read_record(self.directory(container) + "/exit")
         if found is None:
             return None
-        types: dict[str, type | tuple[type, ...]] = {
-            "code": int,
-            "signal": int,
-            "oom": bool,
-            "started": str,
-            "finished": str,
-            "error": str,
-        }
-        return ExitRecord(**_checked(found, types, required=1))
+        return exit_record(found)
 
     def write_exit(self, container: str, end: ExitRecord) -> None:
         """Write how it ended."""
@@ -365,6 +359,25 @@ class ContainerStore:
         if not found:
             raise not_found(reference)
         return found[0]
+
+
+def exit_record(found: Mapping[str, Any]) -> ExitRecord:
+    """What an exit record, or the live state of a container that starts again, says.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    types: dict[str, type | tuple[type, ...]] = {
+        "code": int,
+        "signal": int,
+        "oom": bool,
+        "started": str,
+        "finished": str,
+        "error": str,
+        "restarts": int,
+        "stopped": bool,
+    }
+    return ExitRecord(**_checked(found, types, required=1))
 
 
 def not_found(reference: str) -> ContainerNotFound:

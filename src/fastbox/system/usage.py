@@ -122,7 +122,7 @@ def _measure(
     of_containers = sum(rest.pop(name, 0) for name in _OF_CONTAINERS)
     needs = _needs(root)
     used = {info.image_id for info in containers} & set(needs)
-    stopped = [info.id for info in containers if info.state != "running"]
+    stopped = [info.id for info in containers if not info.up]
     stored = {"b" + name: size for name, size in blobs.items() if name}
     stored |= {"l" + name: size for name, size in layers.items() if name}
     kept = {thing for image in used for thing in needs[image]}

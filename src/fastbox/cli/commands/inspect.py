@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from fastbox.cli.parser import TEXT, Option
-from fastbox.errors import FastboxError, InvalidArgument, InvalidReference, NotFound
+from fastbox.cli.parser import SWITCH, TEXT, Option
+from fastbox.errors import (
+    FastboxError,
+    InvalidArgument,
+    InvalidReference,
+    NotFound,
+    Unsupported,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,12 +24,17 @@ NAME = "inspect"
 USAGE = "[OPTIONS] NAME|ID [NAME|ID...]"
 SUMMARY = "show all that is known about containers, images or volumes"
 OPERANDS = (1, None)
+_TYPES = (
+    "config", "container", "image", "network", "node", "plugin", "secret", "service", "task",
+    "volume",
+)  # fmt: skip
 
 
 def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
         Option("format", "f", TEXT, "print json, or a template such as {{.State.Status}}"),
+        Option("size", "s", SWITCH, "show how much of the disk a container takes"),
         Option("type", "", TEXT, "look only among these: container, image or volume"),
     )
 
@@ -31,7 +42,8 @@ def options() -> tuple[Option, ...]:
 def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Print what was found; 1 when something was not."""
     kind = _kind(args)
-    return show(args, out, lambda name: _look_up(engine, name, kind))
+    size = args.switch("size")
+    return show(args, out, lambda name: _look_up(engine, name, kind, size))
 
 
 def show(args: Arguments, out: Output, look_up: Callable[[str], dict[str, object]]) -> int:
@@ -62,9 +74,12 @@ def show(args: Arguments, out: Output, look_up: Callable[[str], dict[str, object
 def _kind(args: Arguments) -> str:
     group = args.command.partition(" ")[0]
     kind = args.text("type") or (group if group in ("container", "image") else "")
+    if kind not in ("", *_TYPES):
+        known = ", ".join(f'"{name}"' for name in _TYPES)
+        raise InvalidArgument(f'unknown type: "{kind}": must be one of {known}')
     if kind not in ("", "container", "image", "volume"):
-        raise InvalidArgument(
-            f'unknown type "{kind}"', hint="the types are container, image and volume"
+        raise Unsupported(
+            f"there is no {kind} here yet", hint="inspect containers, images and volumes"
         )
     return kind
 
@@ -77,15 +92,15 @@ def _template(form: str) -> Template | None:
     return Template(form)
 
 
-def _look_up(engine: Door, name: str, kind: str) -> dict[str, object]:
+def _look_up(engine: Door, name: str, kind: str, size: bool) -> dict[str, object]:
     if kind == "container":
-        return engine.containers.inspect(name)
+        return engine.containers.inspect(name, size=size)
     if kind == "image":
         return engine.images.inspect(name)
     if kind == "volume":
         return engine.volumes.inspect(name)
     try:
-        return engine.containers.inspect(name)
+        return engine.containers.inspect(name, size=size)
     except NotFound:
         pass
     try:

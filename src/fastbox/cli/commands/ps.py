@@ -118,7 +118,7 @@ def _status(info: ContainerInfo, now: float) -> str:
     from fastbox.cli.render import human
 
     if info.state in ("running", "paused"):
-        more = "Paused" if info.state == "paused" else getattr(info, "health", "")
+        more = "Paused" if info.state == "paused" else info.health
         if more == "starting":
             more = "health: starting"
         return f"Up {human.since(info.started, now)}" + (f" ({more})" if more else "")

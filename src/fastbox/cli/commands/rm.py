@@ -22,6 +22,7 @@ def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
         Option("force", "f", SWITCH, "kill it first when it runs"),
+        Option("link", "l", SWITCH, "remove a link (there are none)"),
         Option("volumes", "v", SWITCH, "remove its anonymous volumes, too"),
     )
 

@@ -35,6 +35,7 @@ def options() -> tuple[Option, ...]:
         Option("memory-reservation", "", TEXT, "memory to keep when the host runs short", "bytes"),
         Option("memory-swap", "", TEXT, "memory and swap together; -1 for unlimited swap", "bytes"),
         Option("pids-limit", "", TEXT, "most processes at once (-1 for unlimited)", "int"),
+        Option("restart", "", TEXT, "no, on-failure[:most], always or unless-stopped", "policy"),
     )
 
 
@@ -43,12 +44,15 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     from fastbox.cli import limitflags, report
 
     changes: dict[str, Any] = limitflags.limits(args)
-    if not changes:
+    policy = args.text("restart")
+    if not changes and not policy:
         raise UsageError(args.command, "you must provide one or more flags when using this command")
     warnings: list[str] = []
 
     def change(reference: str) -> str:
-        found = engine.containers.update(reference, **changes)
+        if policy:
+            engine.containers.set_restart(reference, policy)
+        found = engine.containers.update(reference, **changes) if changes else ()
         warnings.extend(text for text in found if text not in warnings)
         return reference
 

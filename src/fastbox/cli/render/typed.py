@@ -27,7 +27,7 @@ _SINGLE = frozenset((
 ))  # fmt: skip
 # What docker leaves out of the document when it is empty.
 _ABSENT: Mapping[str, Mapping[str, object]] = {
-    "": {"SizeRw": None, "SizeRootFs": None},
+    "": {"SizeRootFs": None, "SizeRw": None},
     "State": {"Health": None},
     "Config": {
         "ExposedPorts": NilMap(), "Healthcheck": None, "MacAddress": "", "NetworkDisabled": False,
