@@ -151,6 +151,10 @@ bench-vs-peers: $(BENCH_NEEDS) ## fastbox, the C floor and the peers interleaved
 bench-start: $(BENCH_NEEDS) ## only the table of one start
 	$(BENCH) -m benchmarks.vs_peers --suites start
 
+.PHONY: bench-life
+bench-life: $(BENCH_NEEDS) ## only what a container's life is made of: exec's output, logs, cp, stats, fork, memory (8 minutes)
+	$(BENCH) -m benchmarks.vs_peers --suites life
+
 .PHONY: bench-layers
 bench-layers: $(BENCH_NEEDS) ## only a real image's layers, beside tar, docker, podman, skopeo and umoci: 8 minutes, the first time 10
 	$(BENCH) -m benchmarks.vs_peers --own-disk 24 --suites layers

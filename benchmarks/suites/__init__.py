@@ -10,18 +10,11 @@ from importlib import import_module
 from ..suite import Suite
 
 FILES = (
-    "start",
-    "exec",
-    "overlay",
-    "groups",
-    "extraction",
-    "layers",
-    "memory",
-    "stats",
-    "fork",
-    "cp",
-    "bindings",
+    *("start", "exec", "output", "overlay", "groups", "extraction", "layers"),
+    *("memory", "stats", "logs", "cp", "fork", "bindings"),
 )
+GROUPS = {"life": ("output", "memory", "stats", "logs", "cp", "fork")}
+"""Files that are measured together, by the name of the group."""
 
 
 def all_suites() -> list[Suite]:
@@ -33,7 +26,8 @@ def all_suites() -> list[Suite]:
 
 
 def choose(names: list[str]) -> list[Suite]:
-    """The suites of these names, or of files of these names; all but the long ones without any.
+    """The suites of these names, of files or of groups of these names; all but the long ones
+    without any.
 
     Raises:
         KeyError: There is no such suite.
@@ -42,4 +36,5 @@ def choose(names: list[str]) -> list[Suite]:
         return [suite for suite in all_suites() if not suite.apart]
     known = {suite.name: [suite] for suite in all_suites()}
     known |= {name: list(import_module(f"{__name__}.{name}").SUITES) for name in FILES}
+    known |= {name: choose([*files]) for name, files in GROUPS.items() if name in names}
     return [suite for name in names for suite in known[name]]

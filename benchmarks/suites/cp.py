@@ -93,6 +93,7 @@ def _suite(what: str, title: str) -> Suite:
         base="plain",
         rounds=12,
         seconds=40.0,
+        apart=True,
         budgets=(
             Budget("into a container, at most 0.7 x docker", "fastbox_in", 0.7, "docker_in"),
             Budget("out of one, at most 0.7 x docker", "fastbox_out", 0.7, "docker_out"),

@@ -1,4 +1,4 @@
-"""One exec of `true`, and one that writes much: in process, by the commands, and by peers.
+"""One exec of `true` in a container that runs: in process, by the commands, and by peers.
 
 Every row has a container of its own engine, started before the rounds. The floor enters the one
 that `fastbox run -d` started, with its groups, its filter and its capabilities.
@@ -7,8 +7,7 @@ that `fastbox run -d` started, with its groups, its filter and its capabilities.
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from ..suite import BASE, OURS, Budget, Field, Row, Suite
@@ -18,7 +17,7 @@ from ..vs_peers.lab import SLEEP, Lab
 from ..vs_peers.peers import RUNTIMES, command, once, runtime_words
 
 
-def _held(lab: Lab) -> str:
+def held(lab: Lab) -> str:
     """A container of the command line, until the lab closes: its id."""
     words = ["run", "-d", "--network", "none", lab.image, *SLEEP]
     identity = lab.fastbox(*words)
@@ -76,7 +75,7 @@ def _open(field: Field) -> None:
 
     def identity() -> str:
         if not made:
-            made.append(_held(lab))
+            made.append(held(lab))
         return made[0]
 
     field.admit("floor", partial(_floor, lab, identity))
@@ -89,66 +88,7 @@ def _open(field: Field) -> None:
         field.admit(name, partial(_daemon, lab, name))
 
 
-OUTPUT = ("/bin/busybox", "head", "-c", str(64 << 20), "/dev/zero")
-
-
-def _through_pipe(worker: Worker, words: Sequence[str]) -> Measure:
-    return command(worker, ["/bin/sh", "-c", shlex.join(words) + " | /bin/cat > /dev/null"])
-
-
-def _open_output(field: Field) -> None:
-    lab = field.lab
-
-    def base() -> Measure:
-        return _through_pipe(lab.commands, [lab.root + OUTPUT[0], *OUTPUT[1:]])
-
-    def in_process() -> Measure:
-        worker = lab.stack.enter_context(Worker(f"exec {lab.image}", lab.env))
-        return lambda count, flight: worker.measure(list(OUTPUT), count, flight)
-
-    def cli() -> Measure:
-        return _through_pipe(lab.commands, [lab.need("fastbox"), "exec", _held(lab), *OUTPUT])
-
-    def runc() -> Measure:
-        words, worker, name = runtime_words(lab, "runc"), lab.commands_for("runc"), "output-runc"
-        bundle = lab.write_bundle(name, SLEEP)
-        once(worker, [*words, "run", "--detach", "--bundle", bundle, name])
-        lab.stack.callback(once, worker, [*words, "delete", "--force", name])
-        return _through_pipe(worker, [*words, "exec", name, *OUTPUT])
-
-    def docker() -> Measure:
-        found = daemon(lab, "docker")
-        words = ["run", "-d", *found.run_options, "--name", "output", "bench:latest", *SLEEP]
-        once(found.commands, [*found.words, *words])
-        lab.stack.callback(once, found.commands, [*found.words, "rm", "-f", "output"])
-        return _through_pipe(found.commands, [*found.words, "exec", "output", *OUTPUT])
-
-    field.admit("floor", base)
-    field.admit("in_process", in_process)
-    field.admit("cli", cli)
-    field.admit("runc", runc)
-    field.admit("docker", docker)
-
-
 SUITES = (
-    Suite(
-        name="exec-output",
-        title="64 MiB of an exec's output",
-        rows=(
-            Row("floor", "floor: head | cat, without a container", BASE),
-            Row("in_process", "fastbox, in process (collected in memory)", OURS),
-            Row("cli", "fastbox exec | cat", OURS),
-            Row("runc", "runc exec | cat"),
-            Row("docker", "docker exec | cat", daemon=True),
-        ),
-        open=_open_output,
-        beside=("runc",),
-        rounds=20,
-        seconds=60.0,
-        budgets=(
-            Budget("an exec's output, at least half the rate of a pipe", "cli", 2.0, "floor"),
-        ),
-    ),
     Suite(
         name="exec",
         title="one exec of `true`",

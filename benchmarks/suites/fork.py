@@ -108,6 +108,7 @@ SUITES = (
         base="plain",
         rounds=40,
         seconds=40.0,
+        apart=True,
         budgets=(Budget("a fork, at most 1.5 x a plain start", "fork", 1.5, "plain"),),
     ),
 )

@@ -105,6 +105,7 @@ SUITES = (
         rounds=10,
         warm_up=1,
         seconds=30.0,
+        apart=True,
         budgets=(
             Budget("a supervisor, at most 0.1 x containerd's shim", "fastbox", 0.1, "docker"),
         ),

@@ -109,6 +109,7 @@ SUITES = (
         rounds=8,
         warm_up=1,
         seconds=45.0,
+        apart=True,
         budgets=(
             Budget(
                 "a reading in process, at most 1 x the files from Python", "reading", 1.0, "files"
