@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class Mount(Record):
-    """Something mounted into a container: `kind` is "bind", "volume" or "tmpfs"."""
+    """Something mounted into a container: `kind` is "bind", "volume", "tmpfs" or "image"."""
 
     kind: str
     target: str
-    source: str = ""  # the host's path, or a volume's name; a volume without one is anonymous
+    source: str = ""  # the host's path, an image, or a volume's name; without one it is anonymous
     read_only: bool = False
     create: bool = False  # make a missing source directory, as `-v` does and `--mount` does not
     propagation: str = "rprivate"
     options: str = ""  # of a tmpfs: "size=64m,mode=1777"; of others what `-v` has after the target
     recursive: str = ""  # of a bind: "disabled", "writable" or "readonly"; "": as the kernel can
     no_copy: bool = False  # a new volume stays empty, whatever the image has there
-    subpath: str = ""  # of a volume: the directory or file in it
+    subpath: str = ""  # of a volume or an image: the directory or file in it
     driver: str = ""  # of a volume: "local"
     driver_options: Mapping[str, str] | None = None  # of a volume that is made: type, device, o
     labels: Mapping[str, str] | None = None  # of a volume that is made
@@ -38,6 +38,8 @@ class Mount(Record):
     name: str = ""
     path: str = ""
     anonymous: bool = False
+    image_id: str = ""  # of an image; and what is mounted of it, topmost first
+    layers: tuple[str, ...] = ()
 
 
 class VolumeInfo(Record):
@@ -257,6 +259,7 @@ class ContainerInfo(Record):
     network: str = ""
     mounts: tuple[str, ...] = ()  # volumes by name, others by the host's path
     volumes: int = 0  # how many of them are volumes
+    mounted_images: tuple[str, ...] = ()  # ids of those that are mounted
     size: int = -1  # bytes of the disk that its own layer takes; -1: not asked for
     size_root: int = -1  # together with its image
 

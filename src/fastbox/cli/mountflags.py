@@ -20,11 +20,13 @@ _KEYS = {
     "bind-propagation": "propagation", "bind-recursive": "recursive",
     "bind-nonrecursive": "nonrecursive", "volume-driver": "driver", "volume-label": "label",
     "volume-nocopy": "nocopy", "volume-opt": "opt", "volume-subpath": "subpath",
+    "image-subpath": "image-subpath",
     "tmpfs-size": "size", "tmpfs-mode": "mode", "consistency": "consistency",
 }  # fmt: skip
 _ONLY_OF = {
     **dict.fromkeys(("propagation", "recursive", "nonrecursive"), "bind"),
     **dict.fromkeys(("driver", "label", "nocopy", "opt", "subpath"), "volume"),
+    "image-subpath": "image",
     **dict.fromkeys(("size", "mode"), "tmpfs"),
 }  # fmt: skip
 _SWITCHES = ("readonly", "nocopy", "nonrecursive")
@@ -65,7 +67,7 @@ def _tmpfs(args: Arguments, text: str) -> Mount:
 def _mount(args: Arguments, text: str) -> Mount:
     fields, pairs = _fields(args, text)
     kind = fields.get("type", "volume").lower()
-    if kind not in ("bind", "tmpfs", "volume"):
+    if kind not in ("bind", "image", "tmpfs", "volume"):
         raise bad_value(
             args, "mount", text, f'unknown type "{kind}"', "type=bind,src=/data,dst=/data"
         )
@@ -81,14 +83,19 @@ def _mount(args: Arguments, text: str) -> Mount:
         read_only=switches["readonly"], propagation=fields.get("propagation", "rprivate"),
         options=_tmpfs_options(args, fields),
         recursive=_recursive(args, text, fields, switches), no_copy=switches["nocopy"],
-        subpath=fields.get("subpath", ""), driver=fields.get("driver", ""),
+        subpath=fields.get("image-subpath" if kind == "image" else "subpath", ""),
+        driver=fields.get("driver", ""),
         driver_options=pairs["opt"] or None, labels=pairs["label"] or None, long=True,
     )  # fmt: skip
 
 
 def _mount_source(args: Arguments, text: str, kind: str, source: str) -> str:
     if kind == "tmpfs" and source:
-        raise bad_value(args, "mount", text, "source is for type=bind and type=volume")
+        raise bad_value(args, "mount", text, "a tmpfs has no source")
+    if kind == "image":
+        if not source:
+            raise bad_value(args, "mount", text, "the source is missing: an image")
+        return source
     if kind != "bind":
         if "/" in source:
             raise bad_value(args, "mount", text, f'the source "{source}" is not a name')

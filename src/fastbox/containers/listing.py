@@ -173,6 +173,7 @@ def _info(found: Found) -> ContainerInfo:
         more = {
             "mounts": tuple(filter(None, map(_mount_name, found.mounts))),
             "volumes": sum(mount.get("kind") == "volume" for mount in found.mounts),
+            "mounted_images": tuple(filter(None, (m.get("image_id") for m in found.mounts))),
         }
     if found.info is not None:
         return found.info.replace(network=found.network, **more)
@@ -196,7 +197,7 @@ def _info(found: Found) -> ContainerInfo:
 
 
 def _mount_name(mount: dict[str, Any]) -> str:
-    """What `ps` calls a mount: a volume's name, or the host's path."""
+    """What `ps` calls a mount: a volume's name, an image's, or the host's path."""
     return str(mount.get("name") or mount.get("source") or "")
 
 

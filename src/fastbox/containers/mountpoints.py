@@ -88,9 +88,11 @@ def describe(record: ContainerRecord) -> list[dict[str, object]]:
         if mount.kind == "tmpfs" and not mount.long:
             continue  # of --tmpfs: HostConfig has it
         made: dict[str, object] = {"Type": mount.kind}
-        if mount.kind == "volume":
-            made |= {"Name": mount.name}
-        made |= {"Source": mount.path if mount.kind == "volume" else mount.source}
+        if mount.kind in ("volume", "image"):
+            made |= {"Name": mount.name or mount.source}
+        made |= {
+            "Source": {"volume": mount.path, "image": mount.image_id}.get(mount.kind, mount.source)
+        }
         made |= {"Destination": _clean(mount.target)}
         if mount.kind == "volume":
             made |= {"Driver": mount.driver or "local"}
@@ -98,8 +100,8 @@ def describe(record: ContainerRecord) -> list[dict[str, object]]:
             made
             | {
                 "Mode": _mode(mount),
-                "RW": not mount.read_only,
-                "Propagation": mount.propagation if mount.kind == "bind" else "",
+                "RW": not (mount.read_only or mount.kind == "image"),
+                "Propagation": mount.propagation if mount.kind in ("bind", "image") else "",
             }
         )
     return found
@@ -138,6 +140,8 @@ def _spec(mount: Mount) -> Mapping[str, object]:
         made["ReadOnly"] = True
     if mount.kind == "bind" and mount.propagation != "rprivate":
         made["BindOptions"] = {"Propagation": mount.propagation}
+    if mount.kind == "image" and mount.subpath:
+        made["ImageOptions"] = {"Subpath": mount.subpath}
     if mount.kind == "volume":
         options: dict[str, object] = {}
         if mount.no_copy:

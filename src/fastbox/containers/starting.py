@@ -57,6 +57,10 @@ class Starter:
             images = None if options.rootfs else self._images()
             clock.mark("services")
             image = images.resolve(options.image) if images else create.rootfs_image(options)
+        if any(mount.kind == "image" for mount in options.mounts):
+            from fastbox.containers import imagemounts
+
+            options = imagemounts.with_layers(options, self._images())
         clock.mark("image")
         made = create.make(
             self._root,

@@ -21,7 +21,9 @@ from fastbox.store.root import read_record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
+    from typing import Any
 
     from fastbox.store.root import Root
 
@@ -196,20 +198,29 @@ def _mark_containers(root: Root, content: Content, live: Live) -> None:
 
 
 def used_images(root: Root) -> set[str]:
-    """The ids of the images that containers were made from.
+    """The ids of the images that containers were made from, or that they mount.
 
     Raises:
         ValueError: A record is damaged.
     """
-    images = set()
+    images: set[str] = set()
     for name in os.listdir(root.path("containers")):
         try:
             record = read_record(root.path("containers", name, "record.json"))
         except NotADirectoryError:
             continue
-        if record is not None and record.get("image_id"):
-            images.add("sha256:" + hex_of(record["image_id"]))
+        if record is not None:
+            ids = [record.get("image_id"), *_mounted(record)]
+            images.update("sha256:" + hex_of(each) for each in ids if each)
     return images
+
+
+def _mounted(record: Mapping[str, Any]) -> list[object]:
+    try:
+        mounts = record.get("mounts") or record.get("options", {}).get("mounts") or ()
+        return [mount.get("image_id") for mount in mounts]
+    except (AttributeError, TypeError):
+        raise ValueError("its mounts are not a list of objects") from None
 
 
 def _sweep_into(root: Root, trash: Work, spare: AbstractSet[str]) -> None:

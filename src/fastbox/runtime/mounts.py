@@ -101,10 +101,14 @@ def _asked(mount: Mount, mapped: bool) -> dict[str, object]:
         return _bind(mount, target, mount.source)
     if mount.kind == "volume" and mount.path:
         return _volume(mount, target, mapped)
+    if mount.kind == "image" and mount.layers:
+        from fastbox.runtime import imagemount
+
+        return imagemount.mount(mount, target, mapped)
     raise Unsupported(
         f'a mount of kind "{mount.kind}" is not supported',
         where=target,
-        hint="the kinds are bind, volume and tmpfs",
+        hint="the kinds are bind, volume, tmpfs and image",
     )
 
 

@@ -12,6 +12,7 @@ import os
 import time
 
 from fastbox import _bytes
+from fastbox.containers.mountpoints import mounts_of
 from fastbox.errors import FastboxError, NotFound, os_error
 from fastbox.images import documents
 from fastbox.images.reference import familiar
@@ -246,7 +247,8 @@ class _Checker:
             try:
                 record = self._containers.read(container)
                 self._containers.read_exit(container)
-                layers = self._layers_of(record.image_id) if record else []
+                images = _images_of(record) if record else []
+                layers = [chain for image in images for chain in self._layers_of(image)]
             except (ValueError, FastboxError, OSError) as error:
                 if os.path.isdir(self._containers.directory(container)):
                     yield Finding(
@@ -471,3 +473,8 @@ def _has_digest(path: str, name: str) -> bool:
         return _bytes.digest_fd(fd)[0] == name
     finally:
         os.close(fd)
+
+
+def _images_of(record: ContainerRecord) -> list[str]:
+    """What it was made from, and what it mounts."""
+    return [record.image_id, *(mount.image_id for mount in mounts_of(record) if mount.image_id)]

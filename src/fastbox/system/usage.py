@@ -121,7 +121,8 @@ def _measure(
     rest = {"": os.stat(root.store).st_blocks * 512, **_rest(root, meter)}
     of_containers = sum(rest.pop(name, 0) for name in _OF_CONTAINERS)
     needs = _needs(root)
-    used = {info.image_id for info in containers} & set(needs)
+    used = {each for info in containers for each in (info.image_id, *info.mounted_images)}
+    used &= set(needs)
     stopped = [info.id for info in containers if not info.up]
     stored = {"b" + name: size for name, size in blobs.items() if name}
     stored |= {"l" + name: size for name, size in layers.items() if name}

@@ -149,6 +149,10 @@ def test_volumes(value: str, mount: Mount) -> None:
         ("src=a,dst=/b", Mount(kind="volume", source="a", target="/b")),
         ("type=volume,dst=/b", Mount(kind="volume", target="/b")),
         (
+            "type=image,src=host:5000/a/b@sha256:1,dst=/b,image-subpath=c",
+            Mount(kind="image", source="host:5000/a/b@sha256:1", target="/b", subpath="c"),
+        ),
+        (
             "type=volume,src=a,dst=/b,volume-driver=local,volume-label=x=y=z,volume-label=w,"
             "volume-nocopy,volume-opt=type=tmpfs,volume-opt=device=tmpfs,volume-subpath=c/d",
             Mount(
@@ -214,7 +218,7 @@ def test_tmpfs() -> None:
         (["--mount", "type=bind,src=a,dst=/b", "i"], 'the source "a" is not an absolute path'),
         (["--mount", "type=bind,src=/a", "i"], 'the target "" is not an absolute path'),
         (["--mount", "type=nfs,src=/a", "i"], 'unknown type "nfs"'),
-        (["--mount", "type=tmpfs,src=/a,dst=/b", "i"], "source is for type=bind"),
+        (["--mount", "type=tmpfs,src=/a,dst=/b", "i"], "a tmpfs has no source"),
         (["--mount", "type=bind,src=/a,dst=/b,volume-nocopy", "i"], "nocopy is for type=volume"),
         (["--mount", "type=bind,src=/a,dst=/b,volume-label=x", "i"], "label is for type=volume"),
         (["--mount", "src=a/b,dst=/b", "i"], 'the source "a/b" is not a name'),

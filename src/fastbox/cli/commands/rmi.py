@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fastbox.cli.door import Door
     from fastbox.cli.output import Output
     from fastbox.cli.parser import Arguments
+    from fastbox.types import ContainerInfo
 
 NAME = "rmi"
 USAGE = "[OPTIONS] IMAGE [IMAGE...]"
@@ -36,10 +37,10 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     force, platform = args.switch("force"), args.text("platform")
 
     def users(image: str) -> list[str]:
-        return [info.id for info in engine.containers.list(all=True) if info.image_id == image]
+        return [info.id for info in engine.containers.list(all=True) if _uses(info, image)]
 
     def running(image: str) -> list[str]:
-        return [info.id for info in engine.containers.list() if info.image_id == image]
+        return [info.id for info in engine.containers.list() if _uses(info, image)]
 
     def remove(name: str) -> str:
         try:
@@ -54,3 +55,7 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
         return "\n".join(lines)
 
     return each(args.operands, remove, out)
+
+
+def _uses(info: ContainerInfo, image: str) -> bool:
+    return info.image_id == image or image in info.mounted_images
