@@ -290,3 +290,22 @@ def test_the_exit_code_survives_a_full_disk(box: Box, name: str) -> None:
     assert state(box, name)["ExitCode"] == 7
     assert json.loads((directory / "exit").read_text())["code"] == 7
     assert not Path(box.run_root, "containers", identity).exists()
+
+
+def test_a_signal_of_ones_own(box: Box, name: str) -> None:
+    script = "trap 'echo usr1 >>/said; exit 7' USR1; echo >>/ready; while :; do sleep 0.05; done"
+
+    def ready(times: int) -> bool:
+        seen = box("exec", name, "cat", "/ready", check=False)
+        return seen.stdout == "\n" * times
+
+    box("run", "-d", "--name", name, "busybox", "sh", "-c", script)
+    until(lambda: ready(1))
+    box("stop", "-s", "USR1", "-t", "30", name)
+    assert state(box, name)["ExitCode"] == 7
+    box("start", name)
+    until(lambda: ready(2))
+    box("restart", "--signal", "SIGUSR1", "--timeout", "30", name)
+    until(lambda: ready(3))
+    assert box("exec", name, "cat", "/said").stdout == "usr1\nusr1\n"
+    assert state(box, name)["Status"] == "running"
