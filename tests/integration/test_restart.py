@@ -309,3 +309,12 @@ def test_a_signal_of_ones_own(box: Box, name: str) -> None:
     until(lambda: ready(3))
     assert box("exec", name, "cat", "/said").stdout == "usr1\nusr1\n"
     assert state(box, name)["Status"] == "running"
+
+
+def test_the_files_of_one_that_waits_are_left_alone(box: Box, name: str) -> None:
+    """Its supervisor may mount them at any instant."""
+    box("run", "-d", "--name", name, "--restart", "always", "busybox", "false")
+    until(lambda: look(box, name)["RestartCount"] == 6)  # it waits for some seconds now
+    until(lambda: state(box, name)["Status"] == "restarting")
+    for words in (["fork", name], ["snapshot", name], ["cp", "-", f"{name}:/"]):
+        assert "is about to start again" in box.fails(*words)

@@ -53,6 +53,11 @@ class Reached(FileSystem):
     def _reach(self, write: bool) -> int:
         upper = self._overlay.get("upper")
         live = self.view.live
+        if self.view.state == "restarting":  # its supervisor may mount its upper at any instant
+            raise StateConflict(
+                f"container {self.view.id[:12]} is about to start again",
+                hint="try again, or stop it",
+            )
         if not self.runs or live is None:
             return self._mounted(upper)
         if write and upper:

@@ -56,7 +56,7 @@ class Source:
         self._hold = -1
         try:
             self.view: View = heal.view(store, root.run, container)
-            if self.view.state not in ("running", "paused"):
+            if not self.view.up:
                 self._held = store.hold(container)
                 self.view = heal.view(store, root.run, container, self._held)
             self.record: ContainerRecord = self._check(live)
@@ -73,6 +73,11 @@ class Source:
                 f"container {view.id[:12]} is damaged: {view.error}", hint="remove it"
             )
         if self._held is None:
+            if view.state == "restarting":  # its supervisor may mount its upper at any instant
+                raise StateConflict(
+                    f"container {view.id[:12]} is about to start again: its files are in use",
+                    hint="stop it first",
+                )
             if not live:
                 raise StateConflict(
                     f"container {view.id[:12]} is running: its files are in use",
