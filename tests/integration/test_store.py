@@ -826,6 +826,33 @@ def test_a_sweep_that_fails_half_way_puts_back(
     images.save(["a:1"], "/dev/null")
 
 
+def mounting(root: Root, mounts: object) -> None:
+    home = root.path("containers", "c" * 64)
+    os.makedirs(home, exist_ok=True)
+    write_record(home + "/record.json", {"image_id": "", "options": {"mounts": mounts}})
+
+
+def test_a_mounted_image_is_needed(root: Root, images: Images) -> None:
+    load(images, docker_archive([BASE, TOP], ["a:1"]))
+    image = images.resolve("a:1")
+    mounting(root, [{"kind": "image", "image_id": image.id}])
+    images.remove("a:1")
+    images.sweep()
+    assert images.pinned(image.id).layers == image.layers
+    assert all(os.path.isdir(tree) for tree in image.layers)
+
+
+@pytest.mark.parametrize("mounts", [[1], 5, "x", [{"image_id": "sha256:no"}]])
+def test_damaged_mounts_keep_everything(root: Root, images: Images, mounts: object) -> None:
+    from fastbox.images import sweep
+
+    load(images, docker_archive([BASE], ["a:1"]))
+    mounting(root, mounts)
+    assert sweep.find_live(root) is None
+    with pytest.raises(IntegrityError, match="a container's record is damaged"):
+        images.prune()
+
+
 def test_two_removals_at_once_leave_nothing(root: Root, images: Images) -> None:
     for _ in range(5):
         for n in range(6):
