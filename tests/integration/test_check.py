@@ -366,3 +366,17 @@ def test_trees_are_listed_whole(tmp_path: Path) -> None:
     assert one[-1].content == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
     assert {what for _, what in differences(one, two)} <= {"differs in mtime"}
     assert list_tree(str(tmp_path / "a"), content=False)[-1].content == ""
+
+
+def test_an_image_that_only_a_container_needs_leaves_no_blob(engine: Engine) -> None:
+    """The bottom layer of two:1 is not packed: its blob and its chain have the same digest."""
+    from fastbox.types import RunOptions
+
+    container = engine.containers.create(RunOptions(image="two:1", argv=("true",)))
+    engine.images.remove("two:1", force=True)
+    engine.images.remove("one:1")
+    assert found(engine) == []
+    assert len(os.listdir(engine.root.path("layers"))) == 2
+    engine.containers.remove(container)
+    engine.images.prune(all=True)
+    assert found(engine) == []

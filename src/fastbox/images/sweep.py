@@ -258,6 +258,8 @@ def _put_back(root: Root, moved: list[tuple[str, str]]) -> None:
         live = find_live(root)
         for home, away in moved:
             name = "sha256:" + os.path.basename(home)
-            needed = live is None or name in live.blobs or name in live.chains
+            # A layer that is not packed has one digest as a blob and, at the bottom, as a chain.
+            is_layer = os.path.basename(os.path.dirname(home)) == "layers"
+            needed = live is None or name in (live.chains if is_layer else live.blobs)
             if needed and os.path.exists(away) and not os.path.exists(home):
                 os.rename(away, home)
