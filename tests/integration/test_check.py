@@ -295,7 +295,9 @@ def test_the_command(engine: Engine) -> None:
     assert (done.returncode, done.stderr) == (1, "")
     assert len(done.stdout.splitlines()) == 2
     lines = check("--format", "json").stdout.splitlines()
-    assert {tuple(json.loads(line)) for line in lines} == {("Hint", "What", "Where")}  # sorted, as docker's
+    assert {tuple(json.loads(line)) for line in lines} == {
+        ("Hint", "What", "Where")
+    }  # sorted, as docker's
     assert check("--quick").stdout.count("\n") == 1
 
 

@@ -183,7 +183,8 @@ def test_the_end_of_its_conversation_ends_a_tied_exec(container: Container) -> N
 
 def begin(container: Container, argv: list[str], **how: object) -> tuple[Conversation, str]:
     """An exec through a conversation of the test's own, without streams."""
-    own = container._conversation
+    own = container._watching()
+    assert own is not None
     bundle = execs.read_bundle(container._service.directory(container.id))
     conversation = Conversation(own.run, own.supervisor)
     text = execs.document(bundle, argv, {})
