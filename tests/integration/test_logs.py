@@ -227,6 +227,7 @@ def test_enough_files_lose_nothing_and_follow_sees_all(
 
 @pytest.mark.parametrize("driver", ["json-file", "local"])
 def test_a_killed_writer_loses_one_line_at_most(box: Box, made: list[str], driver: str) -> None:
+    host.quiet(box.run_root)  # so that there is one supervisor
     made.append("cut")
     options = ("--log-driver", driver, "--log-opt", "max-size=100k", "--log-opt", "max-file=1000")
     box("run", "-d", "--name", "cut", *options, "busybox", "seq", "1", "100000000")
@@ -255,7 +256,8 @@ def test_follow_ends_with_the_container_and_wakes_by_itself(
     made.append("live")
     go = tmp_path / "go"
     os.mkfifo(go)
-    script = "echo first; while read x < /go; do echo $x; [ $x = end ] && exit; done"
+    # Opened once and for both: nothing that is written meets a closed end.
+    script = "exec 3<>/go; echo first; while read x <&3; do echo $x; [ $x = end ] && exit; done"
     box("run", "-d", "--name", "live", "-v", f"{go}:/go", "busybox", "sh", "-c", script)
     with following(box, "live") as follower:
         assert follower.stdout is not None
@@ -273,6 +275,7 @@ def test_follow_ends_with_the_container_and_wakes_by_itself(
 
 
 def test_follow_ends_when_the_supervisor_is_killed(box: Box, made: list[str]) -> None:
+    host.quiet(box.run_root)  # so that there is one supervisor
     made.append("lost")
     box("run", "-d", "--name", "lost", "busybox", "sh", "-c", "echo here; exec sleep 1000")
     with following(box, "lost") as follower:
@@ -329,6 +332,7 @@ def test_a_loop_of_ones_own(box: Box, made: list[str], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("megabytes", [64, pytest.param(2048, marks=pytest.mark.slow)])
 def test_a_flood_stays_within_its_bounds(box: Box, made: list[str], megabytes: int) -> None:
+    host.quiet(box.run_root)  # so that there is one supervisor
     made.append("flood")
     options = ("--log-opt", "max-size=1m", "--log-opt", "max-file=3")
     flood = f"head -c {megabytes}m /dev/zero; echo; echo done"
