@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from fastbox.store.containers import ContainerStore
 
 UP = ("running", "paused", "restarting")
+_SHOWN = {
+    "name": str, "image": str, "image_id": str, "created": str, "argv": list, "labels": dict,
+    "options": dict,
+}  # fmt: skip
 _USUAL_BYTES = 16 << 10  # a read makes room for all that it may get
 _MAX_BYTES = 8 << 20
 
@@ -146,7 +150,7 @@ def _brief(data: bytes) -> dict[str, Any] | None:
 
 def _at_rest(store: ContainerStore, container: str, record: dict[str, Any]) -> Found | None:
     """One that neither runs nor is about to; None when that can't be told from its records."""
-    if record.get("id") != container or record.get("session") != "" or record.get("schema") != 1:
+    if record.get("id") != container or record.get("session") != "" or not _is_whole(record):
         return None
     end = _read(store.directory(container) + "/exit")
     if end is None:
@@ -154,6 +158,15 @@ def _at_rest(store: ContainerStore, container: str, record: dict[str, Any]) -> F
     if not isinstance(end.get("code"), int) or end.get("schema") != 1:
         return None
     return Found(container, record, "exited", end, None)
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    """Whether all that is shown of a record is there, and what it should be."""
+    values = map(record.get, _SHOWN)
+    if record.get("schema") != 1 or not all(map(isinstance, values, _SHOWN.values())):
+        return False
+    mounts = record.get("mounts") or record["options"].get("mounts") or ()
+    return isinstance(mounts, (list, tuple)) and all(isinstance(each, dict) for each in mounts)
 
 
 def _looked_at(
