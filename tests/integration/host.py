@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from pathlib import Path
@@ -76,8 +77,20 @@ def snapshot(root: str, run: str) -> dict[str, object]:
 def quiet(run: str, seconds: float = 10.0) -> None:
     """Wait for supervisors that still clean up after the answer they gave."""
     end = time.monotonic() + seconds * SLOW
-    while supervisors(run) and time.monotonic() < end:
+    while len(supervisors(run)) > len(_busy(run)) and time.monotonic() < end:
         time.sleep(0.01)
+
+
+def _busy(run: str) -> set[str]:
+    """The supervisors whose containers have not ended: they go on."""
+    found = set()
+    for path in Path(run).glob("containers/*"):
+        with contextlib.suppress(OSError, ValueError):
+            live = json.loads(path.read_text())
+            directory = Path(live["directory"])
+            if directory.is_dir() and not (directory / "exit").exists():
+                found.add(live["supervisor"])
+    return found
 
 
 def settle(
