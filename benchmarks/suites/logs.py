@@ -47,7 +47,7 @@ def _ours(lab: Lab, size: int) -> str:
 def _file(lab: Lab, size: int, words: list[str]) -> Measure:
     path = lab.file(f"log-of-{size}")
     _fill(path, JSON, size)
-    return command(lab.commands, [*words, path])
+    return command(lab.commands, [lab.need(words[0]), *words[1:], path])
 
 
 def _in_process(lab: Lab, size: int) -> Measure:

@@ -37,10 +37,12 @@ def _watch(lab: Lab) -> Measure:
     from fastbox import Engine
 
     engine = Engine.open(root=lab.env["FASTBOX_ROOT"], run=lab.env["FASTBOX_RUN"])
+    held = []
     for _ in range(HELD):
         identity = lab.fastbox("run", "-d", "--memory", "64m", "--cpus", "0.5", lab.image, *SLEEP)
         lab.stack.callback(lab.fastbox, "rm", "-f", identity)
-    stream = engine.containers.stats_stream(interval=0)
+        held.append(identity)
+    stream = engine.containers.stats_stream(held, interval=0)
 
     def read() -> None:
         found = next(stream)
@@ -79,9 +81,9 @@ def _files(lab: Lab) -> Measure:
 def _docker(lab: Lab) -> Measure:
     found = daemon(lab, "docker")
     assert isinstance(found, Docker)
-    words = ["run", "-d", *found.run_options, "--memory", "64m", "bench:latest", *SLEEP]
+    words = ["run", "-d", *found.run_options, "--memory", "64m", "--cpus", "0.5", "bench:latest"]
     for _ in range(HELD):
-        once(found.commands, [*found.words, *words])
+        once(found.commands, [*found.words, *words, *SLEEP])
     return command(found.commands, [*found.words, "stats", "--no-stream"])
 
 
