@@ -95,8 +95,10 @@ def _suite(what: str, title: str) -> Suite:
         seconds=40.0,
         apart=True,
         budgets=(
-            Budget("into a container, at most 0.7 x docker", "fastbox_in", 0.7, "docker_in"),
-            Budget("out of one, at most 0.7 x docker", "fastbox_out", 0.7, "docker_out"),
+            Budget(
+                f"{title}, into a container, at most 0.7 x docker", "fastbox_in", 0.7, "docker_in"
+            ),
+            Budget(f"{title}, out of one, at most 0.7 x docker", "fastbox_out", 0.7, "docker_out"),
         ),
     )
 

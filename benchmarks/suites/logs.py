@@ -118,7 +118,7 @@ SUITES = (
         rounds=20,
         seconds=30.0,
         apart=True,
-        budgets=(Budget("the command, at most 0.5 x docker's", "cli", 0.5, "docker"),),
+        budgets=(Budget("`fastbox logs --tail 10`, at most 0.5 x docker's", "cli", 0.5, "docker"),),
     ),
     Suite(
         name="logs_all",
@@ -129,6 +129,6 @@ SUITES = (
         rounds=8,
         seconds=40.0,
         apart=True,
-        budgets=(Budget("the command, at most 0.5 x docker's", "cli", 0.5, "docker"),),
+        budgets=(Budget("`fastbox logs` of all, at most 0.5 x docker's", "cli", 0.5, "docker"),),
     ),
 )

@@ -114,9 +114,12 @@ SUITES = (
         apart=True,
         budgets=(
             Budget(
-                "a reading in process, at most 1 x the files from Python", "reading", 1.0, "files"
+                "one reading of what containers use, at most 1 x the files from Python",
+                "reading",
+                1.0,
+                "files",
             ),
-            Budget("the command, at most 1 x docker's", "command", 1.0, "docker"),
+            Budget("`fastbox stats --no-stream`, at most 1 x docker's", "command", 1.0, "docker"),
         ),
     ),
 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fastbox.cli import values
-from fastbox.cli.parser import TEXT, Option
+from fastbox.cli.commands.stop import grace, options
 from fastbox.cli.report import each
 
 TYPE_CHECKING = False
@@ -16,23 +15,12 @@ NAME = "restart"
 USAGE = "[OPTIONS] CONTAINER [CONTAINER...]"
 SUMMARY = "stop containers and start them again"
 OPERANDS = (1, None)
-_YEARS = (1 << 31) - 1
-
-
-def options() -> tuple[Option, ...]:
-    """The flags it takes."""
-    return (
-        Option("signal", "s", TEXT, "the signal to send first"),
-        Option("time", "", TEXT, "", stands_for="timeout"),
-        Option("timeout", "t", TEXT, "seconds to wait before killing", "int"),
-    )
+__all__ = ("NAME", "OPERANDS", "SUMMARY", "USAGE", "execute", "options")
 
 
 def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Restart them one after the other; 1 when any could not be."""
-    seconds = values.whole(args, "timeout", -1, _YEARS, "10")
-    timeout = None if seconds is None else float(seconds)
-    signal = values.signal(args, "signal") or None
+    timeout, signal = grace(args)
 
     def restart(name: str) -> str:
         engine.containers.restart(name, timeout=timeout, signal=signal)

@@ -28,11 +28,15 @@ def options() -> tuple[Option, ...]:
     )
 
 
+def grace(args: Arguments) -> tuple[float | None, str | None]:
+    """How long is waited, and the signal that comes first; None: the container's own."""
+    seconds = values.whole(args, "timeout", -1, _YEARS, "10")
+    return None if seconds is None else float(seconds), values.signal(args, "signal") or None
+
+
 def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Stop them one after the other; 1 when any could not be."""
-    seconds = values.whole(args, "timeout", -1, _YEARS, "10")
-    timeout = None if seconds is None else float(seconds)
-    signal = values.signal(args, "signal") or None
+    timeout, signal = grace(args)
 
     def stop(name: str) -> str:
         engine.containers.stop(name, timeout=timeout, signal=signal)
