@@ -14,8 +14,7 @@ from fastbox.networks import drivers
 from fastbox.store.networks import (
     DEFAULT,
     NetworkStore,
-    address,
-    bounds,
+    Pool,
     number,
     read_lease,
     release,
@@ -25,64 +24,17 @@ from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from fastbox.store.networks import NetworkRecord, Subnet
+    from fastbox.store.networks import NetworkRecord
     from fastbox.store.root import Root
 
     Wish = Mapping[str, Any]  # types.EndpointOptions as JSON has it
 
-WINDOW = 512  # addresses that are used before the next ones: a shard of a bridge
 _TRIES = 64  # looks at single addresses before all leases are listed
-_MOST_V6 = 1 << 20  # addresses of a v6 subnet that are chosen from
 PREFIX, IFNAME = "com.docker.network.container_iface_prefix", "com.docker.network.endpoint.ifname"
 _NO_NETWORK = ("none", "host")
-
-
-class Pool:
-    """The addresses of a subnet that containers may have, as numbers from its first one.
-
-    Attributes:
-        base: The subnet's first address.
-        bits: Its prefix.
-        last: The number of its last address.
-        low: The first number to choose.
-        high: The last.
-        kept: Numbers that nobody gets.
-    """
-
-    __slots__ = ("base", "bits", "high", "kept", "last", "low", "subnet", "version")
-
-    def __init__(self, subnet: Subnet) -> None:
-        self.subnet, self.version = subnet, subnet.version
-        self.base, end, self.bits = bounds(subnet.subnet)
-        self.last = end - self.base
-        self.low, self.high = 0, self.last
-        if subnet.range:
-            first, last, _ = bounds(subnet.range)
-            self.low, self.high = first - self.base, last - self.base
-        kept = [subnet.gateway, *(subnet.reserved or {}).values()]
-        self.kept = {number(text) - self.base for text in kept if text}
-        if self.last > 1:  # a /31 and a /32 have neither network nor broadcast address
-            self.kept |= {0, self.last} if self.version == 4 else {0}
-        self.high = min(self.high, self.low + _MOST_V6) if self.version == 6 else self.high
-
-    def text(self, value: int) -> str:
-        """Address number n."""
-        return address(self.base + value, self.version)
-
-    def order(self, cursor: int) -> Iterator[int]:
-        """All numbers, beginning after the last that was taken: its window to the end, then all
-        windows from the first one on. So the first ones are used up before a next shard is needed,
-        and an address rests before it is given again.
-        """
-        if not self.low <= cursor <= self.high:
-            cursor = self.low - 1
-        end = min((cursor // WINDOW + 1) * WINDOW - 1, self.high)
-        yield from range(cursor + 1, end + 1)
-        yield from range(self.low, cursor + 1)
-        yield from range(end + 1, self.high + 1)
 
 
 def wishes(options: Mapping[str, Any]) -> list[Wish]:
@@ -287,8 +239,8 @@ class Attacher:
         return -1
 
     def _try(self, record: NetworkRecord, pool: Pool, value: int, holder: dict[str, Any]) -> bool:
-        """Take an address; the MAC is made of the first one, so that a neighbour's entry stays right
-        when it is given again.
+        """Take an address; the MAC is made of the first one, so that a neighbour's entry stays
+        right when it is given again.
         """
         mac = holder["mac"]
         content = holder | {"mac": mac or _mac(pool.base + value)}

@@ -23,7 +23,7 @@ from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from fastbox.store.root import Root
@@ -33,6 +33,8 @@ PREDEFINED = ("bridge", "host", "none")
 _DRIVERS = {"bridge": "bridge", "host": "host", "none": "null"}
 _HEX = frozenset("0123456789abcdef")
 _MAX_LEASE = 64 << 10
+WINDOW = 512  # addresses that are used before the next ones: a shard of a bridge
+_MOST_V6 = 1 << 20  # addresses of a v6 subnet that are chosen from
 
 
 class Subnet(Record):
@@ -324,3 +326,48 @@ def bounds(subnet: str) -> tuple[int, int, int]:
     size = 1 << (width - prefix)
     first = number(base) & ~(size - 1)
     return first, first + size - 1, prefix
+
+
+class Pool:
+    """The addresses of a subnet that containers may have, as numbers from its first one.
+
+    Attributes:
+        base: The subnet's first address.
+        bits: Its prefix.
+        last: The number of its last address.
+        low: The first number to choose.
+        high: The last.
+        kept: Numbers that nobody gets.
+    """
+
+    __slots__ = ("base", "bits", "high", "kept", "last", "low", "subnet", "version")
+
+    def __init__(self, subnet: Subnet) -> None:
+        self.subnet, self.version = subnet, subnet.version
+        self.base, end, self.bits = bounds(subnet.subnet)
+        self.last = end - self.base
+        self.low, self.high = 0, self.last
+        if subnet.range:
+            first, last, _ = bounds(subnet.range)
+            self.low, self.high = first - self.base, last - self.base
+        kept = [subnet.gateway, *(subnet.reserved or {}).values()]
+        self.kept = {number(text) - self.base for text in kept if text}
+        if self.last > 1:  # a /31 and a /32 have neither network nor broadcast address
+            self.kept |= {0, self.last} if self.version == 4 else {0}
+        self.high = min(self.high, self.low + _MOST_V6) if self.version == 6 else self.high
+
+    def text(self, value: int) -> str:
+        """Address number n."""
+        return address(self.base + value, self.version)
+
+    def order(self, cursor: int) -> Iterator[int]:
+        """All numbers, beginning after the last that was taken: its window to the end, then all
+        windows from the first one on. So the first ones are used up before a next shard is needed,
+        and an address rests before it is given again.
+        """
+        if not self.low <= cursor <= self.high:
+            cursor = self.low - 1
+        end = min((cursor // WINDOW + 1) * WINDOW - 1, self.high)
+        yield from range(cursor + 1, end + 1)
+        yield from range(self.low, cursor + 1)
+        yield from range(end + 1, self.high + 1)
