@@ -5,7 +5,7 @@ FastboxError                  .what .where .hint .code
 ├── InvalidArgument           the caller's mistake; also ValueError
 │   ├── InvalidReference      an image's name that the grammar refuses
 │   └── InvalidSpec           a document (config, manifest, bundle) that breaks its specification
-├── NotFound                  ImageNotFound, ContainerNotFound
+├── NotFound                  ImageNotFound, ContainerNotFound, NetworkNotFound
 ├── Conflict                  NameInUse, StateConflict, InUse
 ├── PermissionDenied          also PermissionError; names what is missing
 ├── ResourceExhausted         DiskFull
@@ -98,6 +98,12 @@ class ContainerNotFound(NotFound):
     """No such container."""
 
     code = "container.not_found"
+
+
+class NetworkNotFound(NotFound):
+    """No such network."""
+
+    code = "network.not_found"
 
 
 class Conflict(FastboxError):

@@ -55,6 +55,35 @@ class VolumeInfo(Record):
     containers: tuple[str, ...] = ()  # ids of those that use it, running or not
 
 
+class EndpointOptions(Record):
+    """How a container is in one network, beyond the network's name."""
+
+    network: str  # its name, its id, or the beginning of that
+    aliases: tuple[str, ...] = ()  # more names for it there
+    ip: str = ""
+    ip6: str = ""
+    mac: str = ""
+    link_local: tuple[str, ...] = ()  # addresses that it has besides
+    options: Mapping[str, str] | None = None  # the driver's
+    priority: int = 0  # the highest one's gateway is the default one
+    links: tuple[str, ...] = ()  # "name:alias" of containers
+
+
+class NetworkInfo(Record):
+    """One network, as `network ls` lists it."""
+
+    id: str
+    name: str
+    driver: str
+    scope: str = "local"
+    created: str = ""  # RFC 3339
+    internal: bool = False
+    ipv4: bool = True
+    ipv6: bool = False
+    labels: Mapping[str, str]
+    containers: tuple[str, ...] = ()  # ids of those that run in it
+
+
 class Ulimit(Record):
     """A resource limit by its lower-case name, such as "nofile"; -1 is unlimited."""
 
@@ -156,7 +185,11 @@ class RunOptions(Record):
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     expose: tuple[str, ...] = ()  # "80/tcp"
-    network: str = "none"  # "none", "host" or "container:<reference>"
+    network: str = "bridge"  # or "none", "host", a network, "container:<reference>"
+    endpoints: tuple[EndpointOptions, ...] = ()  # all of its networks, where names don't say it all
+    publish: tuple[str, ...] = ()  # "8080:80/tcp", as -p takes it
+    publish_all: bool = False
+    link: tuple[str, ...] = ()  # "name:alias" of containers on the default network
     ipc: str = ""  # "" and "private", "none", "shareable", "host" or "container:<reference>"
     pid: str = ""  # "", "host" or "container:<reference>"
     uts: str = ""  # "" or "host"
@@ -256,7 +289,9 @@ class ContainerInfo(Record):
     health: str = ""  # of one that runs and is asked: starting, healthy or unhealthy
     restarts: int = 0  # how often its policy has started it again
     labels: Mapping[str, str]
-    network: str = ""
+    network: str = ""  # its networks, with commas between
+    ports: tuple[Mapping[str, object], ...] = ()  # published: protocol, host, host_port, port
+    exposed: tuple[str, ...] = ()  # "80/tcp"
     mounts: tuple[str, ...] = ()  # volumes by name, others by the host's path
     volumes: int = 0  # how many of them are volumes
     mounted_images: tuple[str, ...] = ()  # ids of those that are mounted

@@ -1,0 +1,221 @@
+"""All that can be done with networks: what the command line, the Engine and containers call."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from fastbox.store.root import Root
+    from fastbox.types import EndpointOptions, NetworkInfo, Pruned
+
+    _List = list  # within the class, `list` is the method
+
+
+class Networks:
+    """The networks of one store."""
+
+    __slots__ = ("_root",)
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+
+    def create(
+        self,
+        name: str,
+        *,
+        driver: str = "bridge",
+        subnets: Sequence[str] = (),
+        gateways: Sequence[str] = (),
+        ranges: Sequence[str] = (),
+        reserved: Mapping[str, str] | None = None,
+        ipv4: bool = True,
+        ipv6: bool | None = None,
+        internal: bool = False,
+        attachable: bool = False,
+        options: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        ipam_driver: str = "default",
+        ipam_options: Mapping[str, str] | None = None,
+        config_only: bool = False,
+        config_from: str = "",
+    ) -> str:
+        """Make a network; its id.
+
+        Args:
+            name: Its name.
+            driver: "bridge", "macvlan" or "ipvlan".
+            subnets: Such as "10.10.0.0/24"; () for one of the pools.
+            gateways: The host's addresses in them; the first ones without.
+            ranges: The parts of them that containers get addresses from.
+            reserved: Addresses that no container gets, by name.
+            ipv4: Have IPv4 addresses.
+            ipv6: Have IPv6 addresses; None: when a v6 subnet is given.
+            internal: No way out.
+            attachable: Of swarm's networks; kept.
+            options: The driver's.
+            labels: Its labels.
+            ipam_driver: "default", or "null" for no addresses.
+            ipam_options: Kept.
+            config_only: It is a description for others only.
+            config_from: The network whose description it takes.
+
+        Raises:
+            InvalidArgument: A name, address or option that can't be used.
+            Conflict: The name is taken, or the subnet overlaps with another.
+            ResourceExhausted: The pools have no free subnet.
+        """
+        from fastbox.networks.create import Request, create
+
+        request = Request(
+            name=name, driver=driver, subnets=tuple(subnets), gateways=tuple(gateways),
+            ranges=tuple(ranges), reserved=dict(reserved or {}), ipv4=ipv4, ipv6=ipv6,
+            internal=internal, attachable=attachable, options=dict(options or {}),
+            labels=dict(labels or {}), ipam_driver=ipam_driver,
+            ipam_options=dict(ipam_options or {}), config_only=config_only, config_from=config_from,
+        )  # fmt: skip
+        return create(self._root, request)
+
+    def list(self, *, filters: Sequence[str] = ()) -> list[NetworkInfo]:
+        """All networks by name.
+
+        Args:
+            filters: Docker's: dangling, driver, id, label, name, scope and type, as key=value.
+
+        Raises:
+            InvalidArgument: An unknown filter, or a value it can't have.
+        """
+        from fastbox.networks.manage import listing
+
+        return listing(self._root, filters)
+
+    def inspect(self, reference: str) -> dict[str, object]:
+        """One network as docker's inspect object.
+
+        Raises:
+            NetworkNotFound: There is none.
+        """
+        from fastbox.networks.manage import inspect
+
+        return inspect(self._root, reference)
+
+    def remove(self, reference: str, *, force: bool = False) -> None:
+        """Take a network away.
+
+        Args:
+            reference: Its name, its id, or the beginning of that.
+            force: One that does not exist is no error.
+
+        Raises:
+            NetworkNotFound: There is none.
+            InUse: Containers run in it.
+            Conflict: It is one of those that are always there.
+        """
+        from fastbox.networks.manage import remove
+
+        remove(self._root, reference, force=force)
+
+    def prune(self, *, filters: Sequence[str] = ()) -> Pruned:
+        """Remove the networks that no container runs in.
+
+        Args:
+            filters: Docker's: label, label! and until, as key=value.
+
+        Raises:
+            InvalidArgument: An unknown filter, or a value it can't have.
+        """
+        from fastbox.networks.manage import prune
+
+        return prune(self._root, filters)
+
+    def connect(self, container: str, wish: EndpointOptions) -> None:
+        """Put a container into one more network, at once if it runs, and for later starts.
+
+        Raises:
+            NetworkNotFound, ContainerNotFound: There is none.
+            Conflict: It is in it already, or the address is in use.
+        """
+        from fastbox.networks.connecting import connect
+
+        connect(self._root, container, wish)
+
+    def disconnect(self, container: str, network: str, *, force: bool = False) -> None:
+        """Take a container out of a network.
+
+        Raises:
+            NetworkNotFound, ContainerNotFound: There is none.
+            Conflict: It is not in it.
+        """
+        from fastbox.networks.connecting import disconnect
+
+        disconnect(self._root, container, network, force=force)
+
+    def reconcile(self) -> tuple[str, ...]:
+        """Make what the kernel lacks (bridges after a boot, rules after a flush), and give back the
+        addresses of containers that are gone; a line for each thing that was done.
+        """
+        from fastbox.networks.reconcile import everything
+
+        return everything(self._root)
+
+    def check(self) -> Iterator[tuple[str, str, str]]:
+        """What is wrong, where, and what to do about it."""
+        from fastbox.networks.reconcile import check
+
+        return check(self._root)
+
+    # For containers
+
+    def attach(
+        self,
+        container: str,
+        name: str,
+        hostname: str,
+        options: Mapping[str, Any],
+        exposed: Sequence[str] = (),
+    ) -> dict[str, Any] | None:
+        """network.json of a start, with its addresses taken: see `attach.py`."""
+        from fastbox.networks.attach import attach
+
+        return attach(self._root, container, name, hostname, options, exposed)
+
+    def abandon(self, document: Mapping[str, Any]) -> None:
+        """The start did not come to its supervisor: give the addresses back."""
+        from fastbox.networks.attach import abandon
+
+        abandon(document)
+
+    def verify(self, options: Mapping[str, Any]) -> None:
+        """Before a container is made: are its networks there, and can they give it what it wants?
+
+        Raises:
+            NetworkNotFound: There is no such network.
+            InvalidArgument: See `checks.py`.
+        """
+        from fastbox.networks.checks import verify
+
+        verify(self._root, options)
+
+    def renamed(self, document: Mapping[str, Any], old: str, new: str) -> None:
+        """A container has another name: its leases, from which names are answered, say it."""
+        from fastbox.networks.connecting import rename
+
+        rename(document, old, new)
+
+    def name(self, network: str) -> str:
+        """A network's name by its id, the id when it is gone."""
+        from fastbox.networks.manage import name_of
+
+        return name_of(self._root, network)
+
+    def links(self, texts: Iterable[str]) -> _List[str]:
+        """What --link puts into /etc/hosts: "name:address" for each name.
+
+        Raises:
+            ContainerNotFound: There is no such container.
+            StateConflict: It does not run.
+        """
+        from fastbox.networks.links import hosts
+
+        return hosts(self._root, texts)
