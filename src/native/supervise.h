@@ -105,6 +105,7 @@ struct fb_container {
 	int wait_ms;			    /* until it starts again */
 	struct fb_source restart_timer;
 	struct fb_exit last;
+	struct fb_network *network; /* NULL: none of the engine's */
 	struct fb_health *health; /* NULL: nobody asks for its health */
 };
 
