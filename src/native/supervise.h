@@ -106,6 +106,7 @@ struct fb_container {
 	struct fb_source restart_timer;
 	struct fb_exit last;
 	struct fb_health *health; /* NULL: nobody asks for its health */
+	struct fb_service *service; /* NULL: netd does nothing for it */
 };
 
 struct fb_conversation {
