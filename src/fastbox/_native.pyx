@@ -341,6 +341,7 @@ cdef extern from "inside.h":
 
 cdef extern from "<sys/inotify.h>" nogil:
     enum: IN_DELETE, IN_MOVED_FROM
+    int inotify_rm_watch(int fd, int wd)
 
 
 def socket_inside(int network_namespace, int family, int type):
@@ -369,3 +370,8 @@ def notice_names(int fd, path):
     if watch < 0:
         PyErr_SetFromErrnoWithFilename(OSError, c_path)
     return watch
+
+
+def notice_no_more(int fd, int watch):
+    """Watch a directory no more; nothing when it is gone."""
+    inotify_rm_watch(fd, watch)
