@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "netns.h"
 #include "network_stub.h"
+#include "service.h"
 #include "supervise.h"
 #include "task.h"
 

@@ -20,22 +20,3 @@ int fb_nft_endpoints(const struct fb_network_spec *spec, bool add, struct fb_err
 	(void)spec, (void)add, (void)err;
 	return 0;
 }
-
-int fb_service_open(struct fb_supervisor *sup, struct fb_container *container, const struct fb_network_spec *spec, int network_namespace,
-		    struct fb_error *err)
-{
-	(void)sup, (void)container, (void)spec, (void)network_namespace, (void)err;
-	return 0;
-}
-
-int fb_service_update(struct fb_supervisor *sup, struct fb_container *container, const struct fb_network_spec *spec, int network_namespace,
-		      struct fb_error *err)
-{
-	(void)sup, (void)container, (void)spec, (void)network_namespace, (void)err;
-	return 0;
-}
-
-void fb_service_close(struct fb_supervisor *sup, struct fb_container *container)
-{
-	(void)sup, (void)container;
-}

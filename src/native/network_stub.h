@@ -3,15 +3,9 @@
 #define FB_NETWORK_STUB_H
 
 #include "network.h"
-#include "supervise.h"
 
 int fb_ports_reserve(struct fb_network_spec *network, struct fb_arena *arena, struct fb_error *err);
 void fb_ports_close(struct fb_network_spec *network);
 int fb_nft_endpoints(const struct fb_network_spec *spec, bool add, struct fb_error *err);
-int fb_service_open(struct fb_supervisor *sup, struct fb_container *container, const struct fb_network_spec *spec, int network_namespace,
-		    struct fb_error *err);
-int fb_service_update(struct fb_supervisor *sup, struct fb_container *container, const struct fb_network_spec *spec, int network_namespace,
-		      struct fb_error *err);
-void fb_service_close(struct fb_supervisor *sup, struct fb_container *container);
 
 #endif

@@ -107,6 +107,7 @@ struct fb_container {
 	struct fb_exit last;
 	struct fb_network *network; /* NULL: none of the engine's */
 	struct fb_health *health; /* NULL: nobody asks for its health */
+	struct fb_service *service; /* NULL: netd does nothing for it */
 };
 
 struct fb_conversation {
