@@ -368,12 +368,12 @@ def attach(
         NetworkNotFound: There is no such network.
         Conflict, InvalidArgument, ResourceExhausted: See `Attacher.add`.
     """
-    wanted = wishes(options)
-    if not wanted:
+    mode = str(options.get("network") or DEFAULT)
+    if mode in _NO_NETWORK or mode[:10] == "container:":
         return None
     made = Attacher(root, container, name, hostname, lambda *of: ensure(root, *of))
     try:
-        for wish in wanted:
+        for wish in wishes(options):
             made.add(wish, known(root, wish["network"]))
         ports = _ports(made, options, exposed)
         return made.document(options, ports, netd(root.run))
@@ -447,7 +447,12 @@ def _ports(
     return found
 
 
-def abandon(document: Mapping[str, Any]) -> None:
-    """Give back what `attach` has taken: no supervisor got the document."""
+def abandon(container: str, document: Mapping[str, Any]) -> None:
+    """Give back what `attach` has taken. If its supervisor did that already, another container may
+    have the address now.
+    """
     for each in document["endpoints"]:
-        release(each["leases"])
+        for path in each["leases"]:
+            lease = read_lease(path)
+            if lease is not None and lease["container"] == container:
+                release([path])

@@ -180,11 +180,11 @@ class Networks:
 
         return attach(self._root, container, name, hostname, options, exposed)
 
-    def abandon(self, document: Mapping[str, Any]) -> None:
-        """The start did not come to its supervisor: give the addresses back."""
+    def abandon(self, container: str, document: Mapping[str, Any]) -> None:
+        """The start failed: give the addresses back that the container still has."""
         from fastbox.networks.attach import abandon
 
-        abandon(document)
+        abandon(container, document)
 
     def verify(self, options: Mapping[str, Any]) -> None:
         """Before a container is made: are its networks there, and can they give it what it wants?
@@ -202,12 +202,6 @@ class Networks:
         from fastbox.networks.connecting import rename
 
         rename(document, old, new)
-
-    def name(self, network: str) -> str:
-        """A network's name by its id, the id when it is gone."""
-        from fastbox.networks.manage import name_of
-
-        return name_of(self._root, network)
 
     def links(self, texts: Iterable[str]) -> _List[str]:
         """What --link puts into /etc/hosts: "name:address" for each name.
