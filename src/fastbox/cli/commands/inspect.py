@@ -1,4 +1,4 @@
-"""Show all that is known about containers, images, networks and volumes, as JSON or through a template."""
+"""Show all that is known about containers, images, networks and volumes: JSON, or a template."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from fastbox.cli.door import Door
     from fastbox.cli.output import Output
     from fastbox.cli.parser import Arguments
+    from fastbox.cli.render.values import Struct
     from fastbox.types import NetworkInfo
 
 NAME = "ls"
@@ -41,18 +42,18 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
             out.line(info.id if whole else info.id[:12])
         return 0
     from fastbox.cli.render import table
-    from fastbox.cli.render.values import Struct
 
     form = args.text("format")
     rows = [_fields(info, whole) for info in found]
-    items: list[dict[str, str]] | list[Struct] = rows
-    if form not in ("", "table"):
-        items = [_row(info, row) for info, row in zip(found, rows, strict=True)]
+    if form in ("", "table"):
+        table.show(out, rows, fields=_COLUMNS, headings=_HEADINGS)
+        return 0
+    items = [_row(info, row) for info, row in zip(found, rows, strict=True)]
     table.show(out, items, fields=_COLUMNS, headings=_HEADINGS, form=form)
     return 0
 
 
-def _row(info: NetworkInfo, fields: dict[str, str]) -> object:
+def _row(info: NetworkInfo, fields: dict[str, str]) -> Struct:
     from fastbox.cli.render.values import Struct
 
     return Struct(
