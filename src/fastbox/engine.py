@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastbox.containers.service import Containers
     from fastbox.containers.tied import Tie
     from fastbox.images.service import Images
+    from fastbox.networks.attach import Starts
     from fastbox.networks.service import Networks
     from fastbox.system.service import System
     from fastbox.volumes.service import Volumes
@@ -71,7 +72,7 @@ class Engine:
             from fastbox.containers.service import Containers
 
             self._containers = Containers(
-                self.root, lambda: self.images, lambda: self.volumes, lambda: self.networks
+                self.root, lambda: self.images, lambda: self.volumes, self._starts
             )
         return self._containers
 
@@ -81,6 +82,11 @@ class Engine:
         from fastbox.volumes.service import Volumes
 
         return Volumes(self.root)
+
+    def _starts(self) -> Starts:
+        from fastbox.networks.attach import Starts
+
+        return Starts(self.root)
 
     @property
     def networks(self) -> Networks:

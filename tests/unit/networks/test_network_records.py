@@ -109,7 +109,7 @@ def test_nothing_is_left_of_one_that_can_not_be_made(networks, kernel, store) ->
 def test_one_that_is_used_stays(networks, store) -> None:
     identity = networks.create("a")
     document = start(networks)
-    with pytest.raises(InUse, match='network a has active endpoints .name:"name-1"'):
+    with pytest.raises(InUse, match=r'network a has active endpoints .name:"name-1"'):
         networks.remove("a")
     assert networks.inspect("a")["Containers"]["1" * 64]["IPv4Address"] == "10.128.0.2/24"
     assert networks.prune().lines == ()
@@ -212,7 +212,10 @@ def test_the_default_network_has_no_names(networks) -> None:
 def test_names_of_interfaces(networks) -> None:
     networks.create("a", options={"com.docker.network.container_iface_prefix": "lan"})
     networks.create("b")
-    wishes = [{"network": "a"}, {"network": "b", "options": {"com.docker.network.endpoint.ifname": "x1"}}]
+    wishes = [
+        {"network": "a"},
+        {"network": "b", "options": {"com.docker.network.endpoint.ifname": "x1"}},
+    ]
     found = networks.attach("1" * 64, "x", "h", {"network": "a", "endpoints": wishes})
     assert [each["name"] for each in found["endpoints"]] == ["lan0", "x1"]
 
@@ -338,7 +341,8 @@ def test_damaged_records(networks, store) -> None:
     assert "a" not in {info.name for info in networks.list()}
     assert any("damaged" in what for what, _, _ in networks.check())
     networks.remove(identity)
-    assert store.ids() != [] and identity not in store.ids()
+    assert store.ids()
+    assert identity not in store.ids()
 
 
 def test_the_lock_is_one_for_all_stores(networks, store) -> None:
