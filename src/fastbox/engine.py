@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fastbox.containers.service import Containers
     from fastbox.containers.tied import Tie
     from fastbox.images.service import Images
+    from fastbox.networks.attach import Starts
+    from fastbox.networks.service import Networks
     from fastbox.system.service import System
     from fastbox.volumes.service import Volumes
 
@@ -69,7 +71,9 @@ class Engine:
         if self._containers is None:
             from fastbox.containers.service import Containers
 
-            self._containers = Containers(self.root, lambda: self.images, lambda: self.volumes)
+            self._containers = Containers(
+                self.root, lambda: self.images, lambda: self.volumes, self._starts
+            )
         return self._containers
 
     @property
@@ -79,12 +83,24 @@ class Engine:
 
         return Volumes(self.root)
 
+    def _starts(self) -> Starts:
+        from fastbox.networks.attach import Starts
+
+        return Starts(self.root)
+
+    @property
+    def networks(self) -> Networks:
+        """The networks of the store."""
+        from fastbox.networks.service import Networks
+
+        return Networks(self.root)
+
     @property
     def system(self) -> System:
         """The store as a whole: how much disk it takes, and whether it is sound."""
         from fastbox.system.service import System
 
-        return System(self.root, self.images, self.containers, self.volumes)
+        return System(self.root, self.images, self.containers, self.volumes, self.networks)
 
     def run(
         self,

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     Written = tuple[str, str, int, int, int]
 
 
+# The one place that says which network a container is in when nobody says.
+DEFAULT_NETWORK = "bridge"
+
+
 class Mount(Record):
     """Something mounted into a container: `kind` is "bind", "volume", "tmpfs" or "image"."""
 
@@ -185,7 +189,7 @@ class RunOptions(Record):
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     expose: tuple[str, ...] = ()  # "80/tcp"
-    network: str = "bridge"  # or "none", "host", a network, "container:<reference>"
+    network: str = DEFAULT_NETWORK  # or "none", "host", a network, "container:<reference>"
     endpoints: tuple[EndpointOptions, ...] = ()  # all of its networks, where names don't say it all
     publish: tuple[str, ...] = ()  # "8080:80/tcp", as -p takes it
     publish_all: bool = False

@@ -24,10 +24,12 @@ ALLOWED = {
     "runtime": BASE | {"runtime", "_native"},
     "images": BASE | {"store", "images", "_bytes"},
     "volumes": BASE | {"store", "volumes", "_native", "_bytes"},
-    "containers": BASE | {"store", "runtime", "containers", "_native", "_bytes"},
+    "networks": BASE | {"store", "runtime", "networks", "_net", "_nft"},
+    "containers": BASE | {"store", "runtime", "containers", "_native", "_bytes", "_net"},
     "system": BASE
     | {"store", "runtime", "images", "containers", "volumes", "system", "_native", "_bytes"},
-    "engine": BASE | {"store", "runtime", "images", "containers", "volumes", "system", "_native"},
+    "engine": BASE
+    | {"store", "runtime", "images", "containers", "networks", "volumes", "system", "_native"},
     "wait": BASE | {"containers"},
     "aio": BASE | {"store", "runtime", "images", "containers", "system", "engine", "aio"},
     "testing": BASE | {"containers", "engine", "testing"},

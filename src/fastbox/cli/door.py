@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fastbox.containers.service import Containers
     from fastbox.engine import Engine
     from fastbox.images.service import Images
+    from fastbox.networks.service import Networks
     from fastbox.system.service import System
     from fastbox.volumes.service import Volumes
 
@@ -47,6 +48,11 @@ class Door:
     def system(self) -> System:
         """The engine's store as a whole."""
         return self._open().system
+
+    @property
+    def networks(self) -> Networks:
+        """The engine's networks."""
+        return self._open().networks
 
     @property
     def volumes(self) -> Volumes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 from fastbox import units
 from fastbox.cli.parser import UsageError
 from fastbox.cli.values import bad_value, convert
-from fastbox.errors import Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,8 +53,8 @@ def _host(args: Arguments, text: str) -> str:
     name, sign, address = text.partition("=" if "=" in text else ":")
     if not name or not sign or name.split() != [name]:
         raise bad_value(args, "add-host", text, "not name:address", "db:192.0.2.1")
-    if address == "host-gateway":
-        raise Unsupported("--add-host with host-gateway is not supported yet: networks come later")
+    if address == "host-gateway":  # the default network's gateway, known when it starts
+        return f"{name}:{address}"
     if address[:1] == "[" and address[-1:] == "]":
         address = address[1:-1]
     return f"{name}:{convert(args, 'add-host', address, _address, 'db:192.0.2.1')}"

@@ -48,6 +48,12 @@ GROUPS = {
         "load": "load", "ls": "images", "prune": "image_prune", "remove": "rmi", "rm": "rmi",
         "save": "save", "tag": "tag",
     },
+    "network": {
+        "connect": "network_connect", "create": "network_create",
+        "disconnect": "network_disconnect", "inspect": "network_inspect", "list": "network_ls",
+        "ls": "network_ls", "prune": "network_prune", "reconcile": "network_reconcile",
+        "remove": "network_rm", "rm": "network_rm",
+    },
     "system": {
         "check": "check", "df": "df", "doctor": "doctor", "info": "info", "prune": "system_prune",
         "start": "system_start",

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from fastbox.cli.output import Output
 
 _ID = (1 << 31) - 1
-NOTES = """Until networks come, a container's network is none (only its own
-loopback), the host's with --network host, or another container's with
---network container:NAME."""
+NOTES = """A container is in the network `bridge` unless --network says otherwise:
+none (only its own loopback), host, container:NAME, or one that
+`fastbox network create` has made."""
 
 
 class IdFile:
@@ -130,13 +130,18 @@ def options() -> tuple[Option, ...]:
         Option("interactive", "i", SWITCH, "keep stdin open"),
         Option("io-maxbandwidth", "", TEXT, "", "bytes"),
         Option("io-maxiops", "", TEXT, "", "uint"),
+        Option("ip", "", TEXT, "its IPv4 address, in a network of yours", "ip"),
+        Option("ip6", "", TEXT, "its IPv6 address, in a network of yours", "ip"),
         Option("ipc", "", TEXT, "shared memory: private, none, shareable, host, container:NAME"),
         Option("isolation", "", TEXT, ""),
         Option("kernel-memory", "", TEXT, "", "bytes"),
         Option("label", "l", MANY, "set a label"),
         Option("label-file", "", MANY, "read labels from a file"),
+        Option("link", "", MANY, "a name for a container of the default network (name:alias)"),
+        Option("link-local-ip", "", MANY, "a link-local address that it has besides", "ip"),
         Option("log-driver", "", TEXT, "where its output is kept: json-file, local, none, ..."),
         Option("log-opt", "", MANY, "an option of the log driver (max-size=10m)"),
+        Option("mac-address", "", TEXT, "its MAC address, such as 92:d0:c6:0a:29:33"),
         Option("memory", "m", TEXT, "memory limit", "bytes"),
         Option("memory-reservation", "", TEXT, "memory to keep when the host runs short", "bytes"),
         Option("memory-swap", "", TEXT, "memory and swap together; -1 for unlimited swap", "bytes"),
@@ -149,8 +154,10 @@ def options() -> tuple[Option, ...]:
             "mount",
         ),
         Option("name", "", TEXT, "name the container"),
-        Option("net", "", TEXT, "", stands_for="network"),
-        Option("network", "", TEXT, "network: none (default), host or container:NAME"),
+        Option("net", "", MANY, "", stands_for="network"),
+        Option("net-alias", "", MANY, "", stands_for="network-alias"),
+        Option("network", "", MANY, "bridge (default), none, host, container:NAME or a network"),
+        Option("network-alias", "", MANY, "one more name for it in its network"),
         Option("no-healthcheck", "", SWITCH, "leave out the image's health check"),
         Option("oom-kill-disable", "", SWITCH, "let it wait for memory instead of being killed"),
         Option("oom-score-adj", "", TEXT, "who is killed first, -1000 to 1000", "int"),
@@ -160,6 +167,8 @@ def options() -> tuple[Option, ...]:
         ),
         Option("platform", "", TEXT, "refuse an image for another platform"),
         Option("privileged", "", SWITCH, "give the container every right on the host"),
+        Option("publish", "p", MANY, "lead a port of the host to one of its own (8080:80/tcp)"),
+        Option("publish-all", "P", SWITCH, "publish all exposed ports at ports that are free"),
         Option("pull", "", TEXT, "when to pull: missing or never, since nothing is pulled yet"),
         Option("quiet", "q", SWITCH, ""),
         Option("read-only", "", SWITCH, "make the root file system read-only"),
@@ -209,7 +218,7 @@ def build(args: Arguments) -> RunOptions:
         Unsupported: Something that is not there yet.
     """
     values: dict[str, object] = _words(args) | _switches(args) | _texts(args)
-    for part in (_limits, _files, _network, _process):
+    for part in (_limits, _files, _network, _endpoints, _process):
         values |= part(args)
     if any(map(args.given, _LIFE)):
         from fastbox.cli import lifeflags
@@ -219,12 +228,14 @@ def build(args: Arguments) -> RunOptions:
 
 
 def warn(engine: Door, args: Arguments, wanted: RunOptions, out: Output) -> None:
-    """Docker's warnings about limits that change nothing here."""
+    """Docker's warnings about limits and ports that change nothing here."""
     if any(map(args.given, _LIMITS)):
         from fastbox.cli import limitflags
 
         for text in (*engine.containers.warnings(wanted), *limitflags.warnings(args)):
             out.note("WARNING: " + text)
+    if wanted.network == "host" and (wanted.publish or wanted.publish_all):
+        out.note("WARNING: Published ports are discarded when using host network mode")
 
 
 def _words(args: Arguments) -> dict[str, object]:
@@ -335,6 +346,21 @@ def _network(args: Arguments) -> dict[str, object]:
     return netflags.build(args)
 
 
+_ENDPOINTS = (
+    "network", "ip", "ip6", "mac-address", "network-alias", "link-local-ip", "link", "publish",
+    "publish-all",
+)  # fmt: skip
+
+
+def _endpoints(args: Arguments) -> dict[str, object]:
+    """Networks and published ports; without a flag `RunOptions` says which network it is."""
+    if not any(map(args.given, _ENDPOINTS)):
+        return {}
+    from fastbox.cli import endpointflags
+
+    return endpointflags.build(args)
+
+
 def _process(args: Arguments) -> dict[str, object]:
     """What few command lines have, checked strictly; harmless words of docker's are taken and
     dropped.
@@ -343,14 +369,6 @@ def _process(args: Arguments) -> dict[str, object]:
     timeout = whole(args, "stop-timeout", -1, _ID, "10")
     if timeout is not None:
         found["stop_timeout"] = float(timeout)
-    network = args.text("network", "none")
-    if network not in ("none", "host") and network[:10] != "container:":
-        from fastbox.errors import Unsupported
-
-        raise Unsupported(
-            f'network "{network}" is not supported yet: networks come later',
-            hint="use none, host or container:NAME",
-        )
     _check_platform(args)
     if args.text("pull", "missing") not in ("missing", "never"):
         from fastbox.errors import Unsupported
@@ -361,7 +379,7 @@ def _process(args: Arguments) -> dict[str, object]:
         )
     opts = {name: value for name, _, value in (t.partition("=") for t in args.texts("log-opt"))}
     found |= {"log_driver": args.text("log-driver"), "log_opts": opts or None}
-    return found | {"network": network}
+    return found
 
 
 def _check_platform(args: Arguments) -> None:

@@ -10,13 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_NETWORKS = "it comes with networks; a container's network is none or host"
 _VOLUMES = "it comes with volumes; use an absolute path of the host"
 _LATER = {
-    **dict.fromkeys(
-        ("p", "P", "publish", "publish-all", "ip",
-         "ip6", "link", "link-local-ip", "mac-address", "network-alias"),
-        _NETWORKS),
     **dict.fromkeys(("volumes-from", "volume-driver"), _VOLUMES),
     **dict.fromkeys(
         ("log-opt", "use-api-socket"),

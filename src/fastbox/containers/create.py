@@ -9,13 +9,13 @@ import os
 from fastbox.containers import files
 from fastbox.errors import FastboxError, InvalidArgument
 from fastbox.runtime import process, resources
-from fastbox.runtime.spec import Place, bundle
+from fastbox.runtime.spec import Place, bundle, own_network
 from fastbox.store import names
 from fastbox.store.containers import ContainerRecord, ExitRecord, new_id
 from fastbox.support import clock, paths
 from fastbox.support.clock import now
 from fastbox.support.record import Record
-from fastbox.types import ImageConfig
+from fastbox.types import DEFAULT_NETWORK, ImageConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fastbox.containers.attachment import Streams
-    from fastbox.containers.needs import VolumeService
+    from fastbox.containers.needs import NetworkService, VolumeService
     from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerStore, Held
     from fastbox.store.root import Root
@@ -43,6 +43,7 @@ def make(
     options: RunOptions,
     image: ImageConfig,
     volumes: Callable[[], VolumeService],
+    networks: Callable[[], NetworkService],
     *,
     start: bool,
     session: str = "",
@@ -71,6 +72,8 @@ def make(
         options, others, network_files = joining.by_id(store, options)
     else:
         others = ""
+        if options.network != DEFAULT_NETWORK or options.endpoints or options.publish:
+            networks().verify(plain(options))
     hostname = others or _hostname(options, container)
     record = _record(options, image, container, start=start, session=session)
     if sealed:
@@ -205,7 +208,7 @@ def plain(options: RunOptions) -> dict[str, Any]:
     values = options.as_dict()
     if options.health is not None:
         values["health"] = options.health.as_dict()
-    for key in ("mounts", "ulimits", "device_limits", "devices"):
+    for key in ("mounts", "ulimits", "device_limits", "devices", "endpoints"):
         values[key] = [each.as_dict() if isinstance(each, Record) else each for each in values[key]]
     return values
 
@@ -216,6 +219,7 @@ def launch(
     record: ContainerRecord,
     conversation: Conversation,
     streams: Streams,
+    networks: Callable[[], NetworkService],
     *,
     rows: int = 0,
     columns: int = 0,
@@ -239,13 +243,20 @@ def launch(
         message["tied"] = True
     if clock.wanted():
         message["clocks"] = True
+    document = None
     try:
+        if own_network(str(record.options.get("network"))):
+            from fastbox.containers import networking
+
+            document = networking.prepare(networks(), held, record)
         if _joins(record.options):
             from fastbox.containers import joining
 
             joining.refresh(store, conversation.run, held, record)
         answer = conversation.ask(message, streams.theirs)
     except FastboxError as error:
+        if document is not None:  # if the supervisor got it, it is done already
+            networks().abandon(held.id, document)
         conversation.close()
         streams.close()
         fail(store, held, record, error)

@@ -50,8 +50,9 @@ _NETWORK: Mapping[str, object] = {
 }  # fmt: skip
 _ENDPOINT: Mapping[str, object] = {
     "IPAMConfig": None, "Links": None, "Aliases": None, "MacAddress": "", "DriverOpts": None,
-    "NetworkID": "", "EndpointID": "", "Gateway": "", "IPAddress": "", "IPPrefixLen": 0,
-    "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": None,
+    "GwPriority": 0, "NetworkID": "", "EndpointID": "", "Gateway": "", "IPAddress": "",
+    "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0,
+    "DNSNames": None,
 }  # fmt: skip
 # What docker leaves out when it is empty.
 _OPTIONAL = frozenset((

@@ -77,6 +77,8 @@ def info(view: View) -> ContainerInfo:
         finished=end.finished if end else "",
         health=health(view.live.directory) if view.live and view.up else "",
         restarts=view.restarts,
+        ports=view.live.ports if view.live and view.up else (),
+        exposed=record.exposed if record else (),
         labels=record.labels if record else {},
     )
 
@@ -184,6 +186,10 @@ def _repair(
     store: ContainerStore, run: str, held: Held, view: View, record: ContainerRecord
 ) -> None:
     ended = state.end_processes(held.id, view.live)
+    if os.path.exists(held.directory + "/network.json"):
+        from fastbox.containers import networking
+
+        networking.release(held.directory)
     error = DIED if ended else f"{DIED}, and processes of the container can't be killed"
     if record.remove or _orphan(run, record):
         discard(store, held, record)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastbox.containers import hostconfig, mountpoints
+from fastbox.containers import hostconfig, mountpoints, netsettings
 from fastbox.containers.dockershape import complete
 from fastbox.containers.exec import read_bundle
 from fastbox.runtime.spec import user_of
 from fastbox.types import (
     Device,
     DeviceLimit,
+    EndpointOptions,
     HealthCheck,
     ImageConfig,
     Mount,
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from fastbox.containers.heal import View
     from fastbox.containers.needs import ImageService
     from fastbox.store.containers import ContainerRecord, ContainerStore
+    from fastbox.store.networks import NetworkStore
 
 _STOP_TIMEOUT = 10.0  # docker names only another one
 NEVER = "0001-01-01T00:00:00Z"
 _NESTED: Mapping[str, Any] = {
     "mounts": Mount, "ulimits": Ulimit, "device_limits": DeviceLimit, "devices": Device,
+    "endpoints": EndpointOptions,
 }  # fmt: skip
 
 
@@ -41,7 +44,7 @@ def options_of(record: ContainerRecord) -> RunOptions:
     values: dict[str, Any] = dict(record.options)
     try:
         for key, kind in _NESTED.items():
-            values[key] = tuple(kind(**each) for each in values.get(key) or ())
+            values[key] = tuple(kind(**_tuples(each)) for each in values.get(key) or ())
         if values.get("health"):
             check: dict[str, Any] = dict(values["health"])
             values["health"] = HealthCheck(**(check | {"test": tuple(check["test"])}))
@@ -53,6 +56,10 @@ def options_of(record: ContainerRecord) -> RunOptions:
         return RunOptions(**known)
     except (KeyError, TypeError) as error:
         raise ValueError(f"the options are damaged: {error}") from error
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
 
 
 def inspect(
@@ -67,7 +74,7 @@ def inspect(
     from fastbox.containers import heal
 
     view = heal.view(store, run, container)
-    document = describe(view, store.directory(container))
+    document = describe(view, store.directory(container), store.networks())
     if size and view.record is not None:
         from fastbox.containers import sizes
 
@@ -77,7 +84,7 @@ def inspect(
     return document
 
 
-def describe(view: View, directory: str) -> dict[str, object]:
+def describe(view: View, directory: str, networks: NetworkStore | None = None) -> dict[str, object]:
     """The whole object for the container whose files are in `directory`; what only a damaged file
     could tell is left empty.
     """
@@ -116,7 +123,7 @@ def describe(view: View, directory: str) -> dict[str, object]:
         "GraphDriver": _graph_driver(bundle),
         "Mounts": mountpoints.describe(record),
         "Config": _config(record, options, bundle),
-        "NetworkSettings": _network(options, view),
+        "NetworkSettings": netsettings.describe(options, view, directory, networks),
     }
     return complete(document, options)
 
@@ -206,8 +213,9 @@ def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, ob
         "CapAdd": list(options.cap_add) or None,
         "CapDrop": list(options.cap_drop) or None,
         "GroupAdd": list(options.group_add) or None,
-        "PortBindings": {},
-        "PublishAllPorts": False,
+        "PortBindings": netsettings.bindings(options),
+        "PublishAllPorts": options.publish_all,
+        "Links": list(map(netsettings.link, options.link)) or None,
         "Runtime": "fastbox",
         "MaskedPaths": linux.get("maskedPaths", []),
         "ReadonlyPaths": linux.get("readonlyPaths", []),
@@ -229,11 +237,3 @@ def _graph_driver(bundle: Mapping[str, Any]) -> dict[str, object]:
         merged = upper.removesuffix("/upper") + "/merged"  # seen in the container only
         data |= {"MergedDir": merged, "UpperDir": upper, "WorkDir": overlay["work"]}
     return {"Name": "overlayfs", "Data": data}
-
-
-def _network(options: RunOptions, view: View) -> dict[str, object]:
-    key = f"/proc/{view.live.pid}/ns/net" if view.up and view.live else ""
-    return {
-        "SandboxKey": key, "Ports": {}, "IPAddress": "", "Gateway": "", "MacAddress": "",
-        "Networks": {options.network: {"IPAddress": "", "Gateway": "", "MacAddress": ""}},
-    }  # fmt: skip

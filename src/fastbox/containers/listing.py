@@ -46,11 +46,11 @@ class Found:
         info: What `heal` said, for one that it had to look at.
         created: When, RFC 3339.
         mounts: Its mounts, as they were written.
-        network: The network that it is in.
+        networks: The networks that it is in.
     """
 
     __slots__ = (
-        "created", "exit", "id", "info", "live", "mounts", "network", "record", "state",
+        "created", "exit", "id", "info", "live", "mounts", "networks", "record", "state",
     )  # fmt: skip
 
     def __init__(
@@ -68,7 +68,7 @@ class Found:
         # Thousands of objects that live on would have the garbage collector look at all of them.
         options = record.pop("options", None) or {}
         self.mounts: list[dict[str, Any]] = record.get("mounts") or options.get("mounts") or []
-        self.network: str = options.get("network", "")
+        self.networks = _networks(options)
 
 
 def find(
@@ -155,7 +155,7 @@ def _brief(data: bytes) -> dict[str, Any] | None:
         return None
     options = data[begin:end]
     _, found, network = options.partition(b',"network":"')
-    if not found or b',"mounts":[],' not in options:
+    if not found or b',"mounts":[],' not in options or b',"endpoints":[],' not in options:
         return None
     record = json.loads_own(data[:begin] + data[end + 1 :])
     record["options"] = {"network": network.partition(b'"')[0].decode()}
@@ -224,9 +224,10 @@ def _info(found: Found) -> ContainerInfo:
             "mounted_images": tuple(filter(None, (m.get("image_id") for m in found.mounts))),
         }
     if found.info is not None:
-        return found.info.replace(network=found.network, **more)
+        return found.info.replace(network=",".join(found.networks), **more)
     if live:
         more |= {"pid": live["pid"], "health": heal.health(live["directory"])}
+        more["ports"] = tuple(live.get("ports") or ())
     return ContainerInfo(
         id=found.id,
         name=record["name"],
@@ -242,9 +243,19 @@ def _info(found: Found) -> ContainerInfo:
         finished=str(end.get("finished", "")),
         restarts=int((live or end).get("restarts", 0)),
         labels=record["labels"],
-        network=found.network,
+        network=",".join(found.networks),
+        exposed=tuple(record.get("exposed") or ()),
         **more,
     )
+
+
+def _networks(options: dict[str, Any]) -> tuple[str, ...]:
+    """The names of its networks, as they were given."""
+    every = [str(each.get("network", "")) for each in options.get("endpoints") or ()]
+    mode = str(options.get("network") or "")
+    if mode[:10] == "container:":
+        return ()
+    return tuple(name for name in every if name != "none") if every else (mode,)
 
 
 def _mount_name(mount: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastbox.containers.copy import CopyKeywords
     from fastbox.containers.heal import View
     from fastbox.containers.logs import LogKeywords, LogReader
-    from fastbox.containers.needs import ImageService
+    from fastbox.containers.needs import ImageService, NetworkService
     from fastbox.store.containers import Held
     from fastbox.store.root import Root
     from fastbox.types import Change, ContainerInfo, LogLine, Stats, Top
@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 class Looking:
     """What the containers of one store are, say and hold."""
 
-    __slots__ = ("_images", "_root", "_run", "_store")
+    __slots__ = ("_images", "_networks", "_root", "_run", "_store")
 
-    def __init__(self, root: Root, images: Callable[[], ImageService]) -> None:
-        self._root, self._run = root, root.run
+    def __init__(
+        self,
+        root: Root,
+        images: Callable[[], ImageService],
+        networks: Callable[[], NetworkService],
+    ) -> None:
+        self._root, self._run, self._networks = root, root.run, networks
         self._images = images  # called when needed: a start from a directory imports none of it
         self._store = ContainerStore(root)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
     from fastbox.types import Committed, ImageConfig, ImageInfo, Mount
 
@@ -52,3 +53,26 @@ class VolumeService(Protocol):
 
     def settle(self, mounts: Sequence[Mount], container: str, lower: Sequence[str]) -> None:
         """After the container is recorded: see that its volumes are there, and fill new ones."""
+
+
+class NetworkService(Protocol):
+    """What containers need of networks."""
+
+    def verify(self, options: Mapping[str, Any]) -> None:
+        """Before a container is made: are its networks there, and can they do what it wants?"""
+
+    def attach(
+        self,
+        container: str,
+        name: str,
+        hostname: str,
+        options: Mapping[str, Any],
+        exposed: Sequence[str] = (),
+    ) -> dict[str, Any] | None:
+        """network.json of a start, its addresses taken; None without networks of its own."""
+
+    def abandon(self, container: str, document: Mapping[str, Any]) -> None:
+        """Give the addresses of a start that failed back."""
+
+    def renamed(self, document: Mapping[str, Any], old: str, new: str) -> None:
+        """The container has another name."""

@@ -51,6 +51,7 @@ class Selection:
         self._since = [_created(store, name) for name in self._filters.values("since")]
         self._exposed = [_ports(text) for text in self._filters.values("expose")]
         self._published = [_ports(text) for text in self._filters.values("publish")]
+        self._networks = _network_names(store, self._filters.values("network"))
 
     def _check(self, key: str, known: Sequence[str]) -> None:
         for value in self._filters.values(key):
@@ -79,13 +80,14 @@ class Selection:
             (values("status"), lambda each: each.state in values("status")),
             (values("health"), lambda each: _health(each) in values("health")),
             (values("label"), lambda each: self._filters.labels_fit(each.record.get("labels", {}))),
-            (values("network"), lambda each: each.network in values("network")),
+            (self._networks, lambda each: not self._networks.isdisjoint(each.networks)),
             (values("volume"), lambda each: self._mounts(each)),
             (self._codes, lambda each: each.state == "exited" and _code(each) in self._codes),
             (self._before, lambda each: all(each.created < limit for limit in self._before)),
             (self._since, lambda each: all(each.created > limit for limit in self._since)),
             (self._exposed, lambda each: self._exposes(each)),
-            (self._published or self._task, lambda _: False),  # there are none of these
+            (self._published, lambda each: self._publishes(each)),
+            (self._task, lambda _: False),  # there are none of these
         ]
         for wanted, fits in tests:
             if wanted:
@@ -109,6 +111,13 @@ class Selection:
             kind == wanted and low <= port <= high
             for low, high, wanted in self._exposed
             for port, _, kind in ports
+        )
+
+    def _publishes(self, each: Found) -> bool:
+        return any(
+            port.get("protocol") == wanted and low <= int(str(port.get("host_port", 0))) <= high
+            for low, high, wanted in self._published
+            for port in (each.info.ports if each.info else ())
         )
 
     def _family(self, found: list[Found]) -> set[str]:
@@ -137,6 +146,19 @@ class Selection:
             return self._images().resolve(image).layers
         except FastboxError:
             return ()
+
+
+def _network_names(store: ContainerStore, given: Sequence[str]) -> set[str]:
+    """Whatever a container may call these networks: their names, their ids, as it was given."""
+    found = set(given)
+    networks = store.networks() if given else None
+    for text in given:
+        try:
+            record = networks.known(text) if networks else None
+        except FastboxError:  # "none", or one that is gone: its containers still name it
+            continue
+        found |= {record.id, record.id[:12], record.name} if record else set()
+    return found
 
 
 def _created(store: ContainerStore, name: str) -> str:

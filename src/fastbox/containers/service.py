@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastbox.containers.exec import ExecKeywords
     from fastbox.containers.fork import Forker, ForkKeywords
     from fastbox.containers.heal import View
-    from fastbox.containers.needs import ImageService, VolumeService
+    from fastbox.containers.needs import ImageService, NetworkService, VolumeService
     from fastbox.containers.update import UpdateKeywords
     from fastbox.runtime.session import Session
     from fastbox.runtime.supervisor import Conversation
@@ -40,9 +40,10 @@ class Containers(Looking):
         root: Root,
         images: Callable[[], ImageService],
         volumes: Callable[[], VolumeService],
+        networks: Callable[[], NetworkService],
     ) -> None:
-        super().__init__(root, images)
-        self._starter = Starter(root, self._store, images, volumes)
+        super().__init__(root, images, networks)
+        self._starter = Starter(root, self._store, images, volumes, networks)
 
     # Making and starting
 
@@ -361,3 +362,6 @@ class Containers(Looking):
                 raise not_found(reference)
             if record.name != wanted:
                 self._store.rename(record, wanted)
+                from fastbox.containers import networking
+
+                networking.renamed(self._networks, held.directory, record.name, wanted)

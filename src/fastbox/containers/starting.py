@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastbox.containers.heal import View
-    from fastbox.containers.needs import ImageService, VolumeService
+    from fastbox.containers.needs import ImageService, NetworkService, VolumeService
     from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord, ContainerStore, Held
     from fastbox.store.root import Root
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 
 class Starter:
-    """Makes and starts the containers of one store."""
+    """Makes and starts the containers of one store.
 
-    __slots__ = ("_images", "_root", "_run", "_store", "_volumes")
+    Attributes:
+        networks: The networks of the store, called when one is needed.
+    """
+
+    __slots__ = ("_images", "_root", "_run", "_store", "_volumes", "networks")
 
     def __init__(
         self,
@@ -34,10 +38,11 @@ class Starter:
         store: ContainerStore,
         images: Callable[[], ImageService],
         volumes: Callable[[], VolumeService],
+        networks: Callable[[], NetworkService],
     ) -> None:
         self._root, self._run, self._store = root, root.run, store
         # Called when needed: a start from a directory, or without volumes, imports none of it.
-        self._images, self._volumes = images, volumes
+        self._images, self._volumes, self.networks = images, volumes, networks
 
     def make(
         self,
@@ -68,6 +73,7 @@ class Starter:
             options,
             image,
             self._volumes,
+            self.networks,
             start=start,
             session=session,
             sealed=sealed,
@@ -130,7 +136,9 @@ class Starter:
             conversation.close()
             raise
         with held:
-            create.launch(self._store, held, record, conversation, streams, tied=True)
+            create.launch(
+                self._store, held, record, conversation, streams, self.networks, tied=True
+            )
         return record, conversation
 
     def again(self, container: str) -> None:
@@ -211,7 +219,10 @@ class Starter:
             create.fail(self._store, held, record, error)
             raise
         clock.mark("supervisor")
-        create.launch(self._store, held, record, conversation, streams, rows=rows, columns=columns)
+        create.launch(
+            self._store, held, record, conversation, streams, self.networks,
+            rows=rows, columns=columns,
+        )  # fmt: skip
         return conversation
 
     def _streams(self, names: list[str], held: Held, record: ContainerRecord) -> Streams:

@@ -89,7 +89,10 @@ class Tie:
             conversation = Conversation(self._run, name)
             self._store.write(record)
             self._store.clear_exit(container)
-            create.launch(self._store, held, record, conversation, Streams([]), tied=True)
+            create.launch(
+                self._store, held, record, conversation, Streams([]), self._starter.networks,
+                tied=True,
+            )  # fmt: skip
         return conversation
 
     def forget(self, container: str) -> None:

@@ -13,6 +13,7 @@ from fastbox.errors import Conflict, InvalidArgument, ResourceExhausted
 from fastbox.networks import drivers
 from fastbox.store.networks import (
     DEFAULT,
+    WINDOW,
     NetworkStore,
     Pool,
     number,
@@ -24,7 +25,7 @@ from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from fastbox.store.networks import NetworkRecord
@@ -79,7 +80,7 @@ class Attacher:
         container: str,
         name: str,
         hostname: str,
-        ensure: Callable[[NetworkRecord, int], None],
+        ensure: Callable[[NetworkRecord, int, str], None],
     ) -> None:
         """Nothing is taken yet.
 
@@ -88,7 +89,8 @@ class Attacher:
             container: The container's id.
             name: Its name.
             hostname: Its host name.
-            ensure: Sees that a network is there, for an address of that number.
+            ensure: Sees that a network is there, for an address of that number, whose endpoint is
+                on that link.
         """
         self._store = NetworkStore(root)
         self._container, self._name, self._hostname = container, name, hostname
@@ -116,14 +118,15 @@ class Attacher:
         leases: list[str] = []
         try:
             addresses, gateways, place = self._addresses(record, wish, holder, leases)
-            self._ensure(record, place)
+            driver = drivers.load(record.driver)
+            own = driver.endpoint(record, place)
+            self._ensure(record, place, str(own["link"]))
         except BaseException:
             release(leases)
             raise
-        driver = drivers.load(record.driver)
         document: dict[str, Any] = {
             "network": record.id,
-            **driver.endpoint(record, place),
+            **own,
             "name": self._interface(record, wish, taken),
             "host": "fbv" + os.urandom(5).hex(),
             "addresses": [*addresses, *map(_link_local, wish.get("link_local") or ())],
@@ -368,12 +371,12 @@ def attach(
         NetworkNotFound: There is no such network.
         Conflict, InvalidArgument, ResourceExhausted: See `Attacher.add`.
     """
-    wanted = wishes(options)
-    if not wanted:
+    mode = str(options.get("network") or DEFAULT)
+    if mode in _NO_NETWORK or mode[:10] == "container:":
         return None
     made = Attacher(root, container, name, hostname, lambda *of: ensure(root, *of))
     try:
-        for wish in wanted:
+        for wish in wishes(options):
             made.add(wish, known(root, wish["network"]))
         ports = _ports(made, options, exposed)
         return made.document(options, ports, netd(root.run))
@@ -396,10 +399,9 @@ def known(root: Root, reference: str) -> NetworkRecord:
     return store.known(reference)
 
 
-def ensure(root: Root, record: NetworkRecord, place: int) -> None:
+def ensure(root: Root, record: NetworkRecord, place: int, link: str) -> None:
     """See that the kernel has a network, for the address of that number, and the rules."""
-    driver = drivers.load(record.driver)
-    missing = []
+    links = (link,)
     if record.driver == "bridge":
         from fastbox import _nft
 
@@ -407,12 +409,14 @@ def ensure(root: Root, record: NetworkRecord, place: int) -> None:
             from fastbox.networks import reconcile
 
             reconcile.firewall(root)
-        missing.append(driver.endpoint(record, 0)["link"])
-    missing.append(driver.endpoint(record, place)["link"])
-    if not all(os.path.exists(f"/sys/class/net/{link}") for link in missing):
-        from fastbox.networks import reconcile
+        if place >= WINDOW:
+            links += (str(drivers.load(record.driver).endpoint(record, 0)["link"]),)
+    for each in links:
+        if not os.path.exists(f"/sys/class/net/{each}"):
+            from fastbox.networks import reconcile
 
-        reconcile.make(root, record, place)
+            reconcile.make(root, record, place)
+            return
 
 
 def netd(run: str) -> list[str]:
@@ -447,7 +451,64 @@ def _ports(
     return found
 
 
-def abandon(document: Mapping[str, Any]) -> None:
-    """Give back what `attach` has taken: no supervisor got the document."""
+def abandon(container: str, document: Mapping[str, Any]) -> None:
+    """Give back what `attach` has taken. If its supervisor did that already, another container may
+    have the address now.
+    """
     for each in document["endpoints"]:
-        release(each["leases"])
+        for path in each["leases"]:
+            lease = read_lease(path)
+            if lease is not None and lease["container"] == container:
+                release([path])
+
+
+class Starts:
+    """What containers need of the networks of one store."""
+
+    __slots__ = ("_root",)
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+
+    def attach(
+        self,
+        container: str,
+        name: str,
+        hostname: str,
+        options: Mapping[str, Any],
+        exposed: Sequence[str] = (),
+    ) -> dict[str, Any] | None:
+        """network.json of a start, with its addresses taken: see `attach`."""
+        return attach(self._root, container, name, hostname, options, exposed)
+
+    def abandon(self, container: str, document: Mapping[str, Any]) -> None:
+        """The start failed: give the addresses back that the container still has."""
+        abandon(container, document)
+
+    def verify(self, options: Mapping[str, Any]) -> None:
+        """Before a container is made: are its networks there, and can they give it what it wants?
+
+        Raises:
+            NetworkNotFound: There is no such network.
+            InvalidArgument: See `checks.py`.
+        """
+        from fastbox.networks.checks import verify
+
+        verify(self._root, options)
+
+    def renamed(self, document: Mapping[str, Any], old: str, new: str) -> None:
+        """A container has another name: its leases, from which names are answered, say it."""
+        from fastbox.networks.connecting import rename
+
+        rename(document, old, new)
+
+    def links(self, texts: Iterable[str]) -> list[str]:
+        """What --link puts into /etc/hosts: "name:address" for each name.
+
+        Raises:
+            ContainerNotFound: There is no such container.
+            StateConflict: It does not run.
+        """
+        from fastbox.networks.links import hosts
+
+        return hosts(self._root, texts)

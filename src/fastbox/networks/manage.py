@@ -247,12 +247,3 @@ def prune(root: Root, filters: Sequence[str]) -> Pruned:
             continue
         removed.append(record.name)
     return Pruned(lines=tuple(removed), reclaimed=0)
-
-
-def name_of(root: Root, network: str) -> str:
-    """See `Networks.name`."""
-    try:
-        record = NetworkStore(root).read(network)
-    except (ValueError, FastboxError):
-        record = None
-    return record.name if record else network

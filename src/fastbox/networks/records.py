@@ -179,7 +179,7 @@ def publish(root: Root, store: NetworkStore, record: NetworkRecord) -> None:
     index = SubnetIndex(store)
     try:
         _claim(store, record)
-        for each in record.subnets:
+        for each in () if record.config_only else record.subnets:
             _add(index, each.subnet, record)
         with Work(root) as work:
             made = work.directory("network")

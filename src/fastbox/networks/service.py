@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from fastbox.networks.attach import Starts
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from fastbox.store.root import Root
     from fastbox.types import EndpointOptions, NetworkInfo, Pruned
 
-    _List = list  # within the class, `list` is the method
 
-
-class Networks:
+class Networks(Starts):
     """The networks of one store."""
 
-    __slots__ = ("_root",)
-
-    def __init__(self, root: Root) -> None:
-        self._root = root
+    __slots__ = ()
 
     def create(
         self,
@@ -164,58 +159,3 @@ class Networks:
         from fastbox.networks.reconcile import check
 
         return check(self._root)
-
-    # For containers
-
-    def attach(
-        self,
-        container: str,
-        name: str,
-        hostname: str,
-        options: Mapping[str, Any],
-        exposed: Sequence[str] = (),
-    ) -> dict[str, Any] | None:
-        """network.json of a start, with its addresses taken: see `attach.py`."""
-        from fastbox.networks.attach import attach
-
-        return attach(self._root, container, name, hostname, options, exposed)
-
-    def abandon(self, document: Mapping[str, Any]) -> None:
-        """The start did not come to its supervisor: give the addresses back."""
-        from fastbox.networks.attach import abandon
-
-        abandon(document)
-
-    def verify(self, options: Mapping[str, Any]) -> None:
-        """Before a container is made: are its networks there, and can they give it what it wants?
-
-        Raises:
-            NetworkNotFound: There is no such network.
-            InvalidArgument: See `checks.py`.
-        """
-        from fastbox.networks.checks import verify
-
-        verify(self._root, options)
-
-    def renamed(self, document: Mapping[str, Any], old: str, new: str) -> None:
-        """A container has another name: its leases, from which names are answered, say it."""
-        from fastbox.networks.connecting import rename
-
-        rename(document, old, new)
-
-    def name(self, network: str) -> str:
-        """A network's name by its id, the id when it is gone."""
-        from fastbox.networks.manage import name_of
-
-        return name_of(self._root, network)
-
-    def links(self, texts: Iterable[str]) -> _List[str]:
-        """What --link puts into /etc/hosts: "name:address" for each name.
-
-        Raises:
-            ContainerNotFound: There is no such container.
-            StateConflict: It does not run.
-        """
-        from fastbox.networks.links import hosts
-
-        return hosts(self._root, texts)

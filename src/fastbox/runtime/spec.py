@@ -131,30 +131,31 @@ def _process(
 
 
 def _linux(options: RunOptions, place: Place, given: security.Security) -> dict[str, Any]:
-    own_network = options.network == "none"
+    own = options.network != "host" and options.network[:10] != "container:"
     own_ipc = options.ipc in ("", "private", "none", "shareable")
     made: dict[str, Any] = {
         "namespaces": [{"type": name} for name in _NAMESPACES],
         "cgroupsPath": _parent(options.cgroup_parent) + place.id,
         "resources": resources.resources(options),
-        "sysctl": resources.sysctls(options.sysctls, own_network=own_network, own_ipc=own_ipc),
+        "sysctl": resources.sysctls(options.sysctls, own_network=own, own_ipc=own_ipc),
     }
     if _has_modes(options):
         from fastbox.runtime import modes
 
         made |= modes.linux(options, made["sysctl"])
-    elif own_network:
+    elif own:
         made["namespaces"].append({"type": "network"})
-    elif options.network != "host":
-        raise InvalidArgument(
-            f'unknown network "{options.network}"', hint="none and host are known"
-        )
     if options.privileged:
         made["devices"] = resources.host_devices()
     if given.masks:
         made["maskedPaths"] = security.MASKED
         made["readonlyPaths"] = security.READ_ONLY
     return made
+
+
+def own_network(mode: str) -> bool:
+    """Whether a container of this network mode has interfaces that `network.json` describes."""
+    return mode not in ("none", "host") and mode[:10] != "container:"
 
 
 def _has_modes(options: RunOptions) -> bool:
@@ -205,6 +206,8 @@ def _engine(options: RunOptions, image: ImageConfig, place: Place) -> dict[str, 
         made["groups"] = options.group_add
     if options.init:
         made["init"] = place.init
+    if own_network(options.network):
+        made["network"] = place.directory + "/network.json"
     if options.log_driver in ("", "json-file") and not options.log_opts:
         path = f"{place.directory}/{place.id}-json.log"
         made["log"] = {"path": path, "max_size": 0, "max_file": 1}

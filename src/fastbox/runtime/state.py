@@ -40,6 +40,7 @@ class Live(Record):
     status: str = "running"  # or paused, restarting, exited (when no exit record could be written)
     restarts: int = 0
     last: Mapping[str, object] | None = None  # how it ended, as in the exit record
+    ports: tuple[Mapping[str, object], ...] = ()  # published: protocol, host, host_port, port
 
 
 def read_live(run: str, container: str) -> Live | None:
@@ -74,6 +75,9 @@ def read_live(run: str, container: str) -> Live | None:
     for key, kind in (("status", str), ("restarts", int), ("last", dict)):
         if isinstance(found.get(key), kind):
             values[key] = found[key]
+    ports = found.get("ports")
+    if isinstance(ports, list):
+        values["ports"] = tuple(each for each in ports if isinstance(each, dict))
     return Live(**values)  # type: ignore[arg-type]
 
 

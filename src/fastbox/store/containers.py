@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from fastbox.store.lease import Work
+    from fastbox.store.networks import NetworkStore
     from fastbox.store.root import Root
     from fastbox.store.sealed import Sealed
 
@@ -289,6 +290,12 @@ class ContainerStore:
         from fastbox.store.sealed import Sealed
 
         return Sealed(self._root)
+
+    def networks(self) -> NetworkStore:
+        """The networks of the same store."""
+        from fastbox.store.networks import NetworkStore
+
+        return NetworkStore(self._root)
 
     def work(self) -> Work:
         """A directory for something that is done in a moment."""

@@ -136,7 +136,13 @@ class NetworkStore:
         Raises:
             ValueError: The record is damaged.
         """
-        found = read_record(self.directory(network) + "/record.json")
+        record = self._read(self.directory(network))
+        if record is not None and record.id != network:
+            raise ValueError("the record is of another network")
+        return record
+
+    def _read(self, directory: str) -> NetworkRecord | None:
+        found = read_record(directory + "/record.json")
         if found is None:
             return None
         values: dict[str, Any] = {
@@ -148,8 +154,8 @@ class NetworkStore:
             record = NetworkRecord(**values)
         except (TypeError, AttributeError) as error:
             raise ValueError(f"the record is damaged: {error}") from None
-        if record.id != network or not isinstance(record.name, str):
-            raise ValueError("the record is damaged, or of another network")
+        if not isinstance(record.name, str) or not is_id(record.id):
+            raise ValueError("the record is damaged")
         return record
 
     def known(self, reference: str) -> NetworkRecord:
@@ -159,14 +165,20 @@ class NetworkStore:
             NetworkNotFound: It is not.
             FastboxError: Its record is damaged.
         """
-        network = self.find(reference)
+        network = ""
         try:
-            record = self.read(network) if network else None
+            # Most networks are named: one look at what the name leads to.
+            record = (
+                self._read(f"{self._networks}/names/{reference}") if _plain(reference) else None
+            )
+            if record is None:
+                network = self.find(reference)
+                record = self.read(network) if network else None
         except ValueError as error:
             raise FastboxError(
                 f"the network's record is damaged: {error}",
-                where=self.directory(network),
-                hint=f"remove it with `fastbox network rm {network[:12]}`",
+                where=self.directory(network or self.named(reference)),
+                hint="remove it with `fastbox network rm`",
             ) from None
         if record is None:
             raise not_found(reference)
@@ -271,6 +283,12 @@ def driver_of(name: str) -> str:
     return _DRIVERS[name]
 
 
+def _plain(reference: str) -> bool:
+    return (
+        bool(reference) and "/" not in reference and "\0" not in reference and not is_id(reference)
+    )
+
+
 def is_id(name: str) -> bool:
     """Whether it has the form of an id."""
     return len(name) == 64 and _HEX.issuperset(name)
@@ -287,12 +305,13 @@ def number(address: str) -> int:
     """
     if ":" not in address:
         parts = address.split(".")
-        if len(parts) != 4 or not all(p.isascii() and p.isdigit() and len(p) < 4 for p in parts):
-            raise ValueError(f'"{address}" is not an IP address')
-        a, b, c, d = map(int, parts)
-        if max(a, b, c, d) > 255:
-            raise ValueError(f'"{address}" is not an IP address')
-        return a << 24 | b << 16 | c << 8 | d
+        plain = address.replace(".", "")
+        if len(parts) == 4 and len(address) < 16 and plain.isascii() and plain.isdigit():
+            try:
+                return int.from_bytes(bytes(map(int, parts)), "big")
+            except ValueError:  # an empty part, or one above 255
+                pass
+        raise ValueError(f'"{address}" is not an IP address')
     from _socket import AF_INET6, inet_pton
 
     try:

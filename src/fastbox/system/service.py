@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
     from fastbox.containers.service import Containers
     from fastbox.images.service import Images
+    from fastbox.networks.service import Networks
     from fastbox.store.root import Root
     from fastbox.system.check import Finding
     from fastbox.system.usage import Usage
@@ -17,13 +18,18 @@ if TYPE_CHECKING:
 class System:
     """One store, with its images, containers and volumes."""
 
-    __slots__ = ("_containers", "_images", "_root", "_volumes")
+    __slots__ = ("_containers", "_images", "_networks", "_root", "_volumes")
 
     def __init__(
-        self, root: Root, images: Images, containers: Containers, volumes: Volumes
+        self,
+        root: Root,
+        images: Images,
+        containers: Containers,
+        volumes: Volumes,
+        networks: Networks,
     ) -> None:
         self._root, self._images, self._containers = root, images, containers
-        self._volumes = volumes
+        self._volumes, self._networks = volumes, networks
 
     def usage(self) -> Usage:
         """How much of the disk everything takes, as du counts: the sum is the store's.
@@ -49,6 +55,8 @@ class System:
         Raises:
             FastboxError: The kernel said no.
         """
-        from fastbox.system.check import check
+        from fastbox.system.check import Finding, check
 
-        return check(self._root, quick=quick)
+        yield from check(self._root, quick=quick)
+        for what, where, hint in self._networks.check():
+            yield Finding(what=what, where=where, hint=hint)

@@ -1,4 +1,4 @@
-"""Show all that is known about containers, images and volumes, as JSON or through a template."""
+"""Show all that is known about containers, images, networks and volumes: JSON, or a template."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "inspect"
 USAGE = "[OPTIONS] NAME|ID [NAME|ID...]"
-SUMMARY = "show all that is known about containers, images or volumes"
+SUMMARY = "show all that is known about containers, images, networks or volumes"
 OPERANDS = (1, None)
 _TYPES = (
     "config", "container", "image", "network", "node", "plugin", "secret", "service", "task",
@@ -35,7 +35,7 @@ def options() -> tuple[Option, ...]:
     return (
         Option("format", "f", TEXT, "print json, or a template such as {{.State.Status}}"),
         Option("size", "s", SWITCH, "show how much of the disk a container takes"),
-        Option("type", "", TEXT, "look only among these: container, image or volume"),
+        Option("type", "", TEXT, "look only among these: container, image, network or volume"),
     )
 
 
@@ -77,9 +77,9 @@ def _kind(args: Arguments) -> str:
     if kind not in ("", *_TYPES):
         known = ", ".join(f'"{name}"' for name in _TYPES)
         raise InvalidArgument(f'unknown type: "{kind}": must be one of {known}')
-    if kind not in ("", "container", "image", "volume"):
+    if kind not in ("", "container", "image", "network", "volume"):
         raise Unsupported(
-            f"there is no {kind} here yet", hint="inspect containers, images and volumes"
+            f"there is no {kind} here yet", hint="inspect containers, images, networks and volumes"
         )
     return kind
 
@@ -97,6 +97,8 @@ def _look_up(engine: Door, name: str, kind: str, size: bool) -> dict[str, object
         return engine.containers.inspect(name, size=size)
     if kind == "image":
         return engine.images.inspect(name)
+    if kind == "network":
+        return engine.networks.inspect(name)
     if kind == "volume":
         return engine.volumes.inspect(name)
     try:
@@ -108,10 +110,15 @@ def _look_up(engine: Door, name: str, kind: str, size: bool) -> dict[str, object
     except (NotFound, InvalidReference):
         pass
     try:
+        return engine.networks.inspect(name)
+    except NotFound:
+        pass
+    try:
         return engine.volumes.inspect(name)
     except NotFound:
         raise NotFound(
-            "no such container, image or volume",
+            "no such container, image, network or volume",
             where=name,
-            hint="see `fastbox ps -a`, `fastbox images` and `fastbox volume ls`",
+            hint="see `fastbox ps -a`, `fastbox images`, `fastbox network ls` and "
+            "`fastbox volume ls`",
         ) from None

@@ -82,7 +82,7 @@ def _wants_size(form: str) -> bool:
 
 def fields(info: ContainerInfo, now: float, whole_text: bool) -> dict[str, str]:
     """A container's columns."""
-    from fastbox.cli.render import human
+    from fastbox.cli.render import human, published
 
     command = " ".join(
         f"'{word}'" if place and " " in word else word for place, word in enumerate(info.command)
@@ -93,7 +93,7 @@ def fields(info: ContainerInfo, now: float, whole_text: bool) -> dict[str, str]:
         "Command": human.quoted(command if whole_text else human.cut(command, 20)),
         "RunningFor": human.since(info.created, now) + " ago",
         "Status": _status(info, now),
-        "Ports": "",
+        "Ports": published.shown(info),
         "Names": info.name,
         "Size": size_text(info),
     }

@@ -28,8 +28,6 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     runflags.warn(engine, args, wanted, out)
     attached.check_terminal(tty=wanted.tty, stdin=wanted.attaches_stdin)
     attached.check_keys(args)
-    if not args.given("network") and out.for_people():
-        out.note("note: this container has no network yet; --network host shares the host's")
     with runflags.IdFile(args) as id_file:
         if wanted.detach:
             id_file.write(engine.containers.start_detached(wanted))
