@@ -5,6 +5,7 @@
 #include <linux/ethtool.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <linux/veth.h>
@@ -172,6 +173,17 @@ static void put_port(struct fb_netlink *nl, const struct fb_endpoint *endpoint)
 	fb_netlink_put_u8(nl, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	fb_netlink_nest_end(nl, data);
 	fb_netlink_nest_end(nl, nest);
+}
+
+/* The bridge need not learn by flooding where it is, nor does it from a last life of the same address, which may still be ending on another port
+ * and answer: the entry sticks to this port (5.0), and goes with it. No other container can take it over either. */
+static void put_place(struct fb_netlink *nl, const struct fb_endpoint *endpoint)
+{
+	struct ndmsg body = {.ndm_family = AF_BRIDGE, .ndm_ifindex = (int)fb_link_index(nl->fd, endpoint->host),
+			     .ndm_state = NUD_NOARP, .ndm_flags = NTF_MASTER | NTF_STICKY};
+
+	fb_netlink_message(nl, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof(body), "bridge entry add", endpoint->host);
+	fb_netlink_put(nl, NDA_LLADDR, endpoint->mac, sizeof(endpoint->mac));
 }
 
 static const struct mode {
@@ -346,6 +358,11 @@ int fb_links_make(struct fb_netlink *host, struct fb_netlink *inside, int networ
 	}
 	if (r == 0)
 		r = flush(host, 0, err);
+	for (size_t i = 0; i < count && r == 0; i++) {
+		if (endpoints[i].kind == FB_LINK_VETH && endpoints[i].has_mac)
+			put_place(host, &endpoints[i]);
+		r = flush(host, i + 1 < count ? BATCH_FULL : 0, err);
+	}
 	if (r == 0 && fresh)
 		fb_link_up(inside, 1, "lo");
 	for (size_t i = 0; i < count && r == 0; i++) {
