@@ -5,6 +5,7 @@
 #include <linux/ethtool.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <linux/veth.h>
@@ -174,6 +175,17 @@ static void put_port(struct fb_netlink *nl, const struct fb_endpoint *endpoint)
 	fb_netlink_nest_end(nl, nest);
 }
 
+/* The bridge need not learn by flooding where it is, nor does it from a last life of the same address, which may still be ending on another port
+ * and answer: the entry sticks to this port (5.0), and goes with it. No other container can take it over either. */
+static void put_place(struct fb_netlink *nl, const struct fb_endpoint *endpoint)
+{
+	struct ndmsg body = {.ndm_family = AF_BRIDGE, .ndm_ifindex = (int)fb_link_index(nl->fd, endpoint->host),
+			     .ndm_state = NUD_NOARP, .ndm_flags = NTF_MASTER | NTF_STICKY};
+
+	fb_netlink_message(nl, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, &body, sizeof(body), "bridge entry add", endpoint->host);
+	fb_netlink_put(nl, NDA_LLADDR, endpoint->mac, sizeof(endpoint->mac));
+}
+
 static const struct mode {
 	enum fb_link_kind kind;
 	const char *name;
@@ -224,10 +236,25 @@ static int put_vlan(struct fb_netlink *nl, unsigned parent, int network_namespac
 	return 0;
 }
 
-/* One that has gone meanwhile is what was wanted. */
-static int remove_last_life(struct fb_netlink *host, const struct fb_endpoint *endpoint, struct fb_error *err)
+static int flush(struct fb_netlink *nl, size_t most, struct fb_error *err)
 {
-	if (!fb_link_index(host->fd, endpoint->host))
+	return nl->count > most ? fb_netlink_send(nl, EAFNOSUPPORT, err) : 0;
+}
+
+/* Its namespace is ending, and the link with it, but that takes the kernel tens of milliseconds: only its name is needed. One that is up can't be
+ * renamed before Linux 6.2; one that has gone meanwhile is what was wanted. */
+static int move_last_life(struct fb_netlink *host, const struct fb_endpoint *endpoint, struct fb_error *err)
+{
+	struct ifinfomsg info = {.ifi_index = (int)fb_link_index(host->fd, endpoint->host)};
+	int r;
+
+	if (!info.ifi_index)
+		return 0;
+	/* The kernel chooses the number. */
+	fb_netlink_message(host, RTM_NEWLINK, 0, &info, sizeof(info), "link rename", endpoint->host);
+	fb_netlink_put_text(host, IFLA_IFNAME, "fbx%d");
+	r = fb_netlink_send(host, ENODEV, NULL);
+	if (r == 0)
 		return 0;
 	fb_link_delete(host, endpoint->host);
 	return fb_netlink_send(host, ENODEV, err);
@@ -245,7 +272,9 @@ static int make(struct fb_netlink *host, int network_namespace, const struct fb_
 	if (endpoint->kind != FB_LINK_VETH)
 		return put_vlan(host, other, network_namespace, endpoint, err);
 	if (again)
-		r = remove_last_life(host, endpoint, err);
+		r = flush(host, 0, err);
+	if (r == 0 && again)
+		r = move_last_life(host, endpoint, err);
 	if (r == 0) {
 		put_veth(host, other, network_namespace, endpoint);
 		put_port(host, endpoint);
@@ -263,23 +292,39 @@ static int receive_by_napi(int socket, const struct fb_endpoint *endpoint, struc
 	return ioctl(socket, SIOCETHTOOL, &request) < 0 ? FB_FAIL(err, FB_STAGE_NETWORK, "ioctl(SIOCETHTOOL)", endpoint->name) : 0;
 }
 
-/* As docker has it: without an address of the family the interface has none of it. With one, nobody is asked whether it is taken. */
-static int set_family6(const struct fb_endpoint *endpoint, struct fb_error *err)
+/* Without an address of the family the interface has none of it, as docker has it. The setting that says so costs the more the more namespaces
+ * there are, when it is opened in a procfs that all of them are seen in: a container's own process sets it in its own procfs, and until then no
+ * address is made up. */
+static int leave_out_ipv6(struct fb_netlink *inside, unsigned index, const struct fb_endpoint *endpoint, bool fresh, struct fb_error *err)
+{
+	struct ifinfomsg info = {.ifi_index = (int)index};
+	size_t nest, inner;
+	int r;
+
+	if (!fresh) {
+		r = fb_link_setting("ipv6", endpoint->name, "disable_ipv6", "1");
+		/* A kernel without IPv6 has no such file. */
+		return r == 0 || r == -ENOENT ? 0 : FB_FAIL_CODE(err, FB_STAGE_NETWORK, -r, "write", "disable_ipv6", NULL);
+	}
+	fb_netlink_message(inside, RTM_NEWLINK, 0, &info, sizeof(info), "link set", endpoint->name);
+	nest = fb_netlink_nest(inside, IFLA_AF_SPEC, NULL, 0);
+	inner = fb_netlink_nest(inside, AF_INET6, NULL, 0);
+	fb_netlink_put_u8(inside, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	fb_netlink_nest_end(inside, inner);
+	fb_netlink_nest_end(inside, nest);
+	return 0;
+}
+
+bool fb_endpoint_has_ipv6(const struct fb_endpoint *endpoint)
 {
 	bool has = false;
-	int r;
 
 	for (size_t i = 0; i < endpoint->address_count; i++)
 		has |= endpoint->addresses[i].family == AF_INET6;
-	r = has ? fb_link_setting("ipv6", endpoint->name, "accept_dad", "0") :
-		  fb_link_setting("ipv6", endpoint->name, "disable_ipv6", "1");
-	/* A kernel without IPv6 has no such file. */
-	if (r == 0 || (r == -ENOENT && !has))
-		return 0;
-	return FB_FAIL_CODE(err, FB_STAGE_NETWORK, -r, "write", has ? "accept_dad" : "disable_ipv6", NULL);
+	return has;
 }
 
-static int furnish(struct fb_netlink *inside, const struct fb_endpoint *endpoint, struct fb_error *err)
+static int furnish(struct fb_netlink *inside, const struct fb_endpoint *endpoint, bool fresh, struct fb_error *err)
 {
 	unsigned index = fb_link_index(inside->fd, endpoint->name);
 	int r = 0;
@@ -288,8 +333,8 @@ static int furnish(struct fb_netlink *inside, const struct fb_endpoint *endpoint
 		return FB_FAIL(err, FB_STAGE_NETWORK, "ioctl(SIOCGIFINDEX)", endpoint->name);
 	if (endpoint->napi && endpoint->kind == FB_LINK_VETH)
 		r = receive_by_napi(inside->fd, endpoint, err);
-	if (r == 0)
-		r = set_family6(endpoint, err);
+	if (r == 0 && !fb_endpoint_has_ipv6(endpoint))
+		r = leave_out_ipv6(inside, index, endpoint, fresh, err);
 	if (r < 0)
 		return r;
 	fb_link_up(inside, index, endpoint->name);
@@ -301,13 +346,8 @@ static int furnish(struct fb_netlink *inside, const struct fb_endpoint *endpoint
 	return 0;
 }
 
-static int flush(struct fb_netlink *nl, size_t most, struct fb_error *err)
-{
-	return nl->count > most ? fb_netlink_send(nl, EAFNOSUPPORT, err) : 0;
-}
-
 int fb_links_make(struct fb_netlink *host, struct fb_netlink *inside, int network_namespace,
-		  const struct fb_endpoint *endpoints, size_t count, bool again, bool loopback, struct fb_error *err)
+		  const struct fb_endpoint *endpoints, size_t count, bool again, bool fresh, struct fb_error *err)
 {
 	int r = 0;
 
@@ -318,14 +358,19 @@ int fb_links_make(struct fb_netlink *host, struct fb_netlink *inside, int networ
 	}
 	if (r == 0)
 		r = flush(host, 0, err);
-	if (r == 0 && loopback)
+	for (size_t i = 0; i < count && r == 0; i++) {
+		if (endpoints[i].kind == FB_LINK_VETH && endpoints[i].has_mac)
+			put_place(host, &endpoints[i]);
+		r = flush(host, i + 1 < count ? BATCH_FULL : 0, err);
+	}
+	if (r == 0 && fresh)
 		fb_link_up(inside, 1, "lo");
 	for (size_t i = 0; i < count && r == 0; i++) {
-		r = furnish(inside, &endpoints[i], err);
+		r = furnish(inside, &endpoints[i], fresh, err);
 		if (r == 0)
 			r = flush(inside, BATCH_FULL, err);
 	}
-	return r == 0 ? fb_netlink_send(inside, 0, err) : r;
+	return r == 0 ? flush(inside, 0, err) : r;
 }
 
 /* By the host's end, whose name nobody in the container can change. */

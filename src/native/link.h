@@ -10,9 +10,11 @@
 #include "network.h"
 
 /* Make the endpoints' links and everything of theirs that is in the container. `again`: what has the name of a host's end is the same
- * container's, of its last life, and gives way. `loopback`: bring that up too. After a failure some of the links may be there. */
+ * container's, of its last life, and gives way. `fresh`: the namespace has just been made, and its loopback comes up too; an endpoint without an IPv6
+ * address is to be told `disable_ipv6` by the container's process. After a failure some of the links may be there. */
 int fb_links_make(struct fb_netlink *host, struct fb_netlink *inside, int network_namespace,
-		  const struct fb_endpoint *endpoints, size_t count, bool again, bool loopback, struct fb_error *err);
+		  const struct fb_endpoint *endpoints, size_t count, bool again, bool fresh, struct fb_error *err);
+bool fb_endpoint_has_ipv6(const struct fb_endpoint *endpoint);
 /* What is not there is no error. */
 int fb_link_remove(struct fb_netlink *host, struct fb_netlink *inside, const struct fb_endpoint *endpoint, struct fb_error *err);
 

@@ -13,13 +13,13 @@
 
 /* From inside: the host's socket was made before. */
 static int furnish(const struct fb_network_spec *network, struct fb_netlink *host, int network_namespace, bool again,
-		   bool loopback, struct fb_error *err)
+		   bool fresh, struct fb_error *err)
 {
 	struct fb_netlink inside;
 	int r = fb_netlink_open(&inside, err);
 
 	if (r == 0)
-		r = fb_links_make(host, &inside, network_namespace, network->endpoints, network->endpoint_count, again, loopback, err);
+		r = fb_links_make(host, &inside, network_namespace, network->endpoints, network->endpoint_count, again, fresh, err);
 	fb_netlink_close(&inside);
 	return r;
 }

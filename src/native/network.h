@@ -95,7 +95,8 @@ bool fb_address_read(const char *text, struct fb_address *ret_address);
 
 /* --- what is made of it (network.c); the caller is in the host's namespace, and again afterwards --- */
 
-/* A network namespace with the loopback up and all endpoints in it. Its descriptor is the caller's: on failure nothing is left. `again`: the
+/* A network namespace with the loopback up and all endpoints in it; those without an IPv6 address still lack `disable_ipv6`. Its descriptor is
+ * the caller's: on failure nothing is left. `again`: the
  * document is the one of the last life, whose links may not be gone yet. */
 int fb_network_make(const struct fb_network_spec *network, bool again, int *ret_namespace, struct fb_error *err);
 /* The same in a namespace that is there; on failure none of the endpoints is left. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "link.h"
 #include "netns.h"
 #include "network_stub.h"
 #include "service.h"
@@ -101,7 +102,45 @@ static bool has_own_users(const struct fb_spec *spec)
 	return false;
 }
 
-int fb_network_begin(struct fb_supervisor *sup, struct fb_container *container, const struct fb_spec *spec,
+/* "eth0.5" is one name: where a setting's parts are between dots, it has a slash. */
+static char *key_of(struct fb_arena *arena, const char *name)
+{
+	char *key = fb_arena_printf(arena, "net.ipv6.conf.%s.disable_ipv6", name);
+
+	for (size_t i = strlen("net.ipv6.conf."); key && key[i] && i < strlen("net.ipv6.conf.") + strlen(name); i++)
+		key[i] = key[i] == '.' ? '/' : key[i];
+	return key;
+}
+
+/* What the container's process writes in its own procfs (see link.c): before the settings that were asked for, which may say otherwise. */
+static int leave_out_ipv6(const struct fb_network_spec *network, struct fb_spec *spec, struct fb_error *err)
+{
+	size_t count = spec->sysctl.count, added = 0;
+	fb_auto_close int six = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char **items;
+
+	/* A kernel without IPv6 has no such settings. */
+	if (six < 0)
+		return 0;
+	items = fb_arena_alloc(&spec->arena, (2 * network->endpoint_count + count + 1) * sizeof(*items));
+	for (size_t i = 0; items && i < network->endpoint_count; i++) {
+		if (fb_endpoint_has_ipv6(&network->endpoints[i]))
+			continue;
+		items[added] = key_of(&spec->arena, network->endpoints[i].name);
+		items[added + 1] = fb_arena_strdup(&spec->arena, "1");
+		if (!items[added] || !items[added + 1])
+			items = NULL;
+		added += 2;
+	}
+	if (!items)
+		return FAIL(ENOMEM, spec->engine.network, NULL);
+	if (count)
+		memcpy(items + added, spec->sysctl.items, count * sizeof(*items));
+	spec->sysctl = (struct fb_strv){items, added + count};
+	return 0;
+}
+
+int fb_network_begin(struct fb_supervisor *sup, struct fb_container *container, struct fb_spec *spec,
 		     struct fb_network_start *ret_start, struct fb_error *err)
 {
 	struct fb_network *network = container->network;
@@ -116,7 +155,9 @@ int fb_network_begin(struct fb_supervisor *sup, struct fb_container *container, 
 		start->launch.context = start;
 		return 0;
 	}
-	r = fb_network_make(&network->spec, network->again, &start->launch.network_namespace, err);
+	r = leave_out_ipv6(&network->spec, spec, err);
+	if (r == 0)
+		r = fb_network_make(&network->spec, network->again, &start->launch.network_namespace, err);
 	if (r == 0)
 		r = serve(sup, container, start->launch.network_namespace, err);
 	if (r < 0)

@@ -26,8 +26,8 @@ struct fb_network_start {
 
 /* Read the document and reserve its ports: from here on they are in the live state. Nothing when the spec names none. */
 int fb_network_reserve(struct fb_container *container, const struct fb_spec *spec, struct fb_error *err);
-/* Everything else. What needs the container's process is done when fb_launch calls. What was made is taken back by fb_network_down. */
-int fb_network_begin(struct fb_supervisor *sup, struct fb_container *container, const struct fb_spec *spec,
+/* Everything else; what is the process's part of it is added to the spec's settings. What needs the container's process is done when fb_launch calls. What was made is taken back by fb_network_down. */
+int fb_network_begin(struct fb_supervisor *sup, struct fb_container *container, struct fb_spec *spec,
 		     struct fb_network_start *ret_start, struct fb_error *err);
 /* After fb_launch, or instead of it: a descriptor of ours would keep the namespace. */
 void fb_network_launched(struct fb_network_start *start);
