@@ -4,10 +4,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 
@@ -122,21 +125,77 @@ void fb_nft_end(struct fb_nft_batch *batch, size_t nest)
 
 /* ---- the other side ---- */
 
-static int converse(const struct fb_nft_batch *batch)
+/* Closing a socket of nfnetlink's waits until the kernel has freed what was deleted lately, by anybody: some 15 ms. So a process keeps
+ * one, of the namespace that it was in last, and never shares it: neither with another thread nor with what was forked off. */
+static struct kept {
+	int fd; /* plus one: 0 is none */
+	pid_t owner;
+	ino_t namespace;
+} kept;
+static pthread_mutex_t kept_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* An exchange, so that no thread waits for another's conversation. */
+static struct kept swap(struct kept with)
+{
+	struct kept was;
+
+	pthread_mutex_lock(&kept_lock);
+	was = kept, kept = with;
+	pthread_mutex_unlock(&kept_lock);
+	return was;
+}
+
+static ino_t namespace(void)
+{
+	struct stat status;
+
+	return stat("/proc/thread-self/ns/net", &status) < 0 ? 0 : status.st_ino;
+}
+
+static int open_socket(void)
 {
 	fb_auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-	int size = (int)batch->length + 4096, on = 1;
+	int on = 1;
 
 	if (fd < 0)
 		return -errno;
-	/* A message must fit into the buffer at once. Errors need not bring back the message that they are about. */
-	if (batch->length > 64 << 10)
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	/* Errors need not bring back the message that they are about. */
 	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
-	if (sendto(fd, batch->data, batch->length, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
-		return -errno;
 	return fb_steal_fd(&fd);
+}
+
+/* A socket of this namespace: the kept one if there is one. */
+static struct kept take(bool keep)
+{
+	struct kept mine = {.owner = getpid(), .namespace = keep ? namespace() : 0}, was = {0};
+
+	if (mine.namespace) {
+		was = swap(was);
+		if (was.fd && was.owner == mine.owner && was.namespace == mine.namespace)
+			return was;
+		if (was.fd)
+			close(was.fd - 1);
+	}
+	mine.fd = open_socket() + 1;
+	return mine;
+}
+
+static void give(struct kept mine)
+{
+	if (mine.fd > 0 && mine.namespace)
+		mine = swap(mine);
+	if (mine.fd > 0)
+		close(mine.fd - 1);
+}
+
+static int say(int fd, const struct fb_nft_batch *batch)
+{
+	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	int size = (int)batch->length + 4096;
+
+	if (batch->length > 64 << 10) /* a message must fit into the buffer at once */
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	return sendto(fd, batch->data, batch->length, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0 ? -errno : 0;
 }
 
 static const char *const messages[NFT_MSG_MAX] = {
@@ -212,12 +271,14 @@ static int refused(const struct fb_nft_batch *batch, uint32_t sequence, int code
 	return FB_FAIL_CODE(err, FB_STAGE_NETWORK, code, call, about, NULL);
 }
 
-/* All answers are there when the sending has returned, so nothing is waited for. A batch's commit can fail after its messages: then the
- * error has the number of its beginning. */
+/* All answers are there when the sending has returned, so nothing is waited for; all are read, since the socket is used again. A batch's
+ * commit can fail after its messages: then the error has the number of its beginning. */
 static int outcome(int fd, const struct fb_nft_batch *batch, struct fb_error *err)
 {
 	_Alignas(struct nlmsghdr) char answer[8192];
-	bool done = false;
+	bool done = false, bad = false;
+	uint32_t sequence = 0;
+	int code = 0;
 	ssize_t n;
 
 	for (;;) {
@@ -229,19 +290,22 @@ static int outcome(int fd, const struct fb_nft_batch *batch, struct fb_error *er
 		for (const struct nlmsghdr *at = (const void *)answer; NLMSG_OK(at, (size_t)n); at = NLMSG_NEXT(at, n)) {
 			const struct nlmsgerr *error = NLMSG_DATA(at);
 
-			if (at->nlmsg_type != NLMSG_ERROR || at->nlmsg_len < NLMSG_LENGTH(sizeof(*error)))
+			if (bad || at->nlmsg_type != NLMSG_ERROR || at->nlmsg_len < NLMSG_LENGTH(sizeof(*error)))
 				continue;
-			if (error->error)
-				return refused(batch, at->nlmsg_seq, -error->error, err);
+			bad = error->error != 0;
+			if (bad)
+				code = -error->error, sequence = at->nlmsg_seq;
 			done |= at->nlmsg_seq == batch->sequence;
 		}
 	}
+	if (bad)
+		return refused(batch, sequence, code, err);
 	return done ? 0 : FB_FAIL_CODE(err, FB_STAGE_NETWORK, EPROTO, "nftables", "transaction", "not acknowledged");
 }
 
-int fb_nft_commit(struct fb_nft_batch *batch, struct fb_error *err)
+static int commit(struct fb_nft_batch *batch, bool keep, struct fb_error *err)
 {
-	fb_auto_close int fd = -1;
+	struct kept with;
 	int rc;
 
 	if (!batch->failed)
@@ -249,24 +313,34 @@ int fb_nft_commit(struct fb_nft_batch *batch, struct fb_error *err)
 	begin(batch, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, batch->sequence + 1, NFNL_SUBSYS_NFTABLES);
 	if (batch->failed)
 		return FB_FAIL_CODE(err, FB_STAGE_NETWORK, ENOMEM, "malloc", "nftables", NULL);
-	fd = converse(batch);
-	if (fd < 0)
-		return FB_FAIL_CODE(err, FB_STAGE_NETWORK, -fd, "sendto", "nftables", NULL);
-	rc = outcome(fd, batch, err);
-	batch->length = 0;
+	with = take(keep);
+	rc = with.fd > 0 ? say(with.fd - 1, batch) : with.fd - 1;
+	if (rc < 0)
+		rc = FB_FAIL_CODE(err, FB_STAGE_NETWORK, -rc, "sendto", "nftables", NULL);
+	else
+		rc = outcome(with.fd - 1, batch, err);
+	give(with);
+	batch->length = 0, batch->sequence = 0;
 	return rc;
 }
 
-int fb_nft_ask(struct fb_nft_batch *batch, fb_nft_answer *each, void *to)
+int fb_nft_commit(struct fb_nft_batch *batch, struct fb_error *err)
+{
+	return commit(batch, true, err);
+}
+
+int fb_nft_commit_once(struct fb_nft_batch *batch, struct fb_error *err)
+{
+	return commit(batch, false, err);
+}
+
+/* Answers until all questions have had theirs; what comes after one that ended it is read and not told. */
+static int answers(int fd, uint32_t asked, fb_nft_answer *each, void *to)
 {
 	_Alignas(struct nlmsghdr) char answer[32 << 10];
-	fb_auto_close int fd = batch->failed ? -ENOMEM : converse(batch);
-	uint32_t asked = batch->sequence;
+	int rc = 0;
 	ssize_t n;
 
-	if (fd < 0)
-		return fd;
-	batch->length = 0, batch->sequence = 0;
 	for (uint32_t answered = 0; answered < asked;) {
 		n = recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
@@ -274,16 +348,29 @@ int fb_nft_ask(struct fb_nft_batch *batch, fb_nft_answer *each, void *to)
 		if (n < 0)
 			return -errno;
 		for (const struct nlmsghdr *at = (const void *)answer; NLMSG_OK(at, (size_t)n); at = NLMSG_NEXT(at, n)) {
-			int rc = 0;
-
-			if (at->nlmsg_type == NLMSG_ERROR)
+			if (!rc && at->nlmsg_type == NLMSG_ERROR)
 				rc = ((const struct nlmsgerr *)NLMSG_DATA(at))->error;
-			else if (at->nlmsg_type != NLMSG_DONE)
+			else if (!rc && at->nlmsg_type != NLMSG_DONE)
 				rc = each(at, to);
 			answered += !(at->nlmsg_flags & NLM_F_MULTI) || at->nlmsg_type == NLMSG_DONE;
-			if (rc)
-				return rc;
 		}
 	}
-	return 0;
+	return rc;
+}
+
+int fb_nft_ask(struct fb_nft_batch *batch, fb_nft_answer *each, void *to)
+{
+	uint32_t asked = batch->sequence;
+	struct kept with;
+	int rc;
+
+	if (batch->failed)
+		return -ENOMEM;
+	with = take(true);
+	rc = with.fd > 0 ? say(with.fd - 1, batch) : with.fd - 1;
+	batch->length = 0, batch->sequence = 0;
+	if (rc == 0)
+		rc = answers(with.fd - 1, asked, each, to);
+	give(with);
+	return rc;
 }

@@ -34,6 +34,8 @@ size_t fb_nft_nest(struct fb_nft_batch *batch, int type);
 void fb_nft_end(struct fb_nft_batch *batch, size_t nest);
 /* End the transaction and send it. The error is the first message's that failed, and names it. The batch is empty afterwards. */
 int fb_nft_commit(struct fb_nft_batch *batch, struct fb_error *err);
+/* The same, and the process keeps no socket, which would keep the network namespace. */
+int fb_nft_commit_once(struct fb_nft_batch *batch, struct fb_error *err);
 
 /* Each answer to what was asked, until `each` returns something else than 0. */
 typedef int fb_nft_answer(const struct nlmsghdr *answer, void *to);

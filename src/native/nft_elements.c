@@ -71,6 +71,20 @@ static bool clash(int rc)
 
 /* ---- networks ---- */
 
+static int see(const struct nlmsghdr *answer, void *to)
+{
+	(void)answer, (void)to;
+	return 0;
+}
+
+static bool there(const struct element *element)
+{
+	fb_auto_batch struct fb_nft_batch batch = {0};
+
+	put(&batch, NFT_MSG_GETSETELEM, element);
+	return fb_nft_ask(&batch, see, NULL) == 0;
+}
+
 int fb_nft_network(const struct fb_nft_network *network, bool add, struct fb_error *err)
 {
 	fb_auto_batch struct fb_nft_batch batch = {0};
@@ -90,7 +104,7 @@ int fb_nft_network(const struct fb_nft_network *network, bool add, struct fb_err
 		name.set = sets[i].set;
 		if (add && sets[i].member)
 			put(&batch, NFT_MSG_NEWSETELEM, &name);
-		else /* a network of the same bridge that nobody has taken back may have been another kind */
+		else if (!add || there(&name)) /* a bridge of this name that nobody has taken back, of another kind */
 			put_away(&batch, &name);
 	}
 	if (add)
@@ -282,16 +296,25 @@ static void redirect(struct fb_nft_batch *batch, uint8_t protocol, uint16_t port
 
 int fb_nft_redirect(uint16_t udp_port, uint16_t tcp_port, struct fb_error *err)
 {
-	static const int types[] = {NFT_MSG_NEWTABLE, NFT_MSG_DELTABLE, NFT_MSG_NEWTABLE}; /* what was there gives way */
+	static const int types[] = {NFT_MSG_NEWTABLE, NFT_MSG_DELTABLE, NFT_MSG_NEWTABLE};
 	fb_auto_batch struct fb_nft_batch batch = {0};
 
-	fb_nft_open(&batch, 0);
-	for (int i = 0; i < 3; i++) {
-		fb_nft_message(&batch, types[i], types[i] == NFT_MSG_NEWTABLE ? NLM_F_CREATE : 0, NFPROTO_IPV4);
-		fb_nft_put_text(&batch, NFTA_TABLE_NAME, FB_NFT_TABLE);
+	/* A new namespace has no table, and is spared the cost of a deletion; one that is there gives way. */
+	for (int first = 2; ; first = 0) {
+		int rc;
+
+		fb_nft_open(&batch, 0);
+		for (int i = first; i < 3; i++) {
+			int flags = NLM_F_CREATE | (first ? NLM_F_EXCL : 0);
+
+			fb_nft_message(&batch, types[i], types[i] == NFT_MSG_NEWTABLE ? flags : 0, NFPROTO_IPV4);
+			fb_nft_put_text(&batch, NFTA_TABLE_NAME, FB_NFT_TABLE);
+		}
+		fb_nft_base_chain(&batch, NFPROTO_IPV4, "output", "nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST);
+		redirect(&batch, IPPROTO_UDP, udp_port);
+		redirect(&batch, IPPROTO_TCP, tcp_port);
+		rc = fb_nft_commit_once(&batch, err);
+		if (rc != -EEXIST || !first)
+			return rc;
 	}
-	fb_nft_base_chain(&batch, NFPROTO_IPV4, "output", "nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST);
-	redirect(&batch, IPPROTO_UDP, udp_port);
-	redirect(&batch, IPPROTO_TCP, tcp_port);
-	return fb_nft_commit(&batch, err);
 }

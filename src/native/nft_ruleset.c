@@ -46,6 +46,9 @@ static const struct set {
 	{NFPROTO_BRIDGE, "own6", THREE(NAME, ETHER, ADDRESS6), 40, NONE, 0},
 };
 
+/* For the program's eyes too: names are not numbers (its record 0 of a set's user data, four bytes: the host's order). */
+static const unsigned char host_order[] = {0, 4, 1, 0, 0, 0};
+
 static void add_sets(struct fb_nft_batch *batch, int family)
 {
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
@@ -64,6 +67,8 @@ static void add_sets(struct fb_nft_batch *batch, int family)
 			fb_nft_put_number(batch, NFTA_SET_DATA_LEN, set->data_length);
 		}
 		fb_nft_put_number(batch, NFTA_SET_ID, (uint32_t)i + 1);
+		if (set->type == NAME)
+			fb_nft_put(batch, NFTA_SET_USERDATA, host_order, sizeof(host_order));
 	}
 }
 
@@ -237,26 +242,6 @@ static void add_nat(struct fb_nft_batch *batch)
 	fb_nft_rule_end(&rule);
 }
 
-/* Docker's rules refuse what did not come through a published port, and ours let everything out (nft_coexist.c); so what is docker's
- * is refused here: docker0, and br- with twelve characters more, which is how docker names and nobody names an uplink. */
-static void add_peers(struct fb_nft_batch *batch)
-{
-	static const unsigned char last[16] = {[14] = 0xff}, none[16];
-	struct fb_nft_rule rule = in(batch, "forward");
-
-	interface(&rule, NFT_META_IIFNAME, "bridges", false);
-	interface_is(&rule, NFT_META_OIFNAME, NFT_CMP_EQ, "docker0");
-	then(&rule, NF_DROP, NULL);
-	rule = in(batch, "forward");
-	interface(&rule, NFT_META_IIFNAME, "bridges", false);
-	fb_nft_meta(&rule, NFT_META_OIFNAME, 0);
-	fb_nft_compare(&rule, 0, NFT_CMP_EQ, "br-", 3);
-	fb_nft_meta(&rule, NFT_META_OIFNAME, 0);
-	fb_nft_mask(&rule, 0, last, sizeof(last));
-	fb_nft_compare(&rule, 0, NFT_CMP_NEQ, none, sizeof(none));
-	then(&rule, NF_DROP, NULL);
-}
-
 static void add_forward(struct fb_nft_batch *batch)
 {
 	struct fb_nft_rule rule;
@@ -289,7 +274,12 @@ static void add_forward(struct fb_nft_batch *batch)
 	rule = in(batch, "forward");
 	interface(&rule, NFT_META_OIFNAME, "bridges", false);
 	then(&rule, NF_DROP, NULL);
-	add_peers(batch);
+	/* Docker's rules refuse what came neither through a published port nor from docker's networks, and are told to let ours out
+	 * (nft_coexist.c). Of its bridges only this one has a name that is nobody else's. */
+	rule = in(batch, "forward");
+	interface(&rule, NFT_META_IIFNAME, "bridges", false);
+	interface_is(&rule, NFT_META_OIFNAME, NFT_CMP_EQ, "docker0");
+	then(&rule, NF_DROP, NULL);
 }
 
 /* ---- table bridge fastbox: what may leave a guarded port ---- */
