@@ -45,6 +45,9 @@ int fb_nft_ask(struct fb_nft_batch *batch, fb_nft_answer *each, void *to);
 const struct nlattr *fb_nft_attribute(const struct nlmsghdr *answer, int type);
 uint32_t fb_nft_number(const struct nlattr *attribute, uint32_t otherwise);
 
+/* All sets and maps of one of our two tables (nft_sets.c). */
+void fb_nft_sets(struct fb_nft_batch *batch, int family);
+
 /* What rules consist of. Registers are numbered by four bytes: 0 to 15. */
 struct fb_nft_rule {
 	struct fb_nft_batch *batch;

@@ -139,6 +139,10 @@ static int visit_guard(const struct fb_endpoint *endpoint, visit *each, void *to
 		one.set = address->family == AF_INET6 ? "own6" : "own4";
 		key(&one, &address->v6, address->family == AF_INET6 ? 16 : 4);
 		rc = each(&one, to);
+		if (rc == 0 && address->family == AF_INET6) {
+			one.set = "target6";
+			rc = each(&one, to);
+		}
 	}
 	return rc ? rc : each(&port, to);
 }

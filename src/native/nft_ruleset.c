@@ -18,60 +18,6 @@
 /* An empty chain of this name tells the layout; a change of anything below needs another number. */
 #define LAYOUT "layout-1"
 
-/* Types of nft's: the kernel keeps them, so that the program prints elements as people read them. */
-enum type { NONE, ADDRESS4 = 7, ADDRESS6 = 8, ETHER = 9, PROTOCOL = 12, SERVICE = 13, NAME = 41 };
-#define TWO(a, b) ((a) << 6 | (b))
-#define THREE(a, b, c) ((a) << 12 | (b) << 6 | (c))
-
-static const struct set {
-	int family;
-	const char *name;
-	int type;
-	unsigned length; /* bytes; each part of a key begins at a multiple of four */
-	int data_type;
-	unsigned data_length; /* 0: a set */
-} sets[] = {
-	{NFPROTO_INET, "bridges", NAME, 16, NONE, 0},
-	{NFPROTO_INET, "masq", NAME, 16, NONE, 0},
-	{NFPROTO_INET, "internal", NAME, 16, NONE, 0},
-	{NFPROTO_INET, "noicc", NAME, 16, NONE, 0},
-	{NFPROTO_INET, "same", TWO(NAME, NAME), 32, NONE, 0},
-	{NFPROTO_INET, "publish4", THREE(ADDRESS4, PROTOCOL, SERVICE), 12, TWO(ADDRESS4, SERVICE), 8},
-	{NFPROTO_INET, "publish4_any", TWO(PROTOCOL, SERVICE), 8, TWO(ADDRESS4, SERVICE), 8},
-	{NFPROTO_INET, "publish6", THREE(ADDRESS6, PROTOCOL, SERVICE), 24, TWO(ADDRESS6, SERVICE), 20},
-	{NFPROTO_INET, "publish6_any", TWO(PROTOCOL, SERVICE), 8, TWO(ADDRESS6, SERVICE), 20},
-	{NFPROTO_BRIDGE, "ports", NAME, 16, NONE, 0},
-	{NFPROTO_BRIDGE, "own", TWO(NAME, ETHER), 24, NONE, 0},
-	{NFPROTO_BRIDGE, "own4", THREE(NAME, ETHER, ADDRESS4), 28, NONE, 0},
-	{NFPROTO_BRIDGE, "own6", THREE(NAME, ETHER, ADDRESS6), 40, NONE, 0},
-};
-
-/* For the program's eyes too: names are not numbers (its record 0 of a set's user data, four bytes: the host's order). */
-static const unsigned char host_order[] = {0, 4, 1, 0, 0, 0};
-
-static void add_sets(struct fb_nft_batch *batch, int family)
-{
-	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
-		const struct set *set = &sets[i];
-
-		if (set->family != family)
-			continue;
-		fb_nft_message(batch, NFT_MSG_NEWSET, NLM_F_CREATE, family);
-		fb_nft_put_text(batch, NFTA_SET_TABLE, FB_NFT_TABLE);
-		fb_nft_put_text(batch, NFTA_SET_NAME, set->name);
-		fb_nft_put_number(batch, NFTA_SET_FLAGS, set->data_length ? NFT_SET_MAP : 0);
-		fb_nft_put_number(batch, NFTA_SET_KEY_TYPE, (uint32_t)set->type);
-		fb_nft_put_number(batch, NFTA_SET_KEY_LEN, set->length);
-		if (set->data_length) {
-			fb_nft_put_number(batch, NFTA_SET_DATA_TYPE, (uint32_t)set->data_type);
-			fb_nft_put_number(batch, NFTA_SET_DATA_LEN, set->data_length);
-		}
-		fb_nft_put_number(batch, NFTA_SET_ID, (uint32_t)i + 1);
-		if (set->type == NAME)
-			fb_nft_put(batch, NFTA_SET_USERDATA, host_order, sizeof(host_order));
-	}
-}
-
 /* ---- words that the rules below are said in ---- */
 
 static struct fb_nft_rule in(struct fb_nft_batch *batch, const char *chain)
@@ -351,7 +297,7 @@ static void add_source6(struct fb_nft_batch *batch)
 	rule = at_port(batch, "advertised");
 	port_and(&rule, NFT_PAYLOAD_LL_HEADER, 6);
 	fb_nft_payload(&rule, NFT_PAYLOAD_TRANSPORT_HEADER, 8, 16, 6);
-	fb_nft_lookup(&rule, "own6", 0, false);
+	fb_nft_lookup(&rule, "target6", 0, false);
 	then(&rule, NFT_GOTO, "source6");
 	rule = at_port(batch, "advertised");
 	then(&rule, NF_DROP, NULL);
@@ -447,7 +393,7 @@ static void start_table(struct fb_nft_batch *batch, int of)
 	table(batch, NFT_MSG_DELTABLE, of);
 	table(batch, NFT_MSG_NEWTABLE, of);
 	fb_nft_chain(batch, of, FB_NFT_TABLE, LAYOUT);
-	add_sets(batch, of);
+	fb_nft_sets(batch, of);
 }
 
 /* Nothing may have changed since the generation was read, which was before the tables were looked for: else this would delete the

@@ -173,6 +173,10 @@ static void test_endpoints(void)
 	CHECK(count("nft list set bridge fastbox own6", "\"fbv0123456789ab\" . 02:42:ac:1e:00:02 . fd00:30::2") == 1);
 	CHECK(count("nft list set bridge fastbox own", "\"fbv0123456789ab\" . 02:42:ac:1e:00:02") == 1);
 
+	/* What people save they can restore. */
+	run("before=$(nft list ruleset) && printf 'flush ruleset\n%s\n' \"$before\" | nft -f - && test \"$before\" = \"$(nft list ruleset)\"");
+	CHECK(fb_nft_present());
+
 	/* Another container's: a dead one's element gives way, and the dead one's release leaves the living one's. */
 	stale.address = address("172.30.0.9"), stale.address6 = address("fd00:30::9");
 	other = spec_of(NULL, &stale, 1);
