@@ -18,7 +18,7 @@
 #include "inside.h"
 #include "launch.h"
 #include "netd.h"
-#include "service_stub.h"
+#include "nft.h"
 
 #define NAME_SERVER 0x7f00000b /* 127.0.0.11 */
 #define BACKLOG 512
