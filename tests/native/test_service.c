@@ -87,10 +87,12 @@ static int play_netd(const char *mode, const char *path)
 	static struct pollfd all[2048];
 	static int of[2048]; /* whose conversation: its index; itself: 0 */
 	int count = 1, fds[253];
+	char line[32];
 
 	if (fcntl(3, F_GETFD) < 0 || fcntl(4, F_GETFD) < 0 || fcntl(5, F_GETFD) >= 0)
 		return 1;
-	note(path, "started\n");
+	snprintf(line, sizeof(line), "started %d\n", (int)getpid());
+	note(path, line);
 	all[0] = (struct pollfd){.fd = 4, .events = POLLIN};
 	alarm(20);
 	for (;;) {
@@ -236,16 +238,14 @@ static int count_in_journal(const char *text)
 /* A netd sees the end of all conversations only after a while: the next test begins without it. */
 static void end_netd(void)
 {
-	char path[PATH_MAX + 16];
-	int pid = 0;
-	FILE *found;
+	static char line[65536 + 16];
+	FILE *found = fopen(journal, "re");
 
-	snprintf(path, sizeof(path), "fuser %s/netd 2>/dev/null", base);
-	found = popen(path, "re");
-	while (found && fscanf(found, "%d", &pid) == 1)
-		kill(pid, SIGKILL);
+	while (found && fgets(line, sizeof(line), found))
+		if (strncmp(line, "started ", 8) == 0)
+			(void)kill(atoi(line + 8), SIGKILL);
 	if (found)
-		pclose(found);
+		fclose(found);
 	unlink(journal);
 }
 
