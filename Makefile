@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD_PACKAGES := gcc g++ cmake ninja-build pkg-config libseccomp-dev libjson-c-dev libzstd-dev libisal-dev libssl-dev zlib1g-dev python3-dev python3-venv busybox-static
-TEST_PACKAGES := debootstrap skopeo umoci docker.io podman runc bubblewrap tmux zstd attr libcap2-bin procps strace crun mount e2fsprogs iproute2 nftables curl nginx-light redis-server iperf3 dnsmasq-base ethtool
+TEST_PACKAGES := debootstrap skopeo umoci docker.io podman runc bubblewrap tmux zstd attr libcap2-bin procps strace crun mount e2fsprogs iproute2 nftables curl nginx-light redis-server iperf3 dnsmasq-base ethtool bind9-dnsutils conntrack
 PEER_PACKAGES := crun catatonit buildah containerd pigz
 BINDING_PACKAGES := cffi pybind11
 SOURCES := $(shell git ls-files --cached --others --exclude-standard src CMakeLists.txt pyproject.toml cmake 2>/dev/null)
@@ -42,7 +42,7 @@ build/.peer-packages: Makefile
 
 $(BIN)/python: build/.packages pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check 'scikit-build-core>=0.10' 'cython>=3.0' 'rich>=13'
+	$(BIN)/pip install -q --disable-pip-version-check 'scikit-build-core>=0.10' 'cython>=3.0' 'rich>=13' 'dnspython>=2.6' 'pyroute2>=0.8'
 	@touch $@
 
 build/.installed: $(BIN)/python $(SOURCES)

@@ -287,13 +287,10 @@ static int make_name_server(int *ret_udp, int *ret_tcp, struct fb_error *err)
 	return 0;
 }
 
-static int open_name_server(struct fb_service *service, const char *document, int network_namespace, struct fb_error *err)
+static int open_name_server(struct fb_service *service, int network_namespace, struct fb_error *err)
 {
-	int back = -1, r;
+	int back = -1, r = fb_inside_enter(network_namespace, &back, err);
 
-	if (strlen(document) > FB_CONTROL_MAX_MESSAGE / 2)
-		return FB_FAIL_CODE(err, FB_STAGE_NETWORK, EMSGSIZE, "network.json", "dns", "more than 32 KiB");
-	r = fb_inside_enter(network_namespace, &back, err);
 	if (r < 0)
 		return r;
 	r = make_name_server(&service->udp.fd, &service->tcp.fd, err);
@@ -301,16 +298,15 @@ static int open_name_server(struct fb_service *service, const char *document, in
 	return r;
 }
 
-/* A socket of the port's that no packet reaches, since the container has no address of its family. */
 static bool is_relayed(const struct fb_port *port, size_t host)
 {
-	return port->sockets && port->sockets[host] >= 0 && port->hosts[host].family == AF_INET6 && !port->address6.family &&
-	       port->address.family == AF_INET && (port->protocol == IPPROTO_TCP || port->protocol == IPPROTO_UDP);
+	return port->sockets && port->sockets[host] >= 0 && fb_port_relayed(port, host);
 }
 
 static int copy_relay(struct fb_service *service, const struct fb_port *port, size_t host, struct fb_error *err)
 {
 	struct relay *relay = &service->relays[service->relay_count];
+	const struct fb_address *target = port->address.family ? &port->address : &port->address6;
 	int fd = fcntl(port->sockets[host], F_DUPFD_CLOEXEC, 6);
 
 	if (fd < 0)
@@ -318,7 +314,7 @@ static int copy_relay(struct fb_service *service, const struct fb_port *port, si
 	*relay = (struct relay){.source = {.fd = fd, .ready = relay_ready}, .service = service, .protocol = port->protocol,
 				.port = port->port};
 	service->relay_count++;
-	inet_ntop(AF_INET, &port->address.v4, relay->address, sizeof(relay->address));
+	inet_ntop(target->family, &target->v6, relay->address, sizeof(relay->address));
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
 		return FAIL("fcntl", NULL);
 	if (port->protocol == IPPROTO_TCP && listen(fd, BACKLOG) < 0)
@@ -389,11 +385,14 @@ static struct fb_service *new_service(struct fb_container *container)
 
 static int add_name_server(struct fb_service *service, const struct fb_dns *dns, int network_namespace, struct fb_error *err)
 {
-	int r = copy_text(dns->document ? dns->document : "{}", &service->document, err);
+	const char *document = dns->document ? dns->document : "{}";
+	int r = 0;
 
-	if (r == 0 && service->udp.fd < 0)
-		r = open_name_server(service, service->document, network_namespace, err);
-	return r;
+	if (strlen(document) > FB_CONTROL_MAX_MESSAGE / 2)
+		return FB_FAIL_CODE(err, FB_STAGE_NETWORK, EMSGSIZE, "network.json", "dns", "more than 32 KiB");
+	if (service->udp.fd < 0)
+		r = open_name_server(service, network_namespace, err);
+	return r == 0 ? copy_text(document, &service->document, err) : r;
 }
 
 int fb_service_open(struct fb_supervisor *sup, struct fb_container *container, const struct fb_network_spec *spec, int network_namespace,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import socket
-from functools import partial
 from time import monotonic
 
 from fastbox import _native
@@ -33,7 +32,8 @@ MOST_SERVERS = 3
 _MOST_TRIES = 4
 _DNS = 53
 _FAILED = (wire.SERVFAIL, wire.REFUSED)
-_LOOK_AGAIN = 0.5  # seconds between two looks at the host's file
+_LOOK = 0.2  # seconds between two looks at what is late
+_LOOK_AGAIN = 0.5  # the same, at the host's file
 
 
 class HostServers:
@@ -79,11 +79,12 @@ class Forwarder:
         loop: Where their sockets are watched.
     """
 
-    __slots__ = ("_given", "_host", "_namespace", "loop", "pending")
+    __slots__ = ("_given", "_host", "_looking", "_namespace", "loop", "pending")
 
     def __init__(self, loop: Loop, namespace: int, host: HostServers) -> None:
         self.loop, self._namespace, self._host = loop, namespace, host
         self._given: list[Server] = []
+        self._looking = False
         self.pending: dict[Question, None] = {}
 
     def use(self, servers: Sequence[str]) -> None:
@@ -96,8 +97,21 @@ class Forwarder:
             next(iter(self.pending)).close()
         kind = TcpQuestion if tcp else Question
         question = kind(self, data, reply, (self._given or self._host.now())[:MOST_SERVERS])
+        if not self._looking:
+            self._looking = True
+            self.loop.after(_LOOK, self._look)
         self.pending[question] = None
         question.next()
+
+    def _look(self) -> None:
+        """Ask the next server what has waited long enough; one timer for all, since nearly every
+        question is answered long before.
+        """
+        for question in [q for q in self.pending if q.deadline <= self.loop.now]:
+            question.next()
+        self._looking = bool(self.pending)
+        if self._looking:
+            self.loop.after(_LOOK, self._look)
 
     def connect(self, server: Server, kind: int) -> socket.socket:
         """A socket whose other end is a server, or will be."""
@@ -133,22 +147,16 @@ class Question:
 
     KIND = socket.SOCK_DGRAM
     __slots__ = (
-        "_data",
-        "_failure",
-        "_forwarder",
-        "_reply",
-        "_servers",
-        "_tries",
-        "number",
+        "_data", "_failure", "_forwarder", "_reply", "_servers", "_tries", "deadline", "number",
         "sock",
-    )
+    )  # fmt: skip
 
     def __init__(
         self, forwarder: Forwarder, data: bytes, reply: Reply, servers: Sequence[Server]
     ) -> None:
         self._forwarder, self._data, self._reply = forwarder, data, reply
         self._servers = (list(servers) * 2)[:_MOST_TRIES]
-        self._tries, self.number = 0, 0
+        self._tries, self.number, self.deadline = 0, 0, 0.0
         self._failure = b""  # a server's own, in case that no other says more
         self.sock: socket.socket | None = None
 
@@ -164,7 +172,7 @@ class Question:
             except OSError:  # not reached from there, or out of descriptors
                 self._drop()
                 continue
-            self._forwarder.loop.after(TIMEOUT, partial(self._late, self._tries))
+            self.deadline = self._forwarder.loop.now + TIMEOUT
             return
         self._finish(self._failure or wire.failure(self._data, wire.SERVFAIL))
 
@@ -201,10 +209,6 @@ class Question:
             self.next()
         else:
             self._finish(answer)
-
-    def _late(self, tries: int) -> None:
-        if tries == self._tries and self.sock is not None:
-            self.next()
 
     def _finish(self, answer: bytes) -> None:
         self.close()

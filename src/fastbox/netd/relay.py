@@ -1,5 +1,6 @@
-"""Ports of the host that the kernel can't send on, since the container has no address of their
-family: bytes are carried from the host's socket to the container's address.
+"""Ports of the host that the kernel can't send on: the container has no address of their family,
+or they are those of [::1], which no rule can lead away. Bytes are carried from the host's socket to
+the container's address.
 """
 
 from __future__ import annotations
@@ -112,6 +113,10 @@ class Half:
                 self.unsent = bytes(_view[sent:got])
 
 
+def _family(target: tuple[str, int]) -> int:
+    return socket.AF_INET6 if ":" in target[0] else socket.AF_INET
+
+
 def _send(sink: socket.socket, data: memoryview) -> int:
     try:
         return sink.send(data)
@@ -125,7 +130,7 @@ class Connection:
     __slots__ = ("_connected", "_events", "_relay", "back", "forth")
 
     def __init__(self, relay: TcpRelay, client: socket.socket, target: tuple[str, int]) -> None:
-        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        server = socket.socket(_family(target), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         client.setblocking(False)
         for sock in (client, server):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -231,7 +236,7 @@ class UdpRelay:
 
     def connect(self) -> socket.socket:
         """A socket to the container's port."""
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        sock = socket.socket(_family(self._target), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             sock.connect(self._target)
         except OSError:
