@@ -158,7 +158,7 @@ def get(address: str, port: int = 80) -> str:
 
 def test_packets(nets: Nets) -> None:
     box = nets.box
-    both = {
+    both: dict[str, Any] = {
         "addresses": ["172.30.0.2/24", "fd00:30::2/64"],
         "gateways": ["172.30.0.1", "fd00:30::1"],
     }
@@ -355,11 +355,11 @@ def test_connect_leaves_nothing_half_made(nets: Nets) -> None:
     directory = nets.start("half", [nets.endpoint(22)], SERVE, "--hostname", "half")
     twice = ["172.30.0.23/24", "172.30.0.23/24"]
     wrong = nets.endpoint(23, "eth1", addresses=twice)
-    with pytest.raises(FastboxError, match="eth1"):
+    with pytest.raises(FastboxError, match="already assigned"):
         nets.ask(directory, op="connect", endpoint=wrong)
     assert wrong["host"] not in run("ip", "link")
     assert "eth1" not in nets.box("exec", "half", "ip", "link").stdout
-    with pytest.raises(FastboxError, match="mtu"):
+    with pytest.raises(FastboxError, match="out of range"):
         nets.ask(directory, op="connect", endpoint={**wrong, "mtu": -1})
     with pytest.raises(FastboxError, match="not an object"):
         nets.ask(directory, op="connect", endpoint="eth1")
