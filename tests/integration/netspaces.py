@@ -111,7 +111,9 @@ class Space:
 
     @staticmethod
     def _address(interface: str) -> str:
-        text = subprocess.run(["ip", "-o", "link", "show", interface], capture_output=True, text=True).stdout
+        text = subprocess.run(
+            ["ip", "-o", "link", "show", interface], capture_output=True, text=True
+        ).stdout
         return text.split("link/ether ")[1].split()[0]
 
     # servers: each answers with its name and who asked
@@ -131,7 +133,9 @@ class Space:
 
     def udp(self, port: int, host: str = "::") -> None:
         def listen() -> socket.socket:
-            made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+            made = socket.socket(
+                socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM
+            )
             made.bind((host, port))
             return made
 
@@ -142,7 +146,9 @@ class Space:
 
         self._serve(listen, serve)
 
-    def _serve(self, listen: Callable[[], socket.socket], serve: Callable[[socket.socket], None]) -> None:
+    def _serve(
+        self, listen: Callable[[], socket.socket], serve: Callable[[socket.socket], None]
+    ) -> None:
         server = self.run(listen)
 
         def body() -> None:
@@ -233,7 +239,17 @@ def checksum(data: bytes) -> int:
 
 def ipv4(source: str, target: str, protocol: int, body: bytes) -> bytes:
     header = struct.pack(
-        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 1, 0, 64, protocol, 0, socket.inet_aton(source), socket.inet_aton(target)
+        "!BBHHHBBH4s4s",
+        0x45,
+        0,
+        20 + len(body),
+        1,
+        0,
+        64,
+        protocol,
+        0,
+        socket.inet_aton(source),
+        socket.inet_aton(target),
     )
     return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + body
 
@@ -253,7 +269,16 @@ def frame(target: bytes, source: bytes, kind: int, body: bytes) -> bytes:
 
 def arp(operation: int, mac: bytes, address: str, target: str) -> bytes:
     return struct.pack(
-        "!HHBBH6s4s6s4s", 1, ETH_P_IP, 6, 4, operation, mac, socket.inet_aton(address), bytes(6), socket.inet_aton(target)
+        "!HHBBH6s4s6s4s",
+        1,
+        ETH_P_IP,
+        6,
+        4,
+        operation,
+        mac,
+        socket.inet_aton(address),
+        bytes(6),
+        socket.inet_aton(target),
     )
 
 

@@ -33,7 +33,12 @@ TCP, UDP, SCTP = socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_SCTP
 ANY = ["0.0.0.0", "::"]
 BROADCAST = b"\xff" * 6
 # name: number in addresses, masquerade, internal, icc
-NETWORKS = {"a": (1, True, False, True), "b": (2, False, False, True), "i": (3, True, True, True), "n": (4, True, False, False)}
+NETWORKS = {
+    "a": (1, True, False, True),
+    "b": (2, False, False, True),
+    "i": (3, True, True, True),
+    "n": (4, True, False, False),
+}
 
 
 class World:
@@ -44,11 +49,22 @@ class World:
         self.bridged = bridged
         self.host, self.other = self.space("host"), self.space("other")
         link(self.host, "up0", self.other, "eth0")
-        self.host.ips("addr add 192.0.2.1/24 dev up0", "addr add 2001:db8::1/64 dev up0 nodad", "addr add 192.0.2.9/24 dev up0")
+        self.host.ips(
+            "addr add 192.0.2.1/24 dev up0",
+            "addr add 2001:db8::1/64 dev up0 nodad",
+            "addr add 192.0.2.9/24 dev up0",
+        )
         self.other.ips("addr add 192.0.2.2/24 dev eth0", "addr add 2001:db8::2/64 dev eth0 nodad")
-        self.other.ips("route add 172.30.0.0/16 via 192.0.2.1", "route add fd00::/16 via 2001:db8::1")
+        self.other.ips(
+            "route add 172.30.0.0/16 via 192.0.2.1", "route add fd00::/16 via 2001:db8::1"
+        )
         self.host.sysctl(ipv4__ip_forward="1", ipv6__conf__all__forwarding="1")
-        self.host.sysctl(**{f"bridge__bridge-nf-call-{name}": str(int(bridged)) for name in ("iptables", "ip6tables")})
+        self.host.sysctl(
+            **{
+                f"bridge__bridge-nf-call-{name}": str(int(bridged))
+                for name in ("iptables", "ip6tables")
+            }
+        )
         assert self.host.run(_nft.base)
         for name, (number, masquerade, internal, icc) in NETWORKS.items():
             self.bridge(f"fb-{name}", number)
@@ -90,16 +106,35 @@ class World:
             f"route add default via 172.30.{number}.1",
             f"route add default via fd00:{number}::1",
         )
-        self.host.ips(f"link set v{network}{last} master fb-{network}", f"link set v{network}{last} type bridge_slave hairpin on")
+        isolated = "on" if network == "n" else "off"
+        port = f"link set v{network}{last}"
+        self.host.ips(
+            f"{port} master fb-{network}",
+            f"{port} type bridge_slave hairpin on isolated {isolated}",
+        )
         made.tcp(80)
         made.udp(53)
         return made
 
-    def publish(self, port: int, to: Space, *, protocol: int = TCP, hosts: list[str] = ANY, inner: int = 80, v6: bool = True) -> None:
+    def publish(
+        self,
+        port: int,
+        to: Space,
+        *,
+        protocol: int = TCP,
+        hosts: list[str] = ANY,
+        inner: int = 80,
+        v6: bool = True,
+    ) -> None:
         network, last = to.name[0], int(to.name[1]) + 1
         number = NETWORKS[network][0]
         address6 = f"fd00:{number}::{last}" if v6 else ""
-        self.host.run(_nft.endpoints, [], [(protocol, hosts, port, inner, f"172.30.{number}.{last}", address6)], True)
+        self.host.run(
+            _nft.endpoints,
+            [],
+            [(protocol, hosts, port, inner, f"172.30.{number}.{last}", address6)],
+            True,
+        )
 
     def close(self) -> None:
         for space in self.spaces:
@@ -136,9 +171,15 @@ def test_published_on_every_address(world: World) -> None:
     # from containers: itself, its neighbour, another network
     assert world.a1.ask("192.0.2.1", 8080) == "a1 172.30.1.1"
     assert world.a1.ask("2001:db8::1", 8080) == "a1 fd00:1::1"
-    assert world.a2.ask("192.0.2.1", 8080) == ("a1 172.30.1.3" if world.bridged else "a1 172.30.1.1")
-    assert world.a2.ask("172.30.1.1", 8080) == ("a1 172.30.1.3" if world.bridged else "a1 172.30.1.1")
-    assert world.a2.ask("2001:db8::1", 8080) == ("a1 fd00:1::3" if world.bridged else "a1 fd00:1::1")
+    assert world.a2.ask("192.0.2.1", 8080) == (
+        "a1 172.30.1.3" if world.bridged else "a1 172.30.1.1"
+    )
+    assert world.a2.ask("172.30.1.1", 8080) == (
+        "a1 172.30.1.3" if world.bridged else "a1 172.30.1.1"
+    )
+    assert world.a2.ask("2001:db8::1", 8080) == (
+        "a1 fd00:1::3" if world.bridged else "a1 fd00:1::1"
+    )
     assert world.b1.ask("192.0.2.1", 8080) == "a1 172.30.2.2"
     assert world.b1.ask("2001:db8::1", 8080) == "a1 fd00:2::2"
 
@@ -170,7 +211,9 @@ def test_sctp(world: World) -> None:
     world.publish(9000, world.a1, protocol=SCTP, inner=9)
     with world.a1.sniff("eth0") as raw:
         packet = ipv4("192.0.2.2", "192.0.2.1", SCTP, sctp_init(1234, 9000))
-        world.other.send("eth0", frame(world.host.mac("up0"), world.other.mac("eth0"), ETH_P_IP, packet))
+        world.other.send(
+            "eth0", frame(world.host.mac("up0"), world.other.mac("eth0"), ETH_P_IP, packet)
+        )
         while (seen := raw.recv(2048))[23] != SCTP:
             pass
     assert seen[26:34] == socket.inet_aton("192.0.2.2") + socket.inet_aton("172.30.1.2")
@@ -206,7 +249,11 @@ def test_packets_from_outside_to_127_0_0_1_are_dropped(world: World, place: str)
     world.publish(8086, world.a1, hosts=["127.0.0.1", "192.0.2.1"], protocol=UDP, inner=53)
     world.host.sysctl(ipv4__conf__up0__route_localnet="1")
     space: Space = getattr(world, place)
-    ours, theirs = ("up0", "192.0.2.2") if place == "other" else (f"fb-{place[0]}", f"172.30.{NETWORKS[place[0]][0]}.{int(place[1]) + 1}")
+    ours, theirs = (
+        ("up0", "192.0.2.2")
+        if place == "other"
+        else (f"fb-{place[0]}", f"172.30.{NETWORKS[place[0]][0]}.{int(place[1]) + 1}")
+    )
 
     def packet(source: str, target: str, data: bytes) -> bytes:
         inner = ipv4(source, target, UDP, udp_body(4000, 8086, data))
@@ -214,7 +261,11 @@ def test_packets_from_outside_to_127_0_0_1_are_dropped(world: World, place: str)
 
     def send(word: bytes) -> list[bytes]:
         with world.a1.sniff("eth0") as raw:
-            space.send("eth0", packet(theirs, "127.0.0.1", b"to-" + word), packet("127.0.0.1", "192.0.2.1", b"from-" + word))
+            space.send(
+                "eth0",
+                packet(theirs, "127.0.0.1", b"to-" + word),
+                packet("127.0.0.1", "192.0.2.1", b"from-" + word),
+            )
             space.send("eth0", packet(theirs, "192.0.2.1", b"end-" + word))
             return until(raw, b"end-" + word)
 
@@ -241,7 +292,9 @@ def test_withdrawn(world: World) -> None:
 
 
 def test_only_what_is_published_is_open(world: World) -> None:
-    assert world.host.ask("172.30.1.2", 80) == "a1 172.30.1.1"  # the host itself reaches its containers
+    assert (
+        world.host.ask("172.30.1.2", 80) == "a1 172.30.1.1"
+    )  # the host itself reaches its containers
     for address in ("172.30.1.2", "fd00:1::2"):
         assert world.other.ask(address, 80, wait=0.4) == "silence"
         assert world.other.ask(address, 53, "udp", wait=0.4) == "silence"
@@ -249,7 +302,12 @@ def test_only_what_is_published_is_open(world: World) -> None:
 
 
 def test_networks_do_not_reach_each_other(world: World) -> None:
-    for one, address in ((world.a1, "172.30.2.2"), (world.b1, "172.30.1.2"), (world.a1, "fd00:2::2"), (world.n1, "172.30.1.2")):
+    for one, address in (
+        (world.a1, "172.30.2.2"),
+        (world.b1, "172.30.1.2"),
+        (world.a1, "fd00:2::2"),
+        (world.n1, "172.30.1.2"),
+    ):
         assert one.ask(address, 80, wait=0.4) == "silence"
         assert one.ask(address, 53, "udp", wait=0.4) == "silence"
 
@@ -314,7 +372,9 @@ def crossing(world: World, frames: dict[str, bytes]) -> set[str]:
     """Which of these frames of a1's arrive at a2."""
     with world.a2.sniff("eth0") as raw:
         end = ipv4("172.30.1.2", "172.30.1.3", UDP, udp_body(1, 2, b"the-end"))
-        world.a1.send("eth0", *frames.values(), frame(BROADCAST, world.a1.mac("eth0"), ETH_P_IP, end))
+        world.a1.send(
+            "eth0", *frames.values(), frame(BROADCAST, world.a1.mac("eth0"), ETH_P_IP, end)
+        )
         seen = until(raw, b"the-end")
     return {name for name, data in frames.items() if any(got[: len(data)] == data for got in seen)}
 
@@ -330,16 +390,22 @@ def spoofs(world: World) -> dict[str, bytes]:
         "mac and zero": frame(to, other, ETH_P_IPV6, ipv6("::", "ff02::1", UDP, data)),
         "arp answer": frame(to, own, ETH_P_ARP, arp(2, own, "172.30.1.1", "172.30.1.3")),
         "arp of another mac": frame(to, own, ETH_P_ARP, arp(2, other, "172.30.1.2", "172.30.1.3")),
-        "arp from another mac": frame(to, other, ETH_P_ARP, arp(2, own, "172.30.1.2", "172.30.1.3")),
+        "arp from another mac": frame(
+            to, other, ETH_P_ARP, arp(2, own, "172.30.1.2", "172.30.1.3")
+        ),
         "arp probe of another": frame(to, own, ETH_P_ARP, arp(1, other, "0.0.0.0", "172.30.1.3")),
         "address6": frame(to, own, ETH_P_IPV6, ipv6("fd00:1::3", "fd00:1::3", UDP, data)),
-        "link-local, other mac": frame(to, other, ETH_P_IPV6, ipv6("fe80::1", "fd00:1::3", UDP, data)),
+        "link-local, other mac": frame(
+            to, other, ETH_P_IPV6, ipv6("fe80::1", "fd00:1::3", UDP, data)
+        ),
         "advertisement": frame(to, own, ETH_P_IPV6, icmp6("fd00:1::2", "ff02::1", 136, na)),
         "advertisement, local": frame(to, own, ETH_P_IPV6, icmp6("fe80::2", "ff02::1", 136, na)),
         "router": frame(to, own, ETH_P_IPV6, icmp6("fe80::2", "ff02::1", 134, bytes(12))),
         "redirect": frame(to, own, ETH_P_IPV6, icmp6("fe80::2", "ff02::1", 137, bytes(36))),
         "another protocol": frame(to, own, 0x88CC, b"lldp" + bytes(60)),
-        "tagged": frame(to, own, 0x8100, b"\0\1\x08\0" + ipv4("172.30.1.3", "172.30.1.3", UDP, data)),
+        "tagged": frame(
+            to, own, 0x8100, b"\0\1\x08\0" + ipv4("172.30.1.3", "172.30.1.3", UDP, data)
+        ),
     }
 
 
@@ -361,14 +427,25 @@ def test_what_is_its_own_leaves_a_guarded_port(guarded: World) -> None:
 
     frames = {
         "address": frame(to, own, ETH_P_IP, ipv4("172.30.1.2", "172.30.1.3", UDP, data)),
-        "broadcast": frame(BROADCAST, own, ETH_P_IP, ipv4("172.30.1.2", "255.255.255.255", UDP, data)),
+        "broadcast": frame(
+            BROADCAST, own, ETH_P_IP, ipv4("172.30.1.2", "255.255.255.255", UDP, data)
+        ),
         "arp": frame(BROADCAST, own, ETH_P_ARP, arp(1, own, "172.30.1.2", "172.30.1.3")),
         "arp probe": frame(BROADCAST, own, ETH_P_ARP, arp(1, own, "0.0.0.0", "172.30.1.2")),
         "address6": frame(to, own, ETH_P_IPV6, ipv6("fd00:1::2", "fd00:1::3", UDP, data)),
         "link-local": frame(to, own, ETH_P_IPV6, ipv6("fe80::2", "fd00:1::3", UDP, data)),
-        "is it free": frame(to, own, ETH_P_IPV6, icmp6("::", "ff02::1", 135, bytes(4) + socket.inet_pton(socket.AF_INET6, "fd00:1::2"))),
-        "advertisement": frame(to, own, ETH_P_IPV6, icmp6("fd00:1::2", "ff02::1", 136, advertised("fd00:1::2"))),
-        "advertisement, local": frame(to, own, ETH_P_IPV6, icmp6("fe80::2", "ff02::1", 136, advertised("fe80::2"))),
+        "is it free": frame(
+            to,
+            own,
+            ETH_P_IPV6,
+            icmp6("::", "ff02::1", 135, bytes(4) + socket.inet_pton(socket.AF_INET6, "fd00:1::2")),
+        ),
+        "advertisement": frame(
+            to, own, ETH_P_IPV6, icmp6("fd00:1::2", "ff02::1", 136, advertised("fd00:1::2"))
+        ),
+        "advertisement, local": frame(
+            to, own, ETH_P_IPV6, icmp6("fe80::2", "ff02::1", 136, advertised("fe80::2"))
+        ),
     }
     assert crossing(guarded, frames) == set(frames)
 

@@ -1,0 +1,1 @@
+"""Networks: who has which address, what is published, and what a start needs of both."""
