@@ -1,5 +1,6 @@
 """Ports as people write them (`-p`, `-P`, `--expose`), as a start needs them, and as they are shown
-(`ps`, `port`). Nothing here asks the kernel: which port of the host is free, its supervisor finds out.
+(`ps`, `port`). Nothing here asks the kernel: its supervisor finds out which port of the host is
+free.
 """
 
 from __future__ import annotations
