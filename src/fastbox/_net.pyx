@@ -31,7 +31,7 @@ cdef extern from "network.h":
     void fb_network_give_back(const fb_network_spec *network, const char *container) nogil
     void fb_network_free(fb_network_spec *network) nogil
 
-cdef extern from "network_stub.h":
+cdef extern from "nft.h":
     int fb_nft_endpoints(const fb_network_spec *spec, bint add, fb_error *err) nogil
 
 cdef extern from "bridge.h":
