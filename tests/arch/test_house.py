@@ -35,6 +35,7 @@ ALLOWED = {
     "aio": BASE | {"store", "runtime", "images", "containers", "system", "engine", "aio"},
     "testing": BASE | {"containers", "engine", "testing"},
     "doctor": BASE | {"doctor", "store", "_native"},
+    "netd": BASE | {"netd", "_native"},
     "cli": BASE | {"cli", "doctor", "engine", "__version__"},
 }
 HEAVY = {
