@@ -77,6 +77,7 @@ def box() -> Iterator[Box]:
     os.environ["FASTBOX_ROOT"], os.environ["FASTBOX_RUN"] = f"{base}/store", run
     box = Box(f"{base}/store", run)
     box("import", "-", "busybox", stdin=busybox_tar())
+    box("run", "--rm", "busybox", "true")  # the default network's bridge, which stays
     yield box
     for name in box("ps", "-aq").stdout.split():
         box("rm", "-f", name)
