@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from fastbox.store.networks import NetworkRecord
     from fastbox.store.root import Root
 
+    Document = dict[str, Any]  # as JSON has it
+
 _INTERFACES = "/sys/class/net/"
 _MAX_DOCUMENT = 8 << 20
+_PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
 def make(root: Root, record: NetworkRecord, place: int) -> None:
@@ -47,27 +50,52 @@ def firewall(root: Root) -> None:
         if record.driver == "bridge" and os.path.exists(_INTERFACES + bridge.device(record)):
             _nft.network(bridge.device(record), *bridge.rules(record), True)
     for live, document in running(root):
-        _nft.endpoints(document, live, True)
+        _nft.endpoints(_guards(document), _ports(document, live), True)
 
 
-def running(root: Root) -> Iterator[tuple[bytes, bytes]]:
+def _guards(document: Document) -> list[tuple[str, str, list[str]]]:
+    """The host's end, the MAC and the addresses of each endpoint that may send from these only."""
+    return [
+        (each["host"], each["mac"], [text.partition("/")[0] for text in each["addresses"]])
+        for each in document.get("endpoints", ())
+        if each.get("guard")
+    ]
+
+
+def _ports(document: Document, live: Document) -> list[tuple[int, list[str], int, int, str, str]]:
+    """The published ports: protocol, addresses of the host, its port, the container's port and
+    addresses.
+    """
+    targets = {(e["protocol"], e["port"]): e for e in document.get("ports", ())}
+    found: dict[tuple[str, int, int], list[str]] = {}
+    for each in live.get("ports", ()):
+        key = (each["protocol"], each["host_port"], each["port"])
+        found.setdefault(key, []).append(each["host"])
+    return [
+        (_PROTOCOLS[protocol], hosts, taken, port, target["address"], target["address6"])
+        for (protocol, taken, port), hosts in found.items()
+        if (target := targets.get((protocol, port)))
+    ]
+
+
+def running(root: Root) -> Iterator[tuple[Document, Document]]:
     """The live state and network.json of each container that runs and has one."""
     containers = root.live("containers")
     for container in os.listdir(containers):
         if len(container) != 64:
             continue
         live = _read(f"{containers}/{container}")
-        document = _read(root.path("containers", container, "network.json")) if live else b""
-        if live and document:
+        document = _read(root.path("containers", container, "network.json")) if live else {}
+        if document:
             yield live, document
 
 
-def _read(path: str) -> bytes:
+def _read(path: str) -> Document:
     try:
         with open(path, "rb") as file:
-            return file.read(_MAX_DOCUMENT)
-    except OSError:
-        return b""
+            return json.loads_object(file.read(_MAX_DOCUMENT))
+    except (OSError, ValueError):
+        return {}
 
 
 def _records(root: Root) -> Iterator[NetworkRecord]:
@@ -185,18 +213,13 @@ def _check_rules(root: Root, heal: str) -> Iterator[tuple[str, str, str]]:
         from fastbox import _nft
     except ImportError:
         return
-    links = {link for _, document in running(root) for link in _links(document)}
+    links = {
+        str(each.get("link", ""))
+        for _, document in running(root)
+        for each in document.get("endpoints", ())
+    }
     if links and not _nft.present():
         yield "the firewall has not fastbox's rules", "nft table inet fastbox", heal
     for link in sorted(links):
         if not os.path.exists(_INTERFACES + link):
             yield "the bridge of a running container is missing", link, heal
-
-
-def _links(document: bytes) -> Iterator[str]:
-    try:
-        found: dict[str, Any] = json.loads_object(document)
-    except ValueError:
-        return
-    for each in found.get("endpoints", ()):
-        yield str(each.get("link", ""))

@@ -315,12 +315,18 @@ def test_reconcile(networks, kernel, root, store) -> None:
     assert store.taken(identity) == ["10.5.2.9"]
     live = root.live("containers", "1" * 64)
     with open(live, "wb") as file:
-        file.write(b"{}")
+        port = {"protocol": "tcp", "host_port": 8080, "port": 80}
+        ports = [port | {"host": "0.0.0.0"}, port | {"host": "::"}]
+        file.write(json.dumps_bytes({"ports": ports}))
+    document["ports"] = [{"protocol": "tcp", "port": 80, "address": "10.5.2.9", "address6": ""}]
     with open(held.directory + "/network.json", "wb") as file:
         file.write(json.dumps_bytes(document))
     held.close()
     networks.reconcile()  # it runs
-    assert kernel.named("endpoints")[-1][2] is True or kernel.named("endpoints")
+    (endpoint,) = document["endpoints"]
+    guards = [(endpoint["host"], "02:42:0a:05:02:09", ["10.5.2.9"])]
+    published = [(6, ["0.0.0.0", "::"], 8080, 80, "10.5.2.9", "")]
+    assert kernel.named("endpoints") == [("endpoints", guards, published, True)]
     assert store.taken(identity) == ["10.5.2.9"]
     os.unlink(live)
     assert [what for what, _, _ in networks.check()] == [
