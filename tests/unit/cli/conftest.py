@@ -8,7 +8,7 @@ import pytest
 
 from fastbox.cli import main as cli
 from fastbox.cli.output import Output
-from fastbox.errors import ContainerNotFound, ImageNotFound, NotFound
+from fastbox.errors import ContainerNotFound, ImageNotFound, NetworkNotFound, NotFound
 from fastbox.types import ContainerInfo, ImageInfo
 
 
@@ -58,6 +58,7 @@ class Shell:
     def __init__(self) -> None:
         self.containers, self.images = Calls(ContainerNotFound), Calls(ImageNotFound)
         self.system, self.volumes = Calls(ImageNotFound), Calls(NotFound)
+        self.networks = Calls(NetworkNotFound)
         self.out = self.err = ""
 
     def __call__(self, *words: str, terminal: bool = False) -> int:
