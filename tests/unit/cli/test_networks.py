@@ -212,7 +212,7 @@ def test_ports(shell, container) -> None:
     assert shell.out == "\n"
 
 
-@pytest.mark.parametrize("text", ["name=a,ip=1", 'name="a', "name=a,ip6=\n", "a=\n"])
+@pytest.mark.parametrize("text", ["name=a,ip=1", "name=a,ip6=\n", "a=\n"])
 def test_every_error_is_one_line(text: str) -> None:
     with pytest.raises(FastboxError) as raised:
         build("--network", text)
