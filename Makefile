@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD_PACKAGES := gcc g++ cmake ninja-build pkg-config libseccomp-dev libjson-c-dev libzstd-dev libisal-dev libssl-dev zlib1g-dev python3-dev python3-venv busybox-static
-TEST_PACKAGES := debootstrap skopeo umoci docker.io podman runc bubblewrap tmux zstd attr libcap2-bin procps strace crun mount e2fsprogs
+TEST_PACKAGES := debootstrap skopeo umoci docker.io podman runc bubblewrap tmux zstd attr libcap2-bin procps strace crun mount e2fsprogs iproute2 nftables curl nginx-light redis-server iperf3 dnsmasq-base ethtool bind9-dnsutils conntrack
 PEER_PACKAGES := crun catatonit buildah containerd pigz
 BINDING_PACKAGES := cffi pybind11
 SOURCES := $(shell git ls-files --cached --others --exclude-standard src CMakeLists.txt pyproject.toml cmake 2>/dev/null)
@@ -42,7 +42,7 @@ build/.peer-packages: Makefile
 
 $(BIN)/python: build/.packages pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check 'scikit-build-core>=0.10' 'cython>=3.0' 'rich>=13'
+	$(BIN)/pip install -q --disable-pip-version-check 'scikit-build-core>=0.10' 'cython>=3.0' 'rich>=13' 'dnspython>=2.6' 'pyroute2>=0.8'
 	@touch $@
 
 build/.installed: $(BIN)/python $(SOURCES)
@@ -154,6 +154,10 @@ bench-start: $(BENCH_NEEDS) ## only the table of one start
 .PHONY: bench-life
 bench-life: $(BENCH_NEEDS) ## only what a container's life is made of: exec's output, logs, cp, stats, fork, memory (8 minutes)
 	$(BENCH) -m benchmarks.vs_peers --suites life
+
+.PHONY: bench-network
+bench-network: $(BENCH_NEEDS) ## only networks: starts, making, published ports, a thousand of them; beside docker (5 minutes)
+	$(BENCH) -m benchmarks.vs_peers --suites network
 
 .PHONY: bench-layers
 bench-layers: $(BENCH_NEEDS) ## only a real image's layers, beside tar, docker, podman, skopeo and umoci: 8 minutes, the first time 10

@@ -24,23 +24,27 @@ PODMAN_LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
 class Docker:
     """A dockerd with its containerd, and the client's words to reach it."""
 
-    def __init__(self, lab: Lab) -> None:
+    name = "docker"
+    network: Sequence[str] = ("--bridge", "none", "--iptables=false", "--ip6tables=false")
+    run_options: Sequence[str] = ("--network", "none")
+
+    def __init__(self, lab: Lab, wrapper: Sequence[str] = ()) -> None:
         self.client, daemon = lab.need("docker"), lab.need("dockerd")
-        home = lab.sub("docker")
+        home = lab.sub(self.name)
         self.socket = os.path.join(home, "docker.sock")
         self.words = [self.client, "-H", f"unix://{self.socket}"]
         words = ["--data-root", home + "/data", "--exec-root", home + "/exec", "-p", home + "/pid"]
-        words += ["--bridge", "none", "--iptables=false", "--ip6tables=false"]
-        words += ["--cgroup-parent", f"/{lab.group}/docker"]
+        words += self.network
+        words += ["--cgroup-parent", f"/{lab.group}/{self.name}"]
         self.log = home + "/log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [daemon, "-H", f"unix://{self.socket}", *words], env=lab.env,
+                [*wrapper, daemon, "-H", f"unix://{self.socket}", *words], env=lab.env,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         lab.stack.callback(self.stop)
         self._await()
-        self.commands, self.run_options = lab.commands, ["--network", "none"]
+        self.commands = lab.commands
         _load([*self.words, "load", "-q", "-i", lab.archive], lab.env)
 
     def _await(self) -> None:
@@ -64,6 +68,14 @@ class Docker:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+class Bridged(Docker):
+    """A dockerd with its default bridge, in a network namespace of the lab; without its proxy."""
+
+    name = "bridged"
+    network = ("--bip", "172.29.0.1/16", "--userland-proxy=false")
+    run_options = ()
 
 
 class Podman:

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TypedDict
+from typing import Any, TypedDict
 
 
 class Request(TypedDict):
@@ -141,15 +141,23 @@ def serve(once: Once) -> None:
         print(json.dumps(run_many(json.loads(line), once, numbers)), flush=True)
 
 
-def serve_engine() -> None:
-    """Hold one Engine open and start containers in it."""
+def serve_engine(network: str = "none", publish: str = "", held: str = "0") -> None:
+    """Hold one Engine open and start containers in it, on a network, with published ports, beside
+    `held` others of the same kind.
+    """
     from fastbox import Engine
 
+    ports = tuple(filter(None, publish.split(",")))
     with Engine.open() as engine:
+        beside: list[object] = []
 
         def once(request: Request, _number: int, _slot: int) -> tuple[int, int]:
+            while len(beside) < int(held):
+                beside.append(engine.run(request["image"], SLEEP, network=network, publish=ports))
             begin = time.perf_counter_ns()
-            with engine.run(request["image"], request["argv"]) as container:
+            with engine.run(
+                request["image"], request["argv"], network=network, publish=ports
+            ) as container:
                 code = container.wait()
             end = time.perf_counter_ns()
             if code:
@@ -159,11 +167,56 @@ def serve_engine() -> None:
         serve(once)
 
 
+def serve_networks() -> None:
+    """Make and remove a network, or connect and disconnect a container: `argv[0]` says which."""
+    from fastbox import Engine
+
+    with Engine.open() as engine:
+        beside: list[Any] = []
+
+        def once(request: Request, number: int, _slot: int) -> tuple[int, int]:
+            if request["argv"][0] == "create":
+                begin = time.perf_counter_ns()
+                engine.networks.create(f"bench{number}")
+                engine.networks.remove([f"bench{number}"])
+                return begin, time.perf_counter_ns()
+            if not beside:
+                engine.networks.create("beside")
+                beside.append(engine.run(request["image"], SLEEP, network="bridge"))
+            name = beside[0].id
+            begin = time.perf_counter_ns()
+            engine.networks.connect("beside", name)
+            engine.networks.disconnect("beside", name)
+            return begin, time.perf_counter_ns()
+
+        serve(once)
+
+
+ROUND_TRIPS = 2000
+
+
+def serve_round_trips() -> None:
+    """One byte to an echo server and back, ROUND_TRIPS times: `argv` is its address and port."""
+    import socket
+
+    def once(request: Request, _number: int, _slot: int) -> tuple[int, int]:
+        address, port = request["argv"]
+        with socket.create_connection((address, int(port)), timeout=20) as peer:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            begin = time.perf_counter_ns()
+            for _ in range(ROUND_TRIPS):
+                peer.send(b"x")
+                peer.recv(1)
+            return begin, begin + (time.perf_counter_ns() - begin) // ROUND_TRIPS
+
+    serve(once)
+
+
 def serve_exec(image: str) -> None:
     """Hold one container of `image` and run processes in it."""
     from fastbox import Engine
 
-    with Engine.open() as engine, engine.run(image, SLEEP) as container:
+    with Engine.open() as engine, engine.run(image, SLEEP, network="none") as container:
 
         def once(request: Request, _number: int, _slot: int) -> tuple[int, int]:
             begin = time.perf_counter_ns()
@@ -246,6 +299,8 @@ def serve_imports() -> None:
 MODES: dict[str, Callable[..., None]] = {
     "commands": lambda: serve(run_command),
     "engine": serve_engine,
+    "networks": serve_networks,
+    "round-trips": serve_round_trips,
     "exec": serve_exec,
     "extract": serve_extract,
     "calls": serve_calls,

@@ -334,3 +334,44 @@ def exchange(one, other):
     cdef bytes c_one = _path(one), c_other = _path(other)
     if c_renameat2(-100, c_one, -100, c_other, RENAME_EXCHANGE) < 0:
         PyErr_SetFromErrnoWithFilename(OSError, c_one)
+
+
+cdef extern from "inside.h":
+    int fb_inside_socket(int network_namespace, int family, int type, fb_error *err) nogil
+
+cdef extern from "<sys/inotify.h>" nogil:
+    enum: IN_DELETE, IN_MOVED_FROM
+    int inotify_rm_watch(int fd, int wd)
+
+
+def socket_inside(int network_namespace, int family, int type):
+    """A socket of another network namespace: its descriptor."""
+    cdef fb_error err
+    cdef int fd
+    with nogil:
+        fd = fb_inside_socket(network_namespace, family, type, &err)
+    if fd < 0:
+        raise _error(&err)
+    return fd
+
+
+def notices():
+    """An inotify descriptor that watches nothing yet."""
+    cdef int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)
+    if fd < 0:
+        PyErr_SetFromErrnoWithFilename(OSError, b"inotify_init1")
+    return fd
+
+
+def notice_names(int fd, path):
+    """Watch a directory for names that come and go: the number of the watch."""
+    cdef bytes c_path = _path(path)
+    cdef int watch = inotify_add_watch(fd, c_path, IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_ONLYDIR)
+    if watch < 0:
+        PyErr_SetFromErrnoWithFilename(OSError, c_path)
+    return watch
+
+
+def notice_no_more(int fd, int watch):
+    """Watch a directory no more; nothing when it is gone."""
+    inotify_rm_watch(fd, watch)

@@ -365,6 +365,8 @@ static int map_ids(struct fb_plan *plan, pid_t pid, int socket_fd, struct fb_err
 					spec->gid_mapping_count};
 	int r = fb_userns_map(pid, &maps, err);
 
+	if (r == 0 && plan->request->network && plan->request->network->made)
+		r = plan->request->network->made(plan->request->network->context, pid, err);
 	/* A child that failed before it listened says so itself. */
 	if (r == 0 && send(socket_fd, "m", 1, MSG_NOSIGNAL) < 0 && errno != EPIPE)
 		r = FB_FAIL(err, FB_STAGE_USERNS, "send", "socketpair");

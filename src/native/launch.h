@@ -22,9 +22,17 @@ struct fb_stage_clocks {
 
 struct fb_launched;
 
+struct fb_launch_network { /* a network namespace of the container's own that does not come empty */
+	int network_namespace; /* made before, for the child to join; -1: the clone makes it */
+	/* Then the parent furnishes it when the ids are mapped, while the child waits. */
+	int (*made)(void *context, pid_t pid, struct fb_error *err);
+	void *context;
+};
+
 struct fb_launch_request {
 	const struct fb_spec *spec;
 	const char *id, *bundle; /* for the state that hooks read; NULL: none is run */
+	const struct fb_launch_network *network; /* NULL: a new network namespace is empty */
 	const struct fb_cgroup *cgroup; /* NULL: the caller's own groups */
 	int stdio[3];			/* become 0, 1, 2; -1: /dev/null of the container (ignored with a terminal) */
 	/* For exec only: */

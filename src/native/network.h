@@ -72,4 +72,38 @@ struct fb_network_spec {
 	struct fb_strv netd; /* argv of the program that serves names and proxies, started when it is first needed */
 };
 
+/* Limits of one container. */
+#define FB_NETWORK_ENDPOINTS 256
+#define FB_NETWORK_ADDRESSES 16 /* of an endpoint; of the host, for a port */
+#define FB_NETWORK_PORTS 16384
+#define FB_NETWORK_LEASES 64 /* of an endpoint */
+
+/* Parse and validate network.json; unknown members are refused. */
+int fb_network_load(const char *path, struct fb_network_spec *ret_network, struct fb_error *err);
+int fb_network_parse(const char *text, size_t length, struct fb_network_spec *ret_network, struct fb_error *err);
+/* One object of `endpoints` alone, as `connect` takes it. */
+int fb_network_parse_endpoint(const char *text, size_t length, struct fb_network_spec *ret_network, struct fb_error *err);
+/* Which of the host's ports were taken, from the `ports` of a live state (text of a JSON object; other members are ignored). */
+int fb_network_read_taken(struct fb_network_spec *network, const char *text, size_t length, struct fb_error *err);
+/* What ports hold is closed before (fb_ports_close). */
+void fb_network_free(struct fb_network_spec *network);
+/* "172.17.0.2", "fd00::2"; "" for none. */
+#define FB_ADDRESS_SIZE 48
+void fb_address_format(const struct fb_address *address, char text[FB_ADDRESS_SIZE]);
+/* With or without a prefix; false: it is none. */
+bool fb_address_read(const char *text, struct fb_address *ret_address);
+
+/* --- what is made of it (network.c); the caller is in the host's namespace, and again afterwards --- */
+
+/* A network namespace with the loopback up and all endpoints in it; those without an IPv6 address still lack `disable_ipv6`. Its descriptor is
+ * the caller's: on failure nothing is left. `again`: the
+ * document is the one of the last life, whose links may not be gone yet. */
+int fb_network_make(const struct fb_network_spec *network, bool again, int *ret_namespace, struct fb_error *err);
+/* The same in a namespace that is there; on failure none of the endpoints is left. */
+int fb_network_add(const struct fb_network_spec *network, int network_namespace, bool again, struct fb_error *err);
+/* Take a link away, wherever it is now. One that has gone is no error. */
+int fb_network_remove(const struct fb_endpoint *endpoint, int network_namespace, struct fb_error *err);
+/* Unlink the leases, but for those that say by now that they are another container's. NULL: whosoever they are. */
+void fb_network_give_back(const struct fb_network_spec *network, const char *container);
+
 #endif

@@ -73,6 +73,18 @@ static int read_path(struct fb_plan *plan, const struct fb_namespace *ns, struct
 	return 0;
 }
 
+/* Made by the caller, with its links in it: joined like any other. The descriptor stays the caller's. */
+static bool join_made(struct fb_plan *plan, const struct fb_namespace *ns)
+{
+	const struct fb_launch_network *network = plan->request->network;
+
+	if (ns->type != CLONE_NEWNET || !network || network->network_namespace < 0)
+		return false;
+	plan->apart |= ns->type;
+	plan->joins[plan->join_count++] = (struct fb_join){network->network_namespace, ns->type, "the network"};
+	return true;
+}
+
 static int refuse(const char *path, const char *detail, struct fb_error *err)
 {
 	return FB_FAIL_CODE(err, FB_STAGE_PLAN, EINVAL, "config", path, detail);
@@ -128,6 +140,8 @@ int fb_plan_namespaces(struct fb_plan *plan, struct fb_error *err)
 	int r;
 
 	for (size_t i = 0; i < spec->namespace_count; i++) {
+		if (!spec->namespaces[i].path && join_made(plan, &spec->namespaces[i]))
+			continue;
 		if (!spec->namespaces[i].path)
 			plan->namespaces |= spec->namespaces[i].type;
 		else if ((r = read_path(plan, &spec->namespaces[i], err)) < 0)

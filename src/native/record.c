@@ -86,6 +86,28 @@ static void exit_text(char text[EXIT_TEXT_MAX], const struct fb_exit *end)
 		 end->stopped ? "true" : "false");
 }
 
+/* What was taken of the host, for who shows it and who gives it back. */
+static void put_ports(FILE *out, const struct fb_network_spec *network)
+{
+	const char *before = "\"ports\":[";
+
+	for (size_t i = 0; i < network->port_count; i++) {
+		const struct fb_port *port = &network->ports[i];
+
+		for (size_t j = 0; port->taken && j < port->host_count; j++) {
+			char host[FB_ADDRESS_SIZE];
+
+			fb_address_format(&port->hosts[j], host);
+			fprintf(out, "%s{\"protocol\":\"%s\",\"host\":\"%s\",\"host_port\":%u,\"port\":%u}", before,
+				port->protocol == IPPROTO_UDP ? "udp" : port->protocol == IPPROTO_SCTP ? "sctp" : "tcp", host,
+				port->taken, port->port);
+			before = ",";
+		}
+	}
+	if (*before == ',')
+		fputs("],", out);
+}
+
 static void put_live(FILE *out, const struct fb_live *live)
 {
 	char last[EXIT_TEXT_MAX];
@@ -103,6 +125,8 @@ static void put_live(FILE *out, const struct fb_live *live)
 		exit_text(last, live->last);
 		fprintf(out, "\"last\":{%s},", last);
 	}
+	if (live->network)
+		put_ports(out, live->network);
 	put_string(out, "directory", live->directory);
 	fputs("}\n", out);
 }

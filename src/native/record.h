@@ -9,6 +9,7 @@
 
 #include "cgroup.h"
 #include "error.h"
+#include "network.h"
 
 struct fb_exit {
 	int code, signal;
@@ -25,6 +26,7 @@ struct fb_live {
 	struct timespec started;
 	bool remove;
 	const struct fb_cgroup *cgroup; /* NULL: none */
+	const struct fb_network_spec *network; /* whose ports are published; NULL: none */
 	const char *status;		/* running, paused, restarting or exited */
 	unsigned restarts;
 	const struct fb_exit *last; /* how its process ended when it is restarting, or when no exit record could be written; NULL: it runs */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "freeze.h"
+#include "network_live.h"
 #include "pty.h"
 #include "quote.h"
 #include "record.h"
@@ -35,7 +36,8 @@ static handler *const handlers[FB_OP_COUNT] = {
 	[FB_OP_WAIT] = do_wait,	    [FB_OP_SYNC] = do_sync,	[FB_OP_CLOSE] = do_close,
 	[FB_OP_DISCARD] = do_discard,   [FB_OP_FREEZE] = do_freeze, [FB_OP_PAUSE] = do_pause,
 	[FB_OP_RESTART] = do_restart, [FB_OP_POLICY] = do_policy, [FB_OP_LEASE] = do_lease,
-	[FB_OP_UPDATE] = do_update,
+	[FB_OP_UPDATE] = do_update, [FB_OP_CONNECT] = fb_network_connect, [FB_OP_DISCONNECT] = fb_network_disconnect,
+	[FB_OP_DNS] = fb_network_dns,
 };
 
 static bool answer(struct fb_supervisor *sup, struct fb_conversation *conversation, const char *text)

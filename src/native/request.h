@@ -27,13 +27,18 @@ enum fb_operation {
 	FB_OP_RESTART,
 	FB_OP_POLICY,
 	FB_OP_UPDATE,
+	FB_OP_CONNECT,
+	FB_OP_DISCONNECT,
+	FB_OP_DNS,
 	FB_OP_COUNT
 };
 
 struct fb_request {
 	enum fb_operation operation;
 	struct json_object *root; /* owns every text below */
-	const char *resources; /* a JSON object's text */
+	const char *resources, *endpoint; /* a JSON object's text */
+	const char *dns; /* the same; NULL: none is wanted, if it was given */
+	bool dns_given;
 	const char *op, *id, *exec, *bundle, *name, *policy;
 	int rows, columns, signal, most;
 	double timeout;

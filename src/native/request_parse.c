@@ -16,7 +16,7 @@ enum member {
 	M_OP = 1, M_ID = 2, M_BUNDLE = 4, M_STREAMS = 8, M_ROWS = 16, M_COLS = 32, M_CLOCKS = 64, M_TIED = 128,
 	M_DETACH = 256, M_EXEC = 512, M_SIGNAL = 1024, M_TIMEOUT = 2048, M_NAME = 4096, M_FROZEN = 8192,
 	M_PAUSED = 16384, M_RESTART = 32768, M_MOST = 65536,
-	M_RESOURCES = 1 << 20,
+	M_RESOURCES = 1 << 20, M_ENDPOINT = 1 << 21, M_DNS = 1 << 22,
 };
 
 static const struct operation {
@@ -39,6 +39,9 @@ static const struct operation {
 	[FB_OP_RESTART] = {"restart", M_ID | M_SIGNAL | M_TIMEOUT, 0},
 	[FB_OP_POLICY] = {"policy", M_ID | M_RESTART | M_MOST, 0},
 	[FB_OP_UPDATE] = {"update", M_ID | M_RESOURCES, 0},
+	[FB_OP_CONNECT] = {"connect", M_ID | M_ENDPOINT, M_DNS},
+	[FB_OP_DISCONNECT] = {"disconnect", M_ID | M_NAME, M_DNS},
+	[FB_OP_DNS] = {"dns", M_ID | M_DNS, 0},
 };
 
 static int parse_streams(struct json_object *value, const int *fds, size_t fd_count, struct fb_request *request,
@@ -109,6 +112,17 @@ static int parse_value(const struct field *field, struct json_object *value, str
 	return 0;
 }
 
+/* Handed on as a text; the tree owns it. */
+static int parse_document(const char *key, struct json_object *value, enum member member, const char **ret_text,
+			  struct fb_request *request, struct fb_error *err)
+{
+	if (!json_object_is_type(value, json_type_object))
+		return FAIL(EINVAL, key, "not an object");
+	request->present |= member;
+	*ret_text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN);
+	return *ret_text ? 0 : FAIL(ENOMEM, key, NULL);
+}
+
 static int parse_member(const char *key, struct json_object *value, struct fb_request *request,
 			struct fb_error *err)
 {
@@ -135,12 +149,14 @@ static int parse_member(const char *key, struct json_object *value, struct fb_re
 		request->present |= M_STREAMS;
 		return 0;
 	}
-	if (strcmp(key, "resources") == 0) {
-		if (!json_object_is_type(value, json_type_object))
-			return FAIL(EINVAL, key, "not an object");
-		request->present |= M_RESOURCES;
-		request->resources = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN);
-		return request->resources ? 0 : FAIL(ENOMEM, key, NULL);
+	if (strcmp(key, "resources") == 0)
+		return parse_document(key, value, M_RESOURCES, &request->resources, request, err);
+	if (strcmp(key, "endpoint") == 0)
+		return parse_document(key, value, M_ENDPOINT, &request->endpoint, request, err);
+	if (strcmp(key, "dns") == 0) {
+		request->dns_given = true;
+		request->present |= M_DNS;
+		return value ? parse_document(key, value, M_DNS, &request->dns, request, err) : 0;
 	}
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (strcmp(key, fields[i].name) == 0) {

@@ -176,6 +176,7 @@ static int read_engine(const struct fb_node *top, struct fb_spec *spec)
 	if ((r = fb_json_string(&node, "name", &engine->name)) < 0 ||
 	    (r = absolute_string(&node, "directory", &engine->directory)) < 0 ||
 	    (r = absolute_string(&node, "run", &engine->run)) < 0 ||
+	    (r = absolute_string(&node, "network", &engine->network)) < 0 ||
 	    (r = read_overlay(&node, engine)) < 0 || (r = fb_spec_read_log(&node, &engine->log)) < 0 ||
 	    (r = fb_json_string(&node, "user", &spec->process.user)) < 0 ||
 	    (r = fb_json_strv(&node, "groups", &spec->process.group_add)) < 0 ||
@@ -247,7 +248,7 @@ static void put_json(struct json_object **json)
 	json_object_put(*json);
 }
 
-static int parse_text(const char *text, size_t length, struct json_object **ret_json, struct fb_error *err)
+int fb_json_parse(const char *text, size_t length, struct json_object **ret_json, struct fb_error *err)
 {
 	struct json_tokener *tokener;
 	struct json_object *json;
@@ -280,7 +281,7 @@ int fb_spec_parse(const char *text, size_t length, const char *bundle, struct fb
 	struct fb_spec spec = {0};
 	struct fb_reader reader = {.arena = &spec.arena, .bundle = bundle, .err = err};
 	struct fb_node top = {.in = &reader};
-	int r = parse_text(text, length, &json, err);
+	int r = fb_json_parse(text, length, &json, err);
 
 	if (r < 0)
 		return r;
@@ -317,7 +318,7 @@ int fb_spec_parse_exec(const char *text, size_t length, struct fb_arena *arena,
 	struct fb_node top = {.in = &reader}, node;
 	struct fb_process_spec process;
 	bool privileged = false;
-	int r = parse_text(text, length, &json, err);
+	int r = fb_json_parse(text, length, &json, err);
 
 	if (r < 0)
 		return r;
@@ -340,7 +341,7 @@ int fb_spec_parse_process(const char *text, size_t length, struct fb_arena *aren
 	__attribute__((cleanup(put_json))) struct json_object *json = NULL;
 	struct fb_reader reader = {.arena = arena, .bundle = "", .err = err};
 	struct fb_node top = {.in = &reader};
-	int r = parse_text(text, length, &json, err);
+	int r = fb_json_parse(text, length, &json, err);
 
 	top.json = json;
 	return r < 0 ? r : fb_spec_read_process(&top, ret_process);
@@ -352,7 +353,7 @@ int fb_spec_parse_resources(const char *text, size_t length, struct fb_arena *ar
 	__attribute__((cleanup(put_json))) struct json_object *json = NULL;
 	struct fb_reader reader = {.arena = arena, .bundle = "", .err = err};
 	struct fb_node top = {.in = &reader};
-	int r = parse_text(text, length, &json, err);
+	int r = fb_json_parse(text, length, &json, err);
 
 	top.json = json;
 	return r < 0 ? r : fb_spec_read_resources(&top, ret_resources);

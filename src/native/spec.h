@@ -258,6 +258,7 @@ struct fb_log_spec {
 
 struct fb_engine_spec { /* the `fastbox` object; every pointer NULL and every number 0 without one */
 	const char *id, *name, *directory, *run;
+	const char *network; /* the path of its network.json; NULL: no network of the engine's */
 	struct fb_strv lower; /* topmost first; empty: no overlay */
 	const char *upper, *work;
 	bool overlay_volatile;

@@ -30,6 +30,9 @@ struct fb_word { /* a table from words to numbers; the last has no name */
 	uint64_t value;
 };
 
+/* A text of at most FB_SPEC_MAX_BYTES that is one JSON object, and nothing else; the caller's to put. */
+int fb_json_parse(const char *text, size_t length, struct json_object **ret_json, struct fb_error *err);
+
 int fb_node_fail(const struct fb_node *node, const char *detail);
 /* The same for a member that may not be there. */
 int fb_member_fail(const struct fb_node *up, const char *key, const char *detail);

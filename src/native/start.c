@@ -14,6 +14,7 @@
 #include "exec_group.h"
 #include "exec_spec.h"
 #include "health.h"
+#include "network_live.h"
 #include "record.h"
 #include "request.h"
 #include "restart.h"
@@ -139,27 +140,6 @@ static int adopt(struct fb_supervisor *sup, struct fb_task *task, const struct f
 	return r < 0 ? disown(sup, task, r, err) : 0;
 }
 
-static const char *status_of(const struct fb_container *container)
-{
-	if (container->unrecorded)
-		return "exited";
-	return container->restarting ? "restarting" : container->paused ? "paused" : "running";
-}
-
-int fb_live_write(struct fb_supervisor *sup, const struct fb_container *container, pid_t pid, struct fb_error *err)
-{
-	struct fb_cgroup room;
-	struct fb_live live = {.run = sup->run, .id = container->id, .supervisor = sup->name,
-			       .boot_id = sup->boot_id, .directory = container->directory, .pid = pid,
-			       .start_time = pid ? fb_record_start_time(pid) : 0, .started = container->started,
-			       .remove = container->remove, .status = status_of(container),
-			       .restarts = container->restart.count,
-			       .last = container->restarting || container->unrecorded ? &container->last : NULL,
-			       .cgroup = fb_container_groups(container, &room)};
-
-	return fb_record_live(&live, err);
-}
-
 static bool has_own_pids(const struct fb_spec *spec)
 {
 	for (size_t i = 0; i < spec->namespace_count; i++)
@@ -214,6 +194,8 @@ static int prepare(struct fb_supervisor *sup, struct fb_container *container, st
 		r = keep_file_limit(sup, &spec->arena, &spec->process, err);
 	request->clocks[0].at[FB_STAGE_STDIO] = fb_now();
 	if (r == 0)
+		r = fb_network_reserve(container, spec, err);
+	if (r == 0)
 		r = fb_log_open(&container->log, &engine->log, sup->log_buffer, err);
 	if (r == 0 && spec->cgroups_path) {
 		r = fb_cgroup_create(spec->cgroups_path, &spec->resources, 0, &container->cgroup, err);
@@ -235,15 +217,23 @@ static int start(struct fb_supervisor *sup, struct fb_container *container, stru
 {
 	struct stdio stdio = {{-1, -1, -1}, {-1, -1, -1}};
 	struct fb_launch_request what = {.spec = spec, .target_pidfd = -1};
+	struct fb_network_start network;
 	struct fb_launched launched;
 	int r;
 
 	set_size(&spec->process, request);
 	r = prepare(sup, container, spec, request, &stdio, err);
+	if (r == 0 && container->network) {
+		r = fb_network_begin(sup, container, spec, &network, err);
+		what.network = &network.launch;
+		request->clocks[0].at[FB_STAGE_NETWORK] = fb_now();
+	}
 	if (r == 0) {
 		memcpy(what.stdio, stdio.child, sizeof(what.stdio));
 		what.cgroup = container->grouped ? &container->cgroup : NULL;
 		r = fb_launch(&what, &launched, err);
+		if (what.network)
+			fb_network_launched(&network);
 		if (r < 0)
 			*ret_exit = fb_launch_exit_code(err);
 	}

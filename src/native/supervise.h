@@ -105,7 +105,9 @@ struct fb_container {
 	int wait_ms;			    /* until it starts again */
 	struct fb_source restart_timer;
 	struct fb_exit last;
+	struct fb_network *network; /* NULL: none of the engine's */
 	struct fb_health *health; /* NULL: nobody asks for its health */
+	struct fb_service *service; /* NULL: netd does nothing for it */
 };
 
 struct fb_conversation {

@@ -16,6 +16,7 @@
 #include "exec_spec.h"
 #include "freeze.h"
 #include "health.h"
+#include "network_live.h"
 #include "pty.h"
 #include "record.h"
 #include "request.h"
@@ -125,6 +126,7 @@ static void container_free(struct fb_supervisor *sup, struct fb_container *conta
 		*at = container->next;
 	fb_request_not_started(sup, container);
 	fb_health_free(sup, container);
+	fb_network_forget(container);
 	fb_source_close(sup, &container->restart_timer);
 	close_log(sup, container);
 	fb_exec_spec_forget(sup, container);
@@ -166,8 +168,11 @@ static void container_end(struct fb_supervisor *sup, struct fb_container *contai
 	container->oom = container->grouped && fb_cgroup_oom_killed(&container->cgroup) == 1;
 	end.oom = container->oom;
 	fb_health_stop(sup, container);
+	/* Who is told of the end may take the same ports and addresses at once. */
+	fb_network_down(sup, container);
 	if (fb_restart_begin(sup, container, &end))
 		return;
+	fb_network_forget(container);
 	/* Nobody is left to ask for what a session that ends has run. */
 	container->remove |= container->tied && sup->closing;
 	container->trashed = container_record(sup, container, &end);
@@ -223,6 +228,7 @@ void fb_container_stay_ended(struct fb_supervisor *sup, struct fb_container *con
 {
 	container->restarting = false;
 	container->last.stopped = container->stopped;
+	fb_network_forget(container);
 	container->trashed = container_record(sup, container, &container->last);
 	tell(sup, &container->task);
 	container_free(sup, container, container->trashed);
@@ -339,6 +345,9 @@ void fb_container_failed(struct fb_supervisor *sup, struct fb_container *contain
 	fb_output_end(sup, &container->task.output[1]);
 	if (container->task.stdin_to >= 0)
 		close(container->task.stdin_to);
+	fb_network_down(sup, container);
+	fb_network_abandon(container);
+	fb_network_forget(container);
 	error_line(error, line, sizeof(line));
 	end.error = line;
 	clock_gettime(CLOCK_REALTIME, &end.finished);

@@ -142,9 +142,11 @@ def new(court: Court, party: Party) -> Iterator[New]:
 PR_SET_CHILD_SUBREAPER = 36
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def reaper() -> Iterator[None]:
-    """Containers' processes become children of the tests when their runtime is gone, as they do with conmon and containerd's shim."""
+    """Containers' processes become children of the tests when their runtime is gone, as they do with conmon and containerd's shim. Only of
+    these tests: others need an init that reaps.
+    """
     prctl = ctypes.CDLL(None).prctl
     assert prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     yield

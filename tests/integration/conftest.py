@@ -80,6 +80,7 @@ def box() -> Iterator[Box]:
     yield box
     for name in box("ps", "-aq").stdout.split():
         box("rm", "-f", name)
+    host.remove_networks(box.root)
     shutil.rmtree(base)
     shutil.rmtree(run)
 

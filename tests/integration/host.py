@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -59,6 +61,24 @@ def namespaces() -> int:
     return len(seen)
 
 
+def links() -> list[str]:
+    """Network devices of ours: bridges, their shards, and the host's ends of containers' links."""
+    return sorted(name for _, name in socket.if_nameindex() if name.startswith(("fb-", "fbv")))
+
+
+def remove_networks(root: str) -> None:
+    """What a store's networks have in the kernel, and the rules when no other network is left."""
+    for record in Path(root).glob("networks/*/record.json"):
+        device = f"fb-{record.parent.name[:12]}"
+        for name in links():
+            if name.startswith(device[:13]):
+                subprocess.run(["ip", "link", "del", name], check=False, capture_output=True)
+    if not links():
+        for family in ("inet", "bridge"):
+            words = ["nft", "delete", "table", family, "fastbox"]
+            subprocess.run(words, check=False, capture_output=True)
+
+
 def snapshot(root: str, run: str) -> dict[str, object]:
     store = Path(root)
     return {
@@ -70,6 +90,8 @@ def snapshot(root: str, run: str) -> dict[str, object]:
         "names": sorted(os.listdir(store / "names")) if store.exists() else [],
         "tmp": sorted(os.listdir(store / "tmp")) if store.exists() else [],
         "volumes": sorted(p.name for p in (store / "volumes").glob("*")),
+        "links": links(),
+        "leases": sorted(p.name for p in store.glob("networks/*/leases/*")),
         "live": sorted(str(p.relative_to(run)) for p in Path(run).glob("*/*")),
     }
 

@@ -22,7 +22,7 @@ from fastbox.types import ContainerInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from fastbox.runtime.state import Live
     from fastbox.store.containers import ContainerRecord, ContainerStore, Held
@@ -75,7 +75,7 @@ def info(view: View) -> ContainerInfo:
         error=view.error or (end.error if end else ""),
         started=started,
         finished=end.finished if end else "",
-        health=_health(view.live.directory) if view.live and view.up else "",
+        health=health(view.live.directory) if view.live and view.up else "",
         restarts=view.restarts,
         ports=view.live.ports if view.live and view.up else (),
         exposed=record.exposed if record else (),
@@ -148,7 +148,8 @@ def _last(live: Live | None) -> ExitRecord | None:
     return exit_record(live.last) if live is not None and live.last else None
 
 
-def _health(directory: str) -> str:
+def health(directory: str) -> str:
+    """What the last probe of a running container said; "" when there is none."""
     try:
         with open(directory + "/health", "rb") as file:
             found = json.loads_object(file.read(_HEALTH_BYTES))
@@ -234,7 +235,11 @@ def remove_scratch(path: str, container: str) -> None:
 
 
 def sweep(
-    store: ContainerStore, run: str, ids: Iterable[str], without_record: Iterable[str]
+    store: ContainerStore,
+    run: str,
+    ids: Iterable[str],
+    without_record: Iterable[str],
+    alive: Collection[str] = (),
 ) -> None:
     """Look for what no container's record leads to: half-made directories, trash, live state,
     supervisors, scratch.
@@ -244,6 +249,7 @@ def sweep(
         run: The live state.
         ids: All containers.
         without_record: Those of them that had no record when they were read.
+        alive: Supervisors that are known to live.
     """
     known = set(ids)
     for container in without_record:
@@ -255,7 +261,8 @@ def sweep(
         if not state.is_live(run, container):
             store.empty_trash(container)
     for name in os.listdir(run + "/supervisors"):
-        state.remove_supervisor(run, name)
+        if name not in alive:
+            state.remove_supervisor(run, name)
     _sweep_scratch(known, run)
     store.sweep_sealed()
 

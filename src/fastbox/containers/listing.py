@@ -1,8 +1,9 @@
 """`ps`: every container's record is read once, its state only as far as needed, and values are made
 for those that are shown.
 
-A container without live state and without a session is what its record and its exit say; any other
-is looked at by `heal`, which also repairs what a killed supervisor left.
+A container without live state and without a session is what its record and its exit say, and one
+whose supervisor lives is what its live state says; any other is looked at by `heal`, which also
+repairs what a killed supervisor left.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 from operator import attrgetter
 
 from fastbox.containers import heal
+from fastbox.runtime import state
 from fastbox.support import json
 from fastbox.types import ContainerInfo
 
@@ -27,6 +29,7 @@ _SHOWN = {
     "name": str, "image": str, "image_id": str, "created": str, "argv": list, "labels": dict,
     "options": dict,
 }  # fmt: skip
+_LIVE = {"id": str, "pid": int, "supervisor": str, "started": str, "directory": str}
 _USUAL_BYTES = 16 << 10  # a read makes room for all that it may get
 _MAX_BYTES = 8 << 20
 
@@ -38,14 +41,17 @@ class Found:
         id: Its id.
         record: Its record as JSON has it, without its options; empty when it can't be read.
         exit: Its exit record, likewise.
+        live: Its live state, likewise, when it runs and nothing had to be repaired.
         state: As `ContainerInfo` has it.
-        info: What `heal` said, for one that runs or has just ended.
+        info: What `heal` said, for one that it had to look at.
         created: When, RFC 3339.
         mounts: Its mounts, as they were written.
         networks: The networks that it is in.
     """
 
-    __slots__ = ("created", "exit", "id", "info", "mounts", "networks", "record", "state")
+    __slots__ = (
+        "created", "exit", "id", "info", "live", "mounts", "networks", "record", "state",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -53,10 +59,11 @@ class Found:
         record: dict[str, Any],
         state: str,
         end: dict[str, Any],
-        info: ContainerInfo | None,
+        info: ContainerInfo | None = None,
+        live: dict[str, Any] | None = None,
     ) -> None:
         self.id, self.record, self.state = container, record, state
-        self.exit, self.info = end, info
+        self.exit, self.info, self.live = end, info, live or {}
         self.created: str = str(record.get("created", ""))
         # Thousands of objects that live on would have the garbage collector look at all of them.
         options = record.pop("options", None) or {}
@@ -99,17 +106,24 @@ def _read_all(store: ContainerStore, run: str, everything: bool) -> list[Found]:
     live = set(os.listdir(run + "/containers"))
     ids = store.ids()
     found, without_record = [], []
+    alive: set[str] = set()
     for container in ids if everything else live.intersection(ids):
-        record = _read(store.directory(container) + "/record.json")
+        directory = store.directory(container)
+        record = _read(directory + "/record.json")
         if record is None:
             without_record.append(container)
             continue
-        each = _at_rest(store, container, record) if container not in live else None
+        each = None
+        if record.get("id") == container and _is_whole(record):
+            if container in live:
+                each = _running(run, directory, record, alive)
+            else:
+                each = _at_rest(directory, record)
         if each is None:
             each = _looked_at(store, run, container, record)
         if each is not None:
             found.append(each)
-    heal.sweep(store, run, ids, without_record)
+    heal.sweep(store, run, ids, without_record, alive)
     return found
 
 
@@ -148,16 +162,37 @@ def _brief(data: bytes) -> dict[str, Any] | None:
     return record
 
 
-def _at_rest(store: ContainerStore, container: str, record: dict[str, Any]) -> Found | None:
+def _at_rest(directory: str, record: dict[str, Any]) -> Found | None:
     """One that neither runs nor is about to; None when that can't be told from its records."""
-    if record.get("id") != container or record.get("session") != "" or not _is_whole(record):
+    if record.get("session") != "":
         return None
-    end = _read(store.directory(container) + "/exit")
+    end = _read(directory + "/exit")
     if end is None:
-        return None if record.get("start") else Found(container, record, "created", {}, None)
+        return None if record.get("start") else Found(record["id"], record, "created", {})
     if not isinstance(end.get("code"), int) or end.get("schema") != 1:
         return None
-    return Found(container, record, "exited", end, None)
+    return Found(record["id"], record, "exited", end)
+
+
+def _running(run: str, directory: str, record: dict[str, Any], alive: set[str]) -> Found | None:
+    """One that runs or is paused; None when more than its live state has to be asked.
+
+    `alive`: supervisors that are known to live, to which its own is added.
+    """
+    container = record["id"]
+    live = _read(f"{run}/containers/{container}") or {}
+    if not all(map(isinstance, map(live.get, _LIVE), _LIVE.values())):
+        return None
+    name, status = live["supervisor"], live.get("status")
+    if live["id"] != container or live.get("last") or status not in ("running", "paused"):
+        return None
+    # Its exit is written before its live state goes.
+    if os.path.exists(directory + "/exit"):
+        return None
+    if name not in alive and not state.supervisor_alive(run, name):
+        return None
+    alive.add(name)
+    return Found(container, record, status, {}, live=live)
 
 
 def _is_whole(record: dict[str, Any]) -> bool:
@@ -180,7 +215,7 @@ def _looked_at(
 
 
 def _info(found: Found) -> ContainerInfo:
-    record, end = found.record, found.exit
+    record, end, live = found.record, found.exit, found.live
     more: dict[str, Any] = {}
     if found.mounts:
         more = {
@@ -190,6 +225,9 @@ def _info(found: Found) -> ContainerInfo:
         }
     if found.info is not None:
         return found.info.replace(network=",".join(found.networks), **more)
+    if live:
+        more |= {"pid": live["pid"], "health": heal.health(live["directory"])}
+        more["ports"] = tuple(live.get("ports") or ())
     return ContainerInfo(
         id=found.id,
         name=record["name"],
@@ -201,8 +239,9 @@ def _info(found: Found) -> ContainerInfo:
         exit_code=end.get("code", 0),
         oom_killed=bool(end.get("oom")),
         error=str(end.get("error", "")),
-        started=str(end.get("started", "")),
+        started=str((live or end).get("started", "")),
         finished=str(end.get("finished", "")),
+        restarts=int((live or end).get("restarts", 0)),
         labels=record["labels"],
         network=",".join(found.networks),
         exposed=tuple(record.get("exposed") or ()),

@@ -26,3 +26,12 @@ def libexec(program: str) -> str:
 
     places = [os.path.join(os.path.abspath(p), "libexec", program) for p in fastbox.__path__]
     return next(filter(os.path.exists, places), places[0])
+
+
+def netd(run: str) -> list[str]:
+    """The command line of the program that serves names and relays ports below `run`."""
+    import sys
+
+    import fastbox
+
+    return [sys.executable, "-I", "-S", f"{fastbox.__path__[0]}/netd/__main__.py", run]

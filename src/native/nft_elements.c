@@ -1,0 +1,324 @@
+/* What comes and goes in the tables: networks, the guards of endpoints, published ports; and a container's own redirect. */
+#include "nft.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter_ipv4.h>
+#include <string.h>
+
+#include "nft_batch.h"
+
+struct element {
+	int family;
+	const char *set;
+	unsigned char key[40], data[20];
+	size_t key_length, data_length; /* each part begins at a multiple of four */
+	bool exclusive;			/* nothing but the element keeps others away */
+};
+
+static void part(unsigned char *to, size_t *length, const void *data, size_t size)
+{
+	memcpy(to + *length, data, size);
+	*length += (size + 3) & ~(size_t)3;
+}
+
+static void key(struct element *element, const void *data, size_t size)
+{
+	part(element->key, &element->key_length, data, size);
+}
+
+static void key_interface(struct element *element, const char *name)
+{
+	char whole[16] = "";
+
+	strncpy(whole, name, sizeof(whole) - 1);
+	key(element, whole, sizeof(whole));
+}
+
+static void put(struct fb_nft_batch *batch, int type, const struct element *element)
+{
+	size_t list, entry, nest;
+
+	fb_nft_message(batch, type, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0, element->family);
+	fb_nft_put_text(batch, NFTA_SET_ELEM_LIST_TABLE, FB_NFT_TABLE);
+	fb_nft_put_text(batch, NFTA_SET_ELEM_LIST_SET, element->set);
+	list = fb_nft_nest(batch, NFTA_SET_ELEM_LIST_ELEMENTS);
+	entry = fb_nft_nest(batch, NFTA_LIST_ELEM);
+	nest = fb_nft_nest(batch, NFTA_SET_ELEM_KEY);
+	fb_nft_put(batch, NFTA_DATA_VALUE, element->key, element->key_length);
+	fb_nft_end(batch, nest);
+	if (element->data_length && type == NFT_MSG_NEWSETELEM) {
+		nest = fb_nft_nest(batch, NFTA_SET_ELEM_DATA);
+		fb_nft_put(batch, NFTA_DATA_VALUE, element->data, element->data_length);
+		fb_nft_end(batch, nest);
+	}
+	fb_nft_end(batch, entry);
+	fb_nft_end(batch, list);
+}
+
+/* Adding what is there already, with the same data, is no error to the kernel. So whoever adds and deletes in one transaction deletes
+ * what may or may not have been there; and in a map only what has this data, since adding another one fails. */
+static void put_away(struct fb_nft_batch *batch, const struct element *element)
+{
+	put(batch, NFT_MSG_NEWSETELEM, element);
+	put(batch, NFT_MSG_DELSETELEM, element);
+}
+
+static bool clash(int rc)
+{
+	return rc == -EEXIST || rc == -EBUSY;
+}
+
+/* ---- networks ---- */
+
+static int see(const struct nlmsghdr *answer, void *to)
+{
+	(void)answer, (void)to;
+	return 0;
+}
+
+static bool there(const struct element *element)
+{
+	fb_auto_batch struct fb_nft_batch batch = {0};
+
+	put(&batch, NFT_MSG_GETSETELEM, element);
+	return fb_nft_ask(&batch, see, NULL) == 0;
+}
+
+int fb_nft_network(const struct fb_nft_network *network, bool add, struct fb_error *err)
+{
+	fb_auto_batch struct fb_nft_batch batch = {0};
+	struct fb_error ignored;
+	struct element name = {.family = NFPROTO_INET}, twice = {.family = NFPROTO_INET, .set = "same"};
+	const struct {
+		const char *set;
+		bool member;
+	} sets[] = {{"bridges", true}, {"masq", network->masquerade}, {"internal", network->internal}, {"noicc", !network->icc}};
+	int rc;
+
+	key_interface(&name, network->bridge);
+	key_interface(&twice, network->bridge);
+	key_interface(&twice, network->bridge);
+	fb_nft_open(&batch, 0);
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+		name.set = sets[i].set;
+		if (add && sets[i].member)
+			put(&batch, NFT_MSG_NEWSETELEM, &name);
+		else if (!add || there(&name)) /* a bridge of this name that nobody has taken back, of another kind */
+			put_away(&batch, &name);
+	}
+	if (add)
+		put(&batch, NFT_MSG_NEWSETELEM, &twice);
+	else
+		put_away(&batch, &twice);
+	rc = fb_nft_commit(&batch, add ? err : &ignored);
+	if (!add && rc == -ENOENT)
+		return 0;
+	if (!add && rc < 0)
+		*err = ignored;
+	return rc;
+}
+
+/* ---- containers ---- */
+
+typedef int visit(const struct element *element, void *to);
+
+static int visit_guard(const struct fb_endpoint *endpoint, visit *each, void *to)
+{
+	struct element port = {.family = NFPROTO_BRIDGE, .set = "ports"}, own = {.family = NFPROTO_BRIDGE, .set = "own"};
+	int rc;
+
+	key_interface(&port, endpoint->host);
+	key_interface(&own, endpoint->host);
+	key(&own, endpoint->mac, sizeof(endpoint->mac));
+	rc = each(&own, to);
+	for (size_t i = 0; rc == 0 && i < endpoint->address_count; i++) {
+		const struct fb_address *address = &endpoint->addresses[i];
+		struct element one = own;
+
+		one.set = address->family == AF_INET6 ? "own6" : "own4";
+		key(&one, &address->v6, address->family == AF_INET6 ? 16 : 4);
+		rc = each(&one, to);
+		if (rc == 0 && address->family == AF_INET6) {
+			one.set = "target6";
+			rc = each(&one, to);
+		}
+	}
+	return rc ? rc : each(&port, to);
+}
+
+static bool any_address(const struct fb_address *host)
+{
+	return host->family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&host->v6) : host->v4.s_addr == INADDR_ANY;
+}
+
+static int visit_port(const struct fb_port *port, const struct fb_address *host, visit *each, void *to)
+{
+	const struct fb_address *target = host->family == AF_INET6 ? &port->address6 : &port->address;
+	struct element element = {.family = NFPROTO_INET, .exclusive = port->protocol == IPPROTO_SCTP};
+	size_t size = host->family == AF_INET6 ? 16 : 4;
+	bool any = any_address(host);
+	uint8_t protocol = (uint8_t)port->protocol;
+	uint16_t number = htons(port->taken), inner = htons(port->port);
+
+	/* Without an address of this family, and for [::1], whoever listens on the socket relays. */
+	if (target->family != host->family || (host->family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&host->v6)))
+		return 0;
+	if (host->family == AF_INET6)
+		element.set = any ? "publish6_any" : "publish6";
+	else
+		element.set = any ? "publish4_any" : "publish4";
+	if (!any)
+		key(&element, &host->v6, size);
+	key(&element, &protocol, sizeof(protocol));
+	key(&element, &number, sizeof(number));
+	part(element.data, &element.data_length, &target->v6, size);
+	part(element.data, &element.data_length, &inner, sizeof(inner));
+	return each(&element, to);
+}
+
+static int visit_all(const struct fb_network_spec *spec, visit *each, void *to)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < spec->endpoint_count; i++)
+		if (spec->endpoints[i].guard && spec->endpoints[i].kind == FB_LINK_VETH && spec->endpoints[i].host)
+			rc = visit_guard(&spec->endpoints[i], each, to);
+	for (size_t i = 0; rc == 0 && i < spec->port_count; i++)
+		for (size_t j = 0; rc == 0 && spec->ports[i].taken && j < spec->ports[i].host_count; j++)
+			rc = visit_port(&spec->ports[i], &spec->ports[i].hosts[j], each, to);
+	return rc;
+}
+
+static int collect_new(const struct element *element, void *batch)
+{
+	put(batch, NFT_MSG_NEWSETELEM, element);
+	return 0;
+}
+
+static int collect_away(const struct element *element, void *batch)
+{
+	put_away(batch, element);
+	return 0;
+}
+
+/* Alone: what another container has by now stays. */
+static int take_away(const struct element *element, void *error)
+{
+	fb_auto_batch struct fb_nft_batch batch = {0};
+	struct fb_error *err = error, mine = {0};
+	int rc;
+
+	fb_nft_open(&batch, 0);
+	put_away(&batch, element);
+	rc = fb_nft_commit(&batch, &mine);
+	if (rc < 0 && rc != -ENOENT && !clash(rc) && !err->code)
+		*err = mine; /* the first, and the others are tried as well */
+	return 0;
+}
+
+/* Alone: a dead container's gives way. */
+static int replace(const struct element *element, void *error)
+{
+	fb_auto_batch struct fb_nft_batch batch = {0};
+	int rc;
+
+	fb_nft_open(&batch, 0);
+	put(&batch, NFT_MSG_NEWSETELEM, element);
+	rc = fb_nft_commit(&batch, error);
+	if (!clash(rc) || element->exclusive)
+		return rc;
+	fb_nft_open(&batch, 0);
+	put(&batch, NFT_MSG_DELSETELEM, element);
+	put(&batch, NFT_MSG_NEWSETELEM, element);
+	return fb_nft_commit(&batch, error);
+}
+
+static int take_all_away(const struct fb_network_spec *spec, struct fb_error *err)
+{
+	fb_auto_batch struct fb_nft_batch batch = {0};
+	struct fb_error mine = {0};
+	int rc;
+
+	fb_nft_open(&batch, 0);
+	visit_all(spec, collect_away, &batch);
+	if (!batch.sequence)
+		return 0;
+	rc = fb_nft_commit(&batch, &mine);
+	if (rc == 0)
+		return 0;
+	mine.code = 0;
+	visit_all(spec, take_away, &mine);
+	if (!mine.code)
+		return 0;
+	*err = mine;
+	return -mine.code;
+}
+
+int fb_nft_endpoints(const struct fb_network_spec *spec, bool add, struct fb_error *err)
+{
+	fb_auto_batch struct fb_nft_batch batch = {0};
+	struct fb_error mine, ignored;
+	int rc;
+
+	if (!add)
+		return take_all_away(spec, err);
+	fb_nft_open(&batch, 0);
+	visit_all(spec, collect_new, &batch);
+	if (!batch.sequence)
+		return 0;
+	rc = fb_nft_commit(&batch, &mine);
+	if (clash(rc)) {
+		rc = visit_all(spec, replace, &mine);
+		if (rc < 0)
+			take_all_away(spec, &ignored);
+	}
+	if (rc < 0)
+		*err = mine;
+	return rc;
+}
+
+/* ---- a container's own namespace ---- */
+
+static void redirect(struct fb_nft_batch *batch, uint8_t protocol, uint16_t port)
+{
+	static const unsigned char server[4] = {127, 0, 0, 11};
+	uint16_t domain = htons(53), ordered = htons(port);
+	struct fb_nft_rule rule = fb_nft_rule(batch, NFPROTO_IPV4, FB_NFT_TABLE, "output", false);
+
+	fb_nft_payload(&rule, NFT_PAYLOAD_NETWORK_HEADER, 16, 4, 0);
+	fb_nft_compare(&rule, 0, NFT_CMP_EQ, server, sizeof(server));
+	fb_nft_meta(&rule, NFT_META_L4PROTO, 0);
+	fb_nft_compare(&rule, 0, NFT_CMP_EQ, &protocol, 1);
+	fb_nft_payload(&rule, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, 0);
+	fb_nft_compare(&rule, 0, NFT_CMP_EQ, &domain, sizeof(domain));
+	fb_nft_immediate(&rule, 0, server, sizeof(server));
+	fb_nft_immediate(&rule, 1, &ordered, sizeof(ordered));
+	fb_nft_dnat(&rule, NFPROTO_IPV4, 0, 1);
+	fb_nft_rule_end(&rule);
+}
+
+int fb_nft_redirect(uint16_t udp_port, uint16_t tcp_port, struct fb_error *err)
+{
+	static const int types[] = {NFT_MSG_NEWTABLE, NFT_MSG_DELTABLE, NFT_MSG_NEWTABLE};
+	fb_auto_batch struct fb_nft_batch batch = {0};
+
+	/* A new namespace has no table, and is spared the cost of a deletion; one that is there gives way. */
+	for (int first = 2; ; first = 0) {
+		int rc;
+
+		fb_nft_open(&batch, 0);
+		for (int i = first; i < 3; i++) {
+			int flags = NLM_F_CREATE | (first ? NLM_F_EXCL : 0);
+
+			fb_nft_message(&batch, types[i], types[i] == NFT_MSG_NEWTABLE ? flags : 0, NFPROTO_IPV4);
+			fb_nft_put_text(&batch, NFTA_TABLE_NAME, FB_NFT_TABLE);
+		}
+		fb_nft_base_chain(&batch, NFPROTO_IPV4, "output", "nat", NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST);
+		redirect(&batch, IPPROTO_UDP, udp_port);
+		redirect(&batch, IPPROTO_TCP, tcp_port);
+		rc = fb_nft_commit_once(&batch, err);
+		if (rc != -EEXIST || !first)
+			return rc;
+	}
+}
