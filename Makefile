@@ -42,7 +42,7 @@ build/.peer-packages: Makefile
 
 $(BIN)/python: build/.packages pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check 'scikit-build-core>=0.10' 'cython>=3.0' 'rich>=13' 'dnspython>=2.6' 'pyroute2>=0.8'
+	$(BIN)/pip install -q --disable-pip-version-check 'scikit-build-core>=0.10' 'cython>=3.0' 'rich>=13' 'dnspython>=2.8' 'pyroute2>=0.8'
 	@touch $@
 
 build/.installed: $(BIN)/python $(SOURCES)

@@ -177,6 +177,40 @@ static int visit_port(const struct fb_port *port, const struct fb_address *host,
 	return each(&element, to);
 }
 
+/* That its address is published at all: once for all ports, which mostly have the same. */
+static int visit_self(const struct fb_address *address, const struct fb_address *before, visit *each, void *to)
+{
+	size_t size = address->family == AF_INET6 ? 16 : 4;
+	struct element self = {.family = NFPROTO_INET, .set = address->family == AF_INET6 ? "self6" : "self4"};
+
+	if (!address->family || (before && before->family == address->family && !memcmp(&before->v6, &address->v6, size)))
+		return 0;
+	key(&self, &address->v6, size);
+	key(&self, &address->v6, size);
+	return each(&self, to);
+}
+
+static int visit_ports(const struct fb_network_spec *spec, visit *each, void *to)
+{
+	const struct fb_port *before = NULL;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < spec->port_count; i++) {
+		const struct fb_port *port = &spec->ports[i];
+
+		if (!port->taken)
+			continue;
+		for (size_t j = 0; rc == 0 && j < port->host_count; j++)
+			rc = visit_port(port, &port->hosts[j], each, to);
+		if (rc == 0)
+			rc = visit_self(&port->address, before ? &before->address : NULL, each, to);
+		if (rc == 0)
+			rc = visit_self(&port->address6, before ? &before->address6 : NULL, each, to);
+		before = port;
+	}
+	return rc;
+}
+
 static int visit_all(const struct fb_network_spec *spec, visit *each, void *to)
 {
 	int rc = 0;
@@ -184,10 +218,7 @@ static int visit_all(const struct fb_network_spec *spec, visit *each, void *to)
 	for (size_t i = 0; rc == 0 && i < spec->endpoint_count; i++)
 		if (spec->endpoints[i].guard && spec->endpoints[i].kind == FB_LINK_VETH && spec->endpoints[i].host)
 			rc = visit_guard(&spec->endpoints[i], each, to);
-	for (size_t i = 0; rc == 0 && i < spec->port_count; i++)
-		for (size_t j = 0; rc == 0 && spec->ports[i].taken && j < spec->ports[i].host_count; j++)
-			rc = visit_port(&spec->ports[i], &spec->ports[i].hosts[j], each, to);
-	return rc;
+	return rc ? rc : visit_ports(spec, each, to);
 }
 
 static int collect_new(const struct element *element, void *batch)

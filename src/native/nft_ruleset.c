@@ -181,6 +181,25 @@ static void add_nat(struct fb_nft_batch *batch)
 	fb_nft_plain(&rule, "masq");
 	fb_nft_rule_end(&rule);
 
+	/* The same where br_netfilter is on: it sends such packets on as bridged ones, which come from nowhere here. Neighbours are answered
+	 * through it, too; only who asks itself must not be told its own address. */
+	rule = in(batch, "postrouting");
+	family(&rule, NFPROTO_IPV4);
+	network(&rule, 12, 4, 0);
+	network(&rule, 16, 4, 1);
+	fb_nft_lookup(&rule, "self4", 0, false);
+	conntrack(&rule, NFT_CT_STATUS, IPS_DST_NAT);
+	fb_nft_plain(&rule, "masq");
+	fb_nft_rule_end(&rule);
+	rule = in(batch, "postrouting");
+	family(&rule, NFPROTO_IPV6);
+	network(&rule, 8, 16, 0);
+	network(&rule, 24, 16, 4);
+	fb_nft_lookup(&rule, "self6", 0, false);
+	conntrack(&rule, NFT_CT_STATUS, IPS_DST_NAT);
+	fb_nft_plain(&rule, "masq");
+	fb_nft_rule_end(&rule);
+
 	rule = in(batch, "postrouting");
 	loopback4(&rule, 12);
 	interface(&rule, NFT_META_OIFNAME, "bridges", false);

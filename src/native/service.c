@@ -19,6 +19,7 @@
 #include "launch.h"
 #include "netd.h"
 #include "nft.h"
+#include "ports.h"
 
 #define NAME_SERVER 0x7f00000b /* 127.0.0.11 */
 #define BACKLOG 512

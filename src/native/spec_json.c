@@ -3,6 +3,32 @@
 #include <stdio.h>
 #include <string.h>
 
+int fb_json_parse(const char *text, size_t length, struct json_object **ret_json, struct fb_error *err)
+{
+	struct json_tokener *tokener;
+	struct json_object *json;
+	enum json_tokener_error why;
+
+	if (length > FB_SPEC_MAX_BYTES)
+		return FB_FAIL_CODE(err, FB_STAGE_SPEC, EFBIG, "config", "", "is larger than 4 MiB");
+	tokener = json_tokener_new_ex(FB_SPEC_MAX_DEPTH);
+	if (!tokener)
+		return FB_FAIL_CODE(err, FB_STAGE_SPEC, ENOMEM, "malloc", "", NULL);
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	json = json_tokener_parse_ex(tokener, text, (int)length);
+	why = json_tokener_get_error(tokener);
+	json_tokener_free(tokener);
+	if (why != json_tokener_success || !json_object_is_type(json, json_type_object)) {
+		json_object_put(json);
+		return FB_FAIL_CODE(err, FB_STAGE_SPEC, EINVAL, "config", "",
+				    why == json_tokener_success	 ? "must be a JSON object" :
+				    why == json_tokener_continue ? "the JSON ends too early" :
+								   json_tokener_error_desc(why));
+	}
+	*ret_json = json;
+	return 0;
+}
+
 /* The way to a node, root first. Depth is bounded by the tokener's limit. */
 static size_t write_path(const struct fb_node *node, char *buffer, size_t size)
 {

@@ -23,6 +23,7 @@ ALLOWED = {
     "store": BASE | {"store", "_native", "_bytes"},
     "runtime": BASE | {"runtime", "_native"},
     "images": BASE | {"store", "images", "_bytes"},
+    "networks": BASE | {"store", "networks", "_native", "_net", "_nft"},
     "volumes": BASE | {"store", "volumes", "_native", "_bytes"},
     "networks": BASE | {"store", "runtime", "networks", "_net", "_nft"},
     "containers": BASE | {"store", "runtime", "containers", "_native", "_bytes", "_net"},
@@ -34,6 +35,7 @@ ALLOWED = {
     "aio": BASE | {"store", "runtime", "images", "containers", "system", "engine", "aio"},
     "testing": BASE | {"containers", "engine", "testing"},
     "doctor": BASE | {"doctor", "store", "_native"},
+    "netd": BASE | {"netd", "_native"},
     "cli": BASE | {"cli", "doctor", "engine", "__version__"},
 }
 HEAVY = {

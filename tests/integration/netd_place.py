@@ -114,7 +114,12 @@ class Box:
             {"protocol": "udp" if s.type == socket.SOCK_DGRAM else "tcp", "address": a, "port": p}
             for s, a, p in relays
         ]
-        fds = [self.space.fd, self.udp.fileno(), self.tcp.fileno(), *(r[0].fileno() for r in relays)]
+        fds = [
+            self.space.fd,
+            self.udp.fileno(),
+            self.tcp.fileno(),
+            *(r[0].fileno() for r in relays),
+        ]
         self.send({"dns": self.document, "relays": told}, fds)
 
     def send(self, told: object, fds: Sequence[int] = ()) -> None:
@@ -165,7 +170,9 @@ class Place:
         (directory / "record.json").write_text(json.dumps({"schema": 1, "name": name}))
         return {"id": name, "leases": str(directory / "leases")}
 
-    def lease(self, network: dict[str, str], address: str, name: str, *names: str, container: str = "") -> Path:
+    def lease(
+        self, network: dict[str, str], address: str, name: str, *names: str, container: str = ""
+    ) -> Path:
         """As networks make one: whole, then under its name."""
         path = Path(network["leases"]) / address
         new = self.base / "new-lease"

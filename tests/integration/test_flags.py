@@ -27,8 +27,8 @@ def test_hosts_and_resolv_conf(box: Box) -> None:
     )  # fmt: skip
     found = run(box, *words, "busybox", "cat", "/etc/hosts", "/etc/resolv.conf")
     assert found.endswith(
-        "192.0.2.7\tdb\n2001:db8::1\tsix\nsearch a.example b.example\nnameserver 192.0.2.1\n"
-        "nameserver 2001:db8::2\noptions ndots:2 rotate\n"
+        "192.0.2.7\tdb\n2001:db8::1\tsix\nnameserver 192.0.2.1\n"
+        "nameserver 2001:db8::2\nsearch a.example b.example\noptions ndots:2 rotate\n"
     )
     assert found.startswith("127.0.0.1\tlocalhost\n")
     assert run(box, "--dns-search", ".", "busybox", "cat", "/etc/resolv.conf") == ""

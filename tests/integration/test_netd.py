@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -20,7 +21,7 @@ import dns.query
 import dns.rcode
 import pytest
 
-from .netd_place import Box, Place, until
+from .netd_place import NETD, Box, Place, until
 
 pytestmark = pytest.mark.integration
 
@@ -104,7 +105,8 @@ def test_a_name_without_that_type_is_no_data(place: Place, box: Box) -> None:
     place.lease(network_of(box), "fd00::5", "six")
     assert box.addresses("both", "AAAA") == ["fd00::4"]
     assert box.addresses("both") == ["10.1.0.4"]
-    assert box.addresses("six") == [] and box.addresses("four", "AAAA") == []
+    assert box.addresses("six") == []
+    assert box.addresses("four", "AAAA") == []
     for name, kind in (("four", "AAAA"), ("six", "A"), ("four", "MX"), ("four", "TXT")):
         assert box.status(name, kind) == "NOERROR"
 
@@ -120,7 +122,8 @@ def test_reverse_names(place: Place, box: Box) -> None:
 def test_only_its_own_networks(place: Place, box: Box) -> None:
     other = place.network("other")
     place.lease(other, "10.2.0.3", "hidden")
-    assert box.status("hidden") == "SERVFAIL" and box.status("hidden.other") == "SERVFAIL"
+    assert box.status("hidden") == "SERVFAIL"
+    assert box.status("hidden.other") == "SERVFAIL"
     box.send({"dns": {**box.document, "networks": [network_of(box), other]}})
     until(lambda: box.addresses("hidden") == ["10.2.0.3"])
     assert box.addresses("asker") == ["10.1.0.2"]
@@ -143,7 +146,8 @@ def test_too_much_for_udp_is_cut_and_whole_by_tcp(place: Place, box: Box) -> Non
     for last in range(2, 102):
         place.lease(network_of(box), f"10.1.1.{last}", f"web{last}", "web")
     cut = box.dig("web", "+ignore", "+noedns")
-    assert " tc " in cut and 20 < cut.count("10.1.1.") < 40
+    assert " tc " in cut
+    assert 20 < cut.count("10.1.1.") < 40
     assert len(box.addresses("web")) == 100  # dig asks again by TCP
     assert len(box.addresses("web", "A", "+tcp")) == 100
     assert len(box.addresses("web", "A", "+ignore", "+bufsize=4096")) == 100
@@ -169,7 +173,9 @@ def test_forwarded_within_the_containers_namespace(place: Place, box: Box) -> No
 
 
 def test_nxdomain_is_passed_on(place: Place, box: Box) -> None:
-    place.upstream(box.space, "127.0.0.1", "--local=/example/", "--host-record=up.example,192.0.2.7")
+    place.upstream(
+        box.space, "127.0.0.1", "--local=/example/", "--host-record=up.example,192.0.2.7"
+    )
     assert box.status("nowhere.example") == "NXDOMAIN"
     assert box.status("up.example", "AAAA") == "NOERROR"
 
@@ -210,7 +216,8 @@ def test_internal_asks_nobody(place: Place) -> None:
     place.upstream(box.space, "127.0.0.1", "--address=/up.example/192.0.2.7")
     place.start_netd()
     box.hand_over()
-    assert box.status("up.example") == "SERVFAIL" and box.addresses("asker") == ["10.1.0.2"]
+    assert box.status("up.example") == "SERVFAIL"
+    assert box.addresses("asker") == ["10.1.0.2"]
 
 
 def test_one_label_is_not_asked_when_ndots_were(place: Place) -> None:
@@ -218,8 +225,10 @@ def test_one_label_is_not_asked_when_ndots_were(place: Place) -> None:
     place.upstream(box.space, "127.0.0.1", "--address=/up/192.0.2.7", "--txt-record=up,t")
     place.start_netd()
     box.hand_over()
-    assert box.addresses("up") == [] and box.status("up") == "NOERROR"
-    assert box.addresses("up.up") == ["192.0.2.7"] and box.dig("+short", "up", "TXT") == '"t"\n'
+    assert box.addresses("up") == []
+    assert box.status("up") == "NOERROR"
+    assert box.addresses("up.up") == ["192.0.2.7"]
+    assert box.dig("+short", "up", "TXT") == '"t"\n'
 
 
 def answer(query: bytes, address: str, **changes: int) -> bytes:
@@ -269,7 +278,8 @@ def test_numbers_and_ports_of_questions_are_not_the_clients(box: Box) -> None:
         assert got[2:] == query.to_wire()[2:]
         server.sendto(answer(got, "192.0.2.5"), asker)
         assert client.recv(4096)[:2] == b"\0\7"
-    assert len({number for number, _ in seen}) > 4 and len({port for _, port in seen}) > 4
+    assert len({number for number, _ in seen}) > 4
+    assert len({port for _, port in seen}) > 4
     server.close()
     client.close()
 
@@ -348,6 +358,27 @@ def test_only_one_lives(place: Place) -> None:
     assert first.poll() is None
 
 
+def test_started_with_its_lock_and_its_listener(place: Place) -> None:
+    """As a supervisor starts it, which may connect and send before netd runs."""
+    directory = place.base / "run" / "netd"
+    directory.mkdir(mode=0o700)
+    lock = os.open(directory, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(directory / "sock"))
+    listener.listen()
+    network = place.network("my-net")
+    place.lease(network, "10.1.0.2", "asker")
+    box = place.box(networks=[network])
+    box.hand_over()
+    words = [*NETD, place.run, str(lock), str(listener.fileno())]
+    place.processes.append(subprocess.Popen(words, pass_fds=(lock, listener.fileno())))
+    os.close(lock)
+    listener.close()
+    assert box.addresses("asker") == ["10.1.0.2"]
+    assert place.start_netd().wait(20) == 0  # the lock went over to the first
+
+
 def test_killed_it_is_started_again(place: Place, box: Box) -> None:
     assert box.addresses("asker") == ["10.1.0.2"]
     killed = place.processes[-1]
@@ -375,7 +406,8 @@ def test_the_quiet_are_given_back_and_nothing_is_lost(place: Place) -> None:
     assert box.addresses("asker") == ["10.1.0.2"]
     assert box.conversation
     assert box.conversation.recv(1) == b""
-    assert netd.wait(20) == 0 and not os.path.exists(place.run + "/netd/sock")
+    assert netd.wait(20) == 0
+    assert not os.path.exists(place.run + "/netd/sock")
     # Asked again and again while it comes and goes: each query gets its answer.
     stop, lost = threading.Event(), []
 
@@ -503,7 +535,10 @@ def test_relay_of_many_and_a_slow_reader(place: Place, target: socket.socket) ->
 def test_relay_to_nobody_is_a_reset(place: Place, target: socket.socket) -> None:
     _, front = relayed(place, target)
     target.close()
-    with socket.create_connection(front.getsockname()[:2]) as client, pytest.raises(ConnectionError):
+    with (
+        socket.create_connection(front.getsockname()[:2]) as client,
+        pytest.raises(ConnectionError),
+    ):
         assert client.recv(1) != b""
     front.close()
 
@@ -533,7 +568,8 @@ def test_the_end_of_the_container_ends_its_relays(place: Place, target: socket.s
     assert box.conversation
     box.conversation.close()
     client.settimeout(9)
-    assert client.recv(1) == b"" and server.recv(1) == b""
+    assert client.recv(1) == b""
+    assert server.recv(1) == b""
     port = front.getsockname()[1]
     front.close()
     with pytest.raises(ConnectionError):

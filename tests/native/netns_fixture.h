@@ -3,6 +3,7 @@
 #define FB_NETNS_FIXTURE_H
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -61,7 +62,13 @@ static inline const char *output_in(int network_namespace, const char *command)
 
 static inline int open_files(void)
 {
-	return atoi(output("ls /proc/$PPID/fd | wc -l"));
+	DIR *dir = opendir("/proc/self/fd");
+	int count = 0;
+
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
 }
 
 #endif

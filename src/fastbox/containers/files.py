@@ -10,14 +10,9 @@ from fastbox.errors import NotFound, ResourceExhausted, os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fastbox.types import RunOptions
+    from collections.abc import Mapping, Sequence
 
-# What docker writes.
-_HOSTS = (
-    b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n"
-    b"ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n"
-)
-_MAX_BYTES = 1 << 20
+    from fastbox.types import RunOptions
 
 
 def put(path: str, data: bytes, mode: int = 0o600) -> None:
@@ -36,29 +31,41 @@ def put(path: str, data: bytes, mode: int = 0o600) -> None:
         raise os_error(error, "cannot write", path) from error
 
 
-def write_network_files(directory: str, options: RunOptions, hostname: str) -> None:
-    """hosts, hostname and resolv.conf: of the host with its network, else fixed ones without name
-    servers; with the hosts and servers that were asked for.
+def write_network_files(
+    directory: str,
+    options: RunOptions,
+    hostname: str,
+    endpoints: Sequence[Mapping[str, object]] = (),
+    *,
+    served: bool | None = None,
+    gateways: Sequence[str] = (),
+    links: Sequence[str] = (),
+) -> None:
+    """hosts, hostname and resolv.conf, at each start: of the host with its network, else docker's.
+
+    Args:
+        directory: The container's.
+        options: Of the container.
+        hostname: Its host name.
+        endpoints: As network.json has them; `addresses` is looked at.
+        served: It has the embedded name server; None: if `options.network` is a user's network.
+        gateways: Addresses of the host that `host-gateway` means.
+        links: More lines of the hosts file, of --link.
+
+    Raises:
+        FastboxError: They can't be written.
+        InvalidArgument: `host-gateway`, and there is no such address.
     """
-    host = options.network == "host"
-    hosts = _read("/etc/hosts") if host else _HOSTS
-    resolv_conf = _read("/etc/resolv.conf") if host else b""
-    if options.extra_hosts or options.dns or options.dns_options or options.dns_search:
-        from fastbox.containers import netfiles
+    from fastbox.containers import netfiles
 
-        hosts = netfiles.hosts(hosts, options)
-        resolv_conf = netfiles.resolv_conf(resolv_conf, options)
-    put(directory + "/hosts", hosts, 0o644)
-    put(directory + "/hostname", hostname.encode() + b"\n", 0o644)
-    put(directory + "/resolv.conf", resolv_conf, 0o644)
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(_MAX_BYTES)
-    except OSError:
-        return b""
+    addresses = netfiles.addresses_of(endpoints)
+    if served is None:
+        served = netfiles.is_served(options.network)
+    found = netfiles.hosts(options, hostname, addresses, gateways=gateways, links=links)
+    netfiles.rewrite(directory + "/hosts", found)
+    netfiles.rewrite(directory + "/hostname", hostname.encode() + b"\n")
+    found = netfiles.resolv_conf(options, addresses, served=served)
+    netfiles.rewrite(directory + "/resolv.conf", found)
 
 
 def make_scratch(scratch: str) -> None:

@@ -1,0 +1,13 @@
+from collections.abc import Sequence
+
+def bridge_ensure(
+    name: str,
+    addresses: Sequence[str],
+    mtu: int,
+    ipv6: bool,
+    main: str = "",
+    isolated: bool = False,
+) -> bool: ...
+def link_delete(name: str) -> None: ...
+def route_clash(subnet: str) -> str: ...
+def release(document: bytes, leases: bool, container: str = "", live: bytes = b"") -> None: ...
