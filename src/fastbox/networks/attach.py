@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     Wish = Mapping[str, Any]  # types.EndpointOptions as JSON has it
 
+INTERFACES = "/proc/sys/net/ipv4/conf/"
 _TRIES = 64  # looks at single addresses before all leases are listed
 PREFIX, IFNAME = "com.docker.network.container_iface_prefix", "com.docker.network.endpoint.ifname"
 _NO_NETWORK = ("none", "host")
@@ -384,11 +385,16 @@ def ensure(root: Root, record: NetworkRecord, place: int, link: str) -> None:
         if place >= WINDOW:
             links.append(str(drivers.load(record.driver).endpoint(record, 0)["link"]))
     for each in links:
-        if not os.path.exists(f"/sys/class/net/{each}"):
+        if not is_there(each):
             from fastbox.networks import reconcile
 
             reconcile.make(root, record, place)
             return
+
+
+def is_there(link: str) -> bool:
+    """Whether there is such an interface here; /sys may show those of another namespace."""
+    return os.path.exists(INTERFACES + link)
 
 
 def netd(run: str) -> list[str]:
@@ -397,7 +403,7 @@ def netd(run: str) -> list[str]:
 
     package = __file__.rpartition("/networks/")[0]
     site = ["-S"] if sys.flags.no_site else []
-    return [sys.executable, "-I", *site, "-X", "utf8", package + "/cli/__main__.py", "netd", run]
+    return [sys.executable, "-I", *site, package + "/netd/__main__.py", run]
 
 
 def _ports(
@@ -474,8 +480,12 @@ class Starts:
 
         rename(document, old, new)
 
+    def gateways(self) -> list[str]:
+        """The default network's gateways: the addresses of the host that `host-gateway` means."""
+        return [each.gateway for each in known(self._root, DEFAULT).subnets if each.gateway]
+
     def links(self, texts: Iterable[str]) -> list[str]:
-        """What --link puts into /etc/hosts: "name:address" for each name.
+        """What --link puts into /etc/hosts: a line for each container.
 
         Raises:
             ContainerNotFound: There is no such container.

@@ -8,6 +8,7 @@ import os
 
 from fastbox.errors import FastboxError
 from fastbox.networks import drivers
+from fastbox.networks.attach import is_there
 from fastbox.networks.drivers import bridge
 from fastbox.networks.records import HostLock
 from fastbox.runtime import state
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]  # as JSON has it
 
-_INTERFACES = "/sys/class/net/"
 _MAX_DOCUMENT = 8 << 20
 _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 
@@ -47,7 +47,7 @@ def firewall(root: Root) -> None:
 
     _nft.base()
     for record in _records(root):
-        if record.driver == "bridge" and os.path.exists(_INTERFACES + bridge.device(record)):
+        if record.driver == "bridge" and is_there(bridge.device(record)):
             _nft.network(bridge.device(record), *bridge.rules(record), True)
     for live, document in running(root):
         _nft.endpoints(_guards(document), _ports(document, live), True)
@@ -121,7 +121,7 @@ def everything(root: Root) -> tuple[str, ...]:
         for record in _records(root):
             driver = drivers.load(record.driver)
             link = str(driver.endpoint(record, 0).get("link", ""))
-            if link and not os.path.exists(_INTERFACES + link):
+            if link and not is_there(link):
                 done.append(f"network {record.name}: {link} was missing")
             driver.setup(record)
             if record.driver == "bridge":
@@ -133,8 +133,7 @@ def everything(root: Root) -> tuple[str, ...]:
 
 def _shards(record: NetworkRecord, store: NetworkStore) -> None:
     """The shards that have leases."""
-    from fastbox.networks.attach import Pool
-    from fastbox.store.networks import number
+    from fastbox.store.networks import Pool, number
 
     pools = [Pool(each) for each in record.subnets]
     wanted = set()
@@ -221,5 +220,5 @@ def _check_rules(root: Root, heal: str) -> Iterator[tuple[str, str, str]]:
     if links and not _nft.present():
         yield "the firewall has not fastbox's rules", "nft table inet fastbox", heal
     for link in sorted(links):
-        if not os.path.exists(_INTERFACES + link):
+        if not is_there(link):
             yield "the bridge of a running container is missing", link, heal
