@@ -418,15 +418,10 @@ def _ports(
     from fastbox.networks.drivers.bridge import HOST_BINDING
 
     given = ports.publish(
-        options.get("publish") or (), (), bool(options.get("publish_all")), exposed
+        options.get("publish") or (), publish_all=bool(options.get("publish_all")), exposed=exposed
     )
-    found: list[dict[str, Any]] = ports.to_document(given, v4, v6)
-    binding = record.options.get(HOST_BINDING)
-    if binding not in (None, "", "0.0.0.0"):
-        for each in found:
-            if set(each["hosts"]) == {"0.0.0.0", "::"}:
-                each["hosts"] = [binding]
-    return found
+    binding = record.options.get(HOST_BINDING) or ""
+    return ports.to_document(given, v4, v6, binding="" if binding == "0.0.0.0" else binding)
 
 
 def abandon(container: str, document: Mapping[str, Any]) -> None:

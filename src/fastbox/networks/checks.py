@@ -27,7 +27,7 @@ def verify(root: Root, options: Mapping[str, Any]) -> None:
     if options.get("publish") or options.get("publish_all"):
         from fastbox.networks import ports
 
-        ports.publish(options.get("publish") or (), (), False, ())
+        ports.publish(options.get("publish") or ())
 
 
 def check(record: NetworkRecord, wish: Mapping[str, Any]) -> None:
