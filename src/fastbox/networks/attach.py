@@ -379,9 +379,9 @@ def ensure(root: Root, record: NetworkRecord, place: int, link: str) -> None:
         from fastbox import _nft
 
         if not _nft.present():
-            from fastbox.networks import reconcile
+            from fastbox.networks import kernel
 
-            reconcile.firewall(root)
+            kernel.rules(root)
         if place >= WINDOW:
             links.append(str(drivers.load(record.driver).endpoint(record, 0)["link"]))
     for each in links:

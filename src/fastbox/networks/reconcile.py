@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from fastbox.errors import FastboxError
-from fastbox.networks import drivers
+from fastbox.networks import drivers, kernel
 from fastbox.networks.attach import is_there
 from fastbox.networks.drivers import bridge
 from fastbox.networks.records import HostLock
@@ -32,11 +32,8 @@ _PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 def make(root: Root, record: NetworkRecord, place: int) -> None:
     """Make what the kernel lacks of a network, for the address of that number."""
-    driver = drivers.load(record.driver)
     with HostLock(NetworkStore(root)):
-        driver.setup(record)
-        if record.driver == "bridge" and place >= bridge.SHARD:
-            bridge.ensure_shard(record, place)
+        kernel.setup(root, record, place)
 
 
 def firewall(root: Root) -> None:
@@ -111,19 +108,14 @@ def _records(root: Root) -> Iterator[NetworkRecord]:
 
 def everything(root: Root) -> tuple[str, ...]:
     """Make all that is missing, remove what has no owner; a line for each thing done."""
-    done = []
-    from fastbox import _nft
-
-    if not _nft.present():
-        done.append("firewall: the rules were missing")
-    _nft.base()
+    done = [] if kernel.rules(root) else ["firewall: the rules were missing"]
     with HostLock(NetworkStore(root)):
         for record in _records(root):
             driver = drivers.load(record.driver)
             link = str(driver.endpoint(record, 0).get("link", ""))
             if link and not is_there(link):
                 done.append(f"network {record.name}: {link} was missing")
-            driver.setup(record)
+            kernel.setup(root, record)
             if record.driver == "bridge":
                 _shards(record, NetworkStore(root))
     firewall(root)

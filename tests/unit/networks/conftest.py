@@ -29,7 +29,7 @@ class Kernel:
         self.fail = ""
 
     def note(self, name: str, *args: object, **more: object) -> None:
-        if name == self.fail:
+        if name == self.fail and args[-1] is not False:
             raise OSError(22, "the kernel says no")
         self.calls.append((name, *args, *more.values()))
 

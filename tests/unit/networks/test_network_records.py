@@ -92,8 +92,9 @@ def test_a_name_is_exclusive(networks) -> None:
 
 def test_nothing_is_left_of_one_that_can_not_be_made(networks, kernel, store) -> None:
     kernel.fail = "network"
-    with pytest.raises(OSError, match="says no"):
+    with pytest.raises(FastboxError, match="cannot make the network a: the kernel says no"):
         networks.create("a")
+    assert kernel.links == set()
     kernel.fail = ""
     assert store.ids() == []
     networks.create("a")
@@ -288,6 +289,10 @@ def test_a_flushed_firewall_is_healed_by_the_next_start(networks, kernel) -> Non
     identity = networks.create("a")
     kernel.tables, kernel.calls = False, []
     start(networks)
+    assert kernel.calls[0] == ("base",)
+    networks.create("b")
+    kernel.tables, kernel.calls = False, []
+    networks.create("c")
     assert kernel.calls[0] == ("base",)
     assert ("network", f"fb-{identity[:12]}", True, False, True, True) in kernel.calls
 
