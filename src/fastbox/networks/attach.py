@@ -402,8 +402,7 @@ def netd(run: str) -> list[str]:
     import sys
 
     package = __file__.rpartition("/networks/")[0]
-    site = ["-S"] if sys.flags.no_site else []
-    return [sys.executable, "-I", *site, package + "/netd/__main__.py", run]
+    return [sys.executable, "-I", "-S", "-X", "utf8", package + "/netd", run]
 
 
 def _ports(
