@@ -284,8 +284,10 @@ def test_withdrawn(world: World) -> None:
     world.publish(8087, world.a1)
     assert world.other.ask("192.0.2.1", 8087).startswith("a1 ")
     world.host.run(_nft.endpoints, [], [(TCP, ANY, 8087, 80, "172.30.1.2", "fd00:1::2")], False)
-    assert world.other.ask("192.0.2.1", 8087) == "refused"
-    assert world.other.ask("2001:db8::1", 8087) == "refused"
+    for address in ("192.0.2.1", "2001:db8::1"):
+        while world.other.ask(address, 8087).startswith("a1 "):  # it ends within a millisecond
+            pass
+        assert world.other.ask(address, 8087) == "refused"
 
 
 # ---- what is forwarded ----
@@ -342,7 +344,10 @@ def test_icc_off(world: World) -> None:
         answer = one.ask(f"172.30.{number}.3", 80, wait=0.4)
         assert answer == ("silence" if other == "n2" else "a2 172.30.1.2")
         one.ips(f"route del 172.30.{number}.3/32 via 172.30.{number}.1")
-    assert world.n1.ask("192.0.2.1", 8090).startswith("n2 ")
+    # What a neighbour publishes is open to all, but br_netfilter sends it on as bridged, and the ports are isolated.
+    answer = world.n1.ask("192.0.2.1", 8090, wait=0.4 if world.bridged else 3)
+    assert answer == ("silence" if world.bridged else "n2 172.30.4.1")
+    assert world.other.ask("192.0.2.1", 8090) == "n2 192.0.2.2"
 
 
 def test_dockers_own_bridge_is_not_opened(world: World) -> None:
