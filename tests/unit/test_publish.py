@@ -211,7 +211,7 @@ def test_lines() -> None:
     ]
     assert ports.lines(published, "80") == ["0.0.0.0:8080", "[::]:8080"]
     assert ports.lines(published, "53/udp") == ["0.0.0.0:5353"]
-    with pytest.raises(NotFound, match=r"^no public port '81/tcp' published for web$"):
+    with pytest.raises(NotFound, match=r"^no public port '81' published for web$"):
         ports.lines(published, "81", name="web")
     with pytest.raises(InvalidArgument):
         ports.lines(published, "x")
