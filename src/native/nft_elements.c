@@ -325,8 +325,11 @@ int fb_nft_endpoints(const struct fb_network_spec *spec, bool add, struct fb_err
 	struct fb_error mine, ignored;
 	int rc;
 
-	if (!add)
-		return take_all_away(spec, err);
+	if (!add) {
+		rc = take_all_away(spec, err);
+		fb_nft_forget(spec, false);
+		return rc;
+	}
 	fb_nft_open(&batch, 0);
 	visit_all(spec, collect_new, &batch);
 	if (!batch.sequence)
@@ -339,6 +342,8 @@ int fb_nft_endpoints(const struct fb_network_spec *spec, bool add, struct fb_err
 	}
 	if (rc < 0)
 		*err = mine;
+	else
+		fb_nft_forget(spec, true);
 	return rc;
 }
 

@@ -207,6 +207,40 @@ def test_udp(world: World) -> None:
     assert world.other.ask("192.0.2.1", 5353) == "refused"  # tcp is another port
 
 
+def test_who_goes_on_sending_reaches_the_next_container(world: World) -> None:
+    """Datagrams of one client port: before the port is published, to a container, and to the one that follows it."""
+
+    def call(client: socket.socket, port: int) -> str:
+        client.connect(("192.0.2.1", port))
+        for _ in range(2):  # an error of an earlier packet may come first
+            try:
+                client.send(b"?")
+                return client.recv(100).decode()
+            except ConnectionRefusedError:
+                pass
+            except TimeoutError:
+                return "silence"
+        return "refused"
+
+    def binding(to: str) -> list[tuple[int, list[str], int, int, str, str]]:
+        return [(UDP, ["0.0.0.0"], 5354, 53, to, "")]
+
+    client = world.other.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    with client:
+        client.settimeout(2)
+        assert call(client, 5354) == "refused"
+        world.host.run(_nft.endpoints, [], binding("172.30.1.2"), True)
+        assert call(client, 5354) == "a1 192.0.2.2"
+        world.host.run(_nft.endpoints, [], binding("172.30.1.2"), False)
+        while call(client, 5354).startswith("a1 "):
+            pass
+        world.host.run(_nft.endpoints, [], binding("172.30.2.2"), True)
+        assert call(client, 5354) == "b1 192.0.2.2"
+        # the first one was killed, so that nobody took its back
+        world.host.run(_nft.endpoints, [], binding("172.30.1.2"), True)
+        assert call(client, 5354) == "a1 192.0.2.2"
+
+
 def test_sctp(world: World) -> None:
     world.publish(9000, world.a1, protocol=SCTP, inner=9)
     with world.a1.sniff("eth0") as raw:
