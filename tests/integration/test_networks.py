@@ -726,10 +726,7 @@ def test_what_cannot_be_is_told_and_leaves_nothing(
 def test_overlapping_and_used_networks(box: Box, network: Callable[..., str]) -> None:
     network("first", "--subnet", "10.222.40.0/24")
     for subnet in ("10.222.40.0/24", "10.222.40.128/25", "10.222.0.0/16"):
-        assert (
-            "overlap"
-            in box.fails("network", "create", "--subnet", subnet, "second").lower()
-        )
+        assert "overlap" in box.fails("network", "create", "--subnet", subnet, "second").lower()
     box("run", "-d", "--name", "user", "--network", "first", "busybox", *IDLE)
     assert "active endpoints" in box.fails("network", "rm", "first")
     box("rm", "-f", "user")

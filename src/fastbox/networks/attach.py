@@ -413,14 +413,14 @@ def _ports(
     v4, v6, record = made.published_at()
     if record is None:
         return []
-    from fastbox.networks import ports
     from fastbox.networks.drivers.bridge import HOST_BINDING
+    from fastbox.support import portwords
 
-    given = ports.publish(
+    given = portwords.publish(
         options.get("publish") or (), publish_all=bool(options.get("publish_all")), exposed=exposed
     )
     binding = record.options.get(HOST_BINDING) or ""
-    return ports.to_document(given, v4, v6, binding="" if binding == "0.0.0.0" else binding)
+    return portwords.to_document(given, v4, v6, binding="" if binding == "0.0.0.0" else binding)
 
 
 def abandon(container: str, document: Mapping[str, Any]) -> None:
