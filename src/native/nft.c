@@ -77,6 +77,11 @@ void fb_nft_message(struct fb_nft_batch *batch, int type, int flags, int family)
 	begin(batch, NFNL_SUBSYS_NFTABLES << 8 | type, flags, family, ++batch->sequence, 0);
 }
 
+void fb_nft_conntrack_message(struct fb_nft_batch *batch, int type, int flags, int family)
+{
+	begin(batch, NFNL_SUBSYS_CTNETLINK << 8 | type, flags, family, ++batch->sequence, 0);
+}
+
 static void put(struct fb_nft_batch *batch, int type, const void *data, size_t length)
 {
 	struct nlattr attribute = {.nla_len = (uint16_t)(NLA_HDRLEN + length), .nla_type = (uint16_t)type};
@@ -230,6 +235,11 @@ const struct nlattr *fb_nft_attribute(const struct nlmsghdr *answer, int type)
 	if (answer->nlmsg_len < header)
 		return NULL;
 	return find((const char *)answer + header, answer->nlmsg_len - header, type);
+}
+
+const struct nlattr *fb_nft_within(const struct nlattr *nest, int type)
+{
+	return nest ? find((const char *)nest + NLA_HDRLEN, nest->nla_len - (size_t)NLA_HDRLEN, type) : NULL;
 }
 
 uint32_t fb_nft_number(const struct nlattr *attribute, uint32_t otherwise)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "network.h"
 
 #define FB_NFT_TABLE "fastbox"
 
@@ -27,6 +28,7 @@ void fb_nft_batch_free(struct fb_nft_batch *batch);
 /* Begin a transaction; with a generation it fails with ERESTART when anything was changed since (0: whatever was). */
 void fb_nft_open(struct fb_nft_batch *batch, uint32_t generation);
 void fb_nft_message(struct fb_nft_batch *batch, int type, int flags, int family);
+void fb_nft_conntrack_message(struct fb_nft_batch *batch, int type, int flags, int family); /* for fb_nft_ask */
 void fb_nft_put(struct fb_nft_batch *batch, int type, const void *data, size_t length);
 void fb_nft_put_text(struct fb_nft_batch *batch, int type, const char *text);
 void fb_nft_put_number(struct fb_nft_batch *batch, int type, uint32_t value);
@@ -41,9 +43,13 @@ int fb_nft_commit_once(struct fb_nft_batch *batch, struct fb_error *err);
 typedef int fb_nft_answer(const struct nlmsghdr *answer, void *to);
 /* Send questions (no transaction was opened). A negative errno of the kernel's is the result: ENOENT is one. */
 int fb_nft_ask(struct fb_nft_batch *batch, fb_nft_answer *each, void *to);
-/* An attribute of an answer (after its nfgenmsg), or of a nest; NULL: none. */
+/* An attribute of an answer (after its nfgenmsg), or of a nest (which may be NULL); NULL: none. */
 const struct nlattr *fb_nft_attribute(const struct nlmsghdr *answer, int type);
+const struct nlattr *fb_nft_within(const struct nlattr *nest, int type);
 uint32_t fb_nft_number(const struct nlattr *attribute, uint32_t otherwise);
+
+/* Let the kernel forget where it sends the datagrams of this spec's published ports (nft_conntrack.c). */
+void fb_nft_forget(const struct fb_network_spec *spec, bool add);
 
 /* All sets and maps of one of our two tables (nft_sets.c). */
 void fb_nft_sets(struct fb_nft_batch *batch, int family);

@@ -2,9 +2,12 @@
 #include "nft.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <linux/netfilter_ipv4.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "nft_batch.h"
 
@@ -35,33 +38,63 @@ static void key_interface(struct element *element, const char *name)
 	key(element, whole, sizeof(whole));
 }
 
-static void put(struct fb_nft_batch *batch, int type, const struct element *element)
+static void put_data(struct fb_nft_batch *batch, int type, const unsigned char *data, size_t length)
 {
-	size_t list, entry, nest;
+	size_t nest = fb_nft_nest(batch, type);
+
+	fb_nft_put(batch, NFTA_DATA_VALUE, data, length);
+	fb_nft_end(batch, nest);
+}
+
+/* `timeout`: milliseconds that it stays; 0: until it is taken away, also when it was about to end. */
+static void put(struct fb_nft_batch *batch, int type, const struct element *element, uint64_t timeout)
+{
+	size_t list, entry;
 
 	fb_nft_message(batch, type, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0, element->family);
 	fb_nft_put_text(batch, NFTA_SET_ELEM_LIST_TABLE, FB_NFT_TABLE);
 	fb_nft_put_text(batch, NFTA_SET_ELEM_LIST_SET, element->set);
 	list = fb_nft_nest(batch, NFTA_SET_ELEM_LIST_ELEMENTS);
 	entry = fb_nft_nest(batch, NFTA_LIST_ELEM);
-	nest = fb_nft_nest(batch, NFTA_SET_ELEM_KEY);
-	fb_nft_put(batch, NFTA_DATA_VALUE, element->key, element->key_length);
-	fb_nft_end(batch, nest);
-	if (element->data_length && type == NFT_MSG_NEWSETELEM) {
-		nest = fb_nft_nest(batch, NFTA_SET_ELEM_DATA);
-		fb_nft_put(batch, NFTA_DATA_VALUE, element->data, element->data_length);
-		fb_nft_end(batch, nest);
+	put_data(batch, NFTA_SET_ELEM_KEY, element->key, element->key_length);
+	if (type == NFT_MSG_NEWSETELEM) {
+		if (element->data_length)
+			put_data(batch, NFTA_SET_ELEM_DATA, element->data, element->data_length);
+		timeout = htobe64(timeout);
+		fb_nft_put(batch, NFTA_SET_ELEM_TIMEOUT, &timeout, sizeof(timeout));
 	}
 	fb_nft_end(batch, entry);
 	fb_nft_end(batch, list);
 }
 
-/* Adding what is there already, with the same data, is no error to the kernel. So whoever adds and deletes in one transaction deletes
- * what may or may not have been there; and in a map only what has this data, since adding another one fails. */
+static void put_new(struct fb_nft_batch *batch, const struct element *element)
+{
+	put(batch, NFT_MSG_NEWSETELEM, element, 0);
+}
+
+/* Since Linux 6.12 adding an element anew changes when it ends. */
+static bool can_end(void)
+{
+	struct utsname name;
+	unsigned major, minor;
+
+	return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 && (major > 6 || (major == 6 && minor >= 12));
+}
+
+/* Nothing is deleted if it can be helped: what is deleted is freed after the grace period of RCU, and whoever closes a socket of
+ * nfnetlink meanwhile (so each process that ends) waits for that, with the lock of all other transactions in its hand: at most 70 in a
+ * second, measured. So an element is told to end in a millisecond, and the kernel collects it later.
+ *
+ * Both ways take what may or may not be there, and in a map only what has this data: adding what is there is no error, and adding other
+ * data is one. */
 static void put_away(struct fb_nft_batch *batch, const struct element *element)
 {
-	put(batch, NFT_MSG_NEWSETELEM, element);
-	put(batch, NFT_MSG_DELSETELEM, element);
+	if (can_end()) {
+		put(batch, NFT_MSG_NEWSETELEM, element, 1);
+	} else {
+		put_new(batch, element);
+		put(batch, NFT_MSG_DELSETELEM, element, 0);
+	}
 }
 
 static bool clash(int rc)
@@ -81,7 +114,7 @@ static bool there(const struct element *element)
 {
 	fb_auto_batch struct fb_nft_batch batch = {0};
 
-	put(&batch, NFT_MSG_GETSETELEM, element);
+	put(&batch, NFT_MSG_GETSETELEM, element, 0);
 	return fb_nft_ask(&batch, see, NULL) == 0;
 }
 
@@ -103,12 +136,12 @@ int fb_nft_network(const struct fb_nft_network *network, bool add, struct fb_err
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
 		name.set = sets[i].set;
 		if (add && sets[i].member)
-			put(&batch, NFT_MSG_NEWSETELEM, &name);
+			put_new(&batch, &name);
 		else if (!add || there(&name)) /* a bridge of this name that nobody has taken back, of another kind */
 			put_away(&batch, &name);
 	}
 	if (add)
-		put(&batch, NFT_MSG_NEWSETELEM, &twice);
+		put_new(&batch, &twice);
 	else
 		put_away(&batch, &twice);
 	rc = fb_nft_commit(&batch, add ? err : &ignored);
@@ -223,7 +256,7 @@ static int visit_all(const struct fb_network_spec *spec, visit *each, void *to)
 
 static int collect_new(const struct element *element, void *batch)
 {
-	put(batch, NFT_MSG_NEWSETELEM, element);
+	put_new(batch, element);
 	return 0;
 }
 
@@ -255,13 +288,13 @@ static int replace(const struct element *element, void *error)
 	int rc;
 
 	fb_nft_open(&batch, 0);
-	put(&batch, NFT_MSG_NEWSETELEM, element);
+	put_new(&batch, element);
 	rc = fb_nft_commit(&batch, error);
 	if (!clash(rc) || element->exclusive)
 		return rc;
 	fb_nft_open(&batch, 0);
-	put(&batch, NFT_MSG_DELSETELEM, element);
-	put(&batch, NFT_MSG_NEWSETELEM, element);
+	put(&batch, NFT_MSG_DELSETELEM, element, 0);
+	put_new(&batch, element);
 	return fb_nft_commit(&batch, error);
 }
 
@@ -292,8 +325,11 @@ int fb_nft_endpoints(const struct fb_network_spec *spec, bool add, struct fb_err
 	struct fb_error mine, ignored;
 	int rc;
 
-	if (!add)
-		return take_all_away(spec, err);
+	if (!add) {
+		rc = take_all_away(spec, err);
+		fb_nft_forget(spec, false);
+		return rc;
+	}
 	fb_nft_open(&batch, 0);
 	visit_all(spec, collect_new, &batch);
 	if (!batch.sequence)
@@ -306,6 +342,8 @@ int fb_nft_endpoints(const struct fb_network_spec *spec, bool add, struct fb_err
 	}
 	if (rc < 0)
 		*err = mine;
+	else
+		fb_nft_forget(spec, true);
 	return rc;
 }
 

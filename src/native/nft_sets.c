@@ -1,4 +1,4 @@
-/* The sets and maps of both tables, and their types. */
+/* The sets and maps of both tables, and their types. Elements may end by themselves: nft_elements.c says what for. */
 #include "nft_batch.h"
 
 #include <string.h>
@@ -75,7 +75,7 @@ void fb_nft_sets(struct fb_nft_batch *batch, int family)
 		fb_nft_message(batch, NFT_MSG_NEWSET, NLM_F_CREATE, family);
 		fb_nft_put_text(batch, NFTA_SET_TABLE, FB_NFT_TABLE);
 		fb_nft_put_text(batch, NFTA_SET_NAME, set->name);
-		fb_nft_put_number(batch, NFTA_SET_FLAGS, set->data_length ? NFT_SET_MAP : 0);
+		fb_nft_put_number(batch, NFTA_SET_FLAGS, NFT_SET_TIMEOUT | (set->data_length ? NFT_SET_MAP : 0));
 		fb_nft_put_number(batch, NFTA_SET_KEY_TYPE, (uint32_t)set->type);
 		fb_nft_put_number(batch, NFTA_SET_KEY_LEN, set->length);
 		if (set->data_length) {

@@ -652,6 +652,7 @@ def test_container_and_system_prune(box: Any, root: Root, busybox: str) -> None:
     )
     assert (
         "  - all stopped containers\n"
+        "  - all networks not used by at least one container\n"
         "  - all anonymous volumes not used by at least one container\n"
         "  - all images without at least one"
     ) in text.stdout

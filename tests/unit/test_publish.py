@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from fastbox.errors import InvalidArgument, NotFound
-from fastbox.networks import ports
-from fastbox.networks.ports import Binding, publish
+from fastbox.support import portwords as ports
+from fastbox.support.portwords import Binding, publish
 
 
 def short(*specs: str, **more: object) -> list[str]:
@@ -211,7 +211,7 @@ def test_lines() -> None:
     ]
     assert ports.lines(published, "80") == ["0.0.0.0:8080", "[::]:8080"]
     assert ports.lines(published, "53/udp") == ["0.0.0.0:5353"]
-    with pytest.raises(NotFound, match=r"^no public port '81/tcp' published for web$"):
+    with pytest.raises(NotFound, match=r"^no public port '81' published for web$"):
         ports.lines(published, "81", name="web")
     with pytest.raises(InvalidArgument):
         ports.lines(published, "x")
@@ -220,7 +220,7 @@ def test_lines() -> None:
 def test_it_costs_a_start_nothing() -> None:
     """The first address is the only thing that loads a module, and that one is built in."""
     code = (
-        "import sys\nfrom fastbox.networks import ports\nports.publish(['127.0.0.1:80:80'])\n"
+        "import sys\nfrom fastbox.support import portwords as ports\nports.publish(['127.0.0.1:80:80'])\n"
         "print(*sorted(m for m in sys.modules if m in ('socket', 'ipaddress', 're', 'enum', 'dataclasses', 'typing')))"
     )
     done = subprocess.run(

@@ -107,7 +107,9 @@ def make(
         if options.health is not None or image.health:
             made = _with_health(made, options, image, held.directory)
         files.put(held.directory + "/config.json", made)
-        files.write_network_files(held.directory, options, hostname)
+        files.write_network_files(
+            held.directory, options, hostname, gateways=_gateways(networks, options)
+        )
         if scratch:
             files.make_scratch(scratch)
         if sealed and scratch:
@@ -134,6 +136,14 @@ def _with_health(text: bytes, options: RunOptions, image: ImageConfig, directory
     if probe:
         files.put(directory + "/probe.json", probe)
     return changed
+
+
+def _gateways(networks: Callable[[], NetworkService], options: RunOptions) -> list[str]:
+    if not options.extra_hosts:
+        return []
+    from fastbox.containers import networking
+
+    return networking.gateways(networks(), options.extra_hosts)
 
 
 def _joins(options: Mapping[str, object]) -> bool:

@@ -189,7 +189,7 @@ def _repair(
     if os.path.exists(held.directory + "/network.json"):
         from fastbox.containers import networking
 
-        networking.release(held.directory)
+        networking.release(held.directory, held.id, run)
     error = DIED if ended else f"{DIED}, and processes of the container can't be killed"
     if record.remove or _orphan(run, record):
         discard(store, held, record)

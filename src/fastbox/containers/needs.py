@@ -74,5 +74,11 @@ class NetworkService(Protocol):
     def abandon(self, container: str, document: Mapping[str, Any]) -> None:
         """Give the addresses of a start that failed back."""
 
+    def gateways(self) -> list[str]:
+        """The addresses of the host that `host-gateway` means."""
+
+    def links(self, texts: Iterable[str]) -> list[str]:
+        """What --link puts into /etc/hosts: a line for each container."""
+
     def renamed(self, document: Mapping[str, Any], old: str, new: str) -> None:
         """The container has another name."""

@@ -4,12 +4,14 @@ is asked, so what is acquired has a name whoever dies.
 
 from __future__ import annotations
 
+from fastbox.containers import files
 from fastbox.store.root import write_file
 from fastbox.support import json
+from fastbox.types import RunOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from fastbox.containers.needs import NetworkService
@@ -20,17 +22,48 @@ _MAX_BYTES = 8 << 20
 
 
 def prepare(networks: NetworkService, held: Held, record: ContainerRecord) -> dict[str, Any] | None:
-    """Take its addresses and write network.json; what was taken."""
-    document = networks.attach(
-        record.id, record.name, hostname(held.directory), record.options, record.exposed
-    )
+    """Take its addresses, write network.json and the files that tell the container of them; what
+    was taken.
+    """
+    name = hostname(held.directory)
+    document = networks.attach(record.id, record.name, name, record.options, record.exposed)
     if document is not None:
         try:
             write_file(f"{held.directory}/{DOCUMENT}", json.dumps_bytes(document))
+            _write_files(networks, held.directory, record.options, name, document)
         except BaseException:
             networks.abandon(record.id, document)
             raise
     return document
+
+
+def _write_files(
+    networks: NetworkService,
+    directory: str,
+    values: Mapping[str, Any],
+    name: str,
+    document: dict[str, Any],
+) -> None:
+    options = RunOptions(
+        network=values["network"],
+        domainname=values.get("domainname", ""),
+        extra_hosts=tuple(values.get("extra_hosts") or ()),
+        dns=tuple(values.get("dns") or ()),
+        dns_options=tuple(values.get("dns_options") or ()),
+        dns_search=tuple(values.get("dns_search") or ()),
+    )
+    files.write_network_files(
+        directory, options, name, document["endpoints"],
+        served=document["dns"] is not None,
+        gateways=gateways(networks, options.extra_hosts),
+        links=networks.links(values["link"]) if values.get("link") else (),
+    )  # fmt: skip
+
+
+def gateways(networks: NetworkService, extra_hosts: Iterable[str]) -> list[str]:
+    """What `host-gateway` means, if one of the lines asks for it."""
+    wanted = any(text.endswith(":host-gateway") for text in extra_hosts)
+    return networks.gateways() if wanted else []
 
 
 def hostname(directory: str) -> str:
@@ -58,18 +91,23 @@ def renamed(networks: Callable[[], NetworkService], directory: str, old: str, ne
         networks().renamed(document, old, new)
 
 
-def release(directory: str) -> None:
-    """Take back what a supervisor that was killed had made: rules, ports, leases."""
+def release(directory: str, container: str, run: str) -> None:
+    """Take back what a supervisor that was killed had made: rules, ports, leases. Its live state
+    names the ports.
+    """
     try:
         with open(f"{directory}/{DOCUMENT}", "rb") as file:
             document = file.read(_MAX_BYTES)
     except OSError:
         return
     try:
-        from fastbox import _net
-    except ImportError:
-        return
+        with open(f"{run}/containers/{container}", "rb") as file:
+            live = file.read(_MAX_BYTES)
+    except OSError:
+        live = b""
+    from fastbox import _net
+
     try:
-        _net.release(document, True)
+        _net.release(document, True, container, live)
     except (OSError, ValueError):
-        pass  # `network reconcile` tells
+        pass  # `system check` tells of what is left, `network reconcile` takes it away

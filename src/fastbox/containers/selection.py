@@ -117,7 +117,7 @@ class Selection:
         return any(
             port.get("protocol") == wanted and low <= int(str(port.get("host_port", 0))) <= high
             for low, high, wanted in self._published
-            for port in (each.info.ports if each.info else ())
+            for port in (each.info.ports if each.info else each.live.get("ports") or ())
         )
 
     def _family(self, found: list[Found]) -> set[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from fastbox.errors import Conflict, InvalidArgument, ResourceExhausted
+from fastbox.errors import InvalidArgument
 from fastbox.networks import drivers
 from fastbox.store.networks import (
     DEFAULT,
@@ -26,6 +26,7 @@ from fastbox.support.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import ModuleType
     from typing import Any
 
     from fastbox.store.networks import NetworkRecord
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     Wish = Mapping[str, Any]  # types.EndpointOptions as JSON has it
 
+INTERFACES = "/proc/sys/net/ipv4/conf/"
 _TRIES = 64  # looks at single addresses before all leases are listed
 PREFIX, IFNAME = "com.docker.network.container_iface_prefix", "com.docker.network.endpoint.ifname"
 _NO_NETWORK = ("none", "host")
@@ -164,7 +166,7 @@ class Attacher:
             pools = [Pool(each) for each in record.subnets if each.version == version]
             if not pools:
                 if wanted:
-                    raise _outside(wanted, record)
+                    raise refused().outside(wanted, record)
                 continue
             pool, value = self._take(record, pools, str(wanted or ""), holder, place)
             text = pool.text(value)
@@ -190,7 +192,7 @@ class Attacher:
             value = self._take_free(record, pool, index, holder, like)
             if value >= 0:
                 return pool, value
-        raise self._exhausted(record, pools)
+        raise refused().exhausted(self._store, record, pools)
 
     def _take_this(
         self, record: NetworkRecord, pools: list[Pool], wanted: str, holder: dict[str, Any]
@@ -204,20 +206,10 @@ class Attacher:
             if 0 <= value <= pool.last:
                 break
         else:
-            raise _outside(wanted, record)
-        path = f"{self._store.leases(record.id)}/{pool.text(value)}"
-        if value in pool.kept:
-            why = "it is the gateway's, or reserved"
-        elif self._try(record, pool, value, holder):
+            raise refused().outside(wanted, record)
+        if value not in pool.kept and self._try(record, pool, value, holder):
             return pool, value
-        else:
-            lease = read_lease(path)
-            why = f"container {lease['name']} has it" if lease else "another container has it"
-        raise Conflict(
-            f"Address already in use: {why}",
-            where=f"{wanted} in network {record.name}",
-            hint="choose another --ip, or leave it out",
-        )
+        raise refused().in_use(self._store, record, pool, value)
 
     def _take_free(
         self, record: NetworkRecord, pool: Pool, index: int, holder: dict[str, Any], like: int
@@ -251,23 +243,6 @@ class Attacher:
             return False
         holder["mac"] = content["mac"]
         return True
-
-    def _exhausted(self, record: NetworkRecord, pools: list[Pool]) -> ResourceExhausted:
-        texts = []
-        leases = set(self._store.taken(record.id))
-        for pool in pools:
-            size = pool.high - pool.low + 1
-            ends = {0, pool.last} if pool.version == 4 and pool.last > 1 else set()
-            size -= sum(pool.low <= end <= pool.high for end in ends)
-            inside = (pool.low <= number(each) - pool.base <= pool.high for each in leases)
-            used = sum(inside) + sum(pool.low <= n <= pool.high for n in pool.kept - ends)
-            name = pool.subnet.range or pool.subnet.subnet
-            texts.append(f"pool {name}: {used} of {size} addresses used")
-        return ResourceExhausted(
-            ", ".join(texts),
-            where=f"network {record.name}",
-            hint="remove containers, or make a network with a larger --subnet",
-        )
 
     def document(
         self, options: Mapping[str, Any], ports: list[dict[str, Any]], netd: Sequence[str]
@@ -318,6 +293,13 @@ class Attacher:
             release(each.document["leases"])
 
 
+def refused() -> ModuleType:
+    """What can't be had is said by another module, which most starts don't import."""
+    from fastbox.networks import refusals
+
+    return refusals
+
+
 def _via(record: NetworkRecord, pool: Pool) -> str:
     """The gateway; in ipvlan's layer 3 the device is the way, without one."""
     if record.driver == "ipvlan" and record.options.get("ipvlan_mode", "l2") != "l2":
@@ -335,15 +317,6 @@ def _random_mac() -> str:
 
 def _link_local(text: str) -> str:
     return text + ("/64" if ":" in text else "/16") if "/" not in text else text
-
-
-def _outside(wanted: str, record: NetworkRecord) -> InvalidArgument:
-    subnets = ", ".join(each.subnet for each in record.subnets) or "none"
-    return InvalidArgument(
-        f"invalid address: {wanted}: no configured subnet contains it",
-        where=f"network {record.name}",
-        hint=f"its subnets: {subnets}",
-    )
 
 
 def attach(
@@ -401,22 +374,27 @@ def known(root: Root, reference: str) -> NetworkRecord:
 
 def ensure(root: Root, record: NetworkRecord, place: int, link: str) -> None:
     """See that the kernel has a network, for the address of that number, and the rules."""
-    links = (link,)
+    links = [link]
     if record.driver == "bridge":
         from fastbox import _nft
 
         if not _nft.present():
-            from fastbox.networks import reconcile
+            from fastbox.networks import kernel
 
-            reconcile.firewall(root)
+            kernel.rules(root)
         if place >= WINDOW:
-            links += (str(drivers.load(record.driver).endpoint(record, 0)["link"]),)
+            links.append(str(drivers.load(record.driver).endpoint(record, 0)["link"]))
     for each in links:
-        if not os.path.exists(f"/sys/class/net/{each}"):
+        if not is_there(each):
             from fastbox.networks import reconcile
 
             reconcile.make(root, record, place)
             return
+
+
+def is_there(link: str) -> bool:
+    """Whether there is such an interface here; /sys may show those of another namespace."""
+    return os.path.exists(INTERFACES + link)
 
 
 def netd(run: str) -> list[str]:
@@ -435,19 +413,14 @@ def _ports(
     v4, v6, record = made.published_at()
     if record is None:
         return []
-    from fastbox.networks import ports
     from fastbox.networks.drivers.bridge import HOST_BINDING
+    from fastbox.support import portwords
 
-    given = ports.publish(
-        options.get("publish") or (), (), bool(options.get("publish_all")), exposed
+    given = portwords.publish(
+        options.get("publish") or (), publish_all=bool(options.get("publish_all")), exposed=exposed
     )
-    found: list[dict[str, Any]] = ports.to_document(given, v4, v6)
-    binding = record.options.get(HOST_BINDING)
-    if binding not in (None, "", "0.0.0.0"):
-        for each in found:
-            if set(each["hosts"]) == {"0.0.0.0", "::"}:
-                each["hosts"] = [binding]
-    return found
+    binding = record.options.get(HOST_BINDING) or ""
+    return portwords.to_document(given, v4, v6, binding="" if binding == "0.0.0.0" else binding)
 
 
 def abandon(container: str, document: Mapping[str, Any]) -> None:
@@ -501,8 +474,12 @@ class Starts:
 
         rename(document, old, new)
 
+    def gateways(self) -> list[str]:
+        """The default network's gateways: the addresses of the host that `host-gateway` means."""
+        return [each.gateway for each in known(self._root, DEFAULT).subnets if each.gateway]
+
     def links(self, texts: Iterable[str]) -> list[str]:
-        """What --link puts into /etc/hosts: "name:address" for each name.
+        """What --link puts into /etc/hosts: a line for each container.
 
         Raises:
             ContainerNotFound: There is no such container.

@@ -25,9 +25,9 @@ def verify(root: Root, options: Mapping[str, Any]) -> None:
         found.add(record.id)
         check(record, wish)
     if options.get("publish") or options.get("publish_all"):
-        from fastbox.networks import ports
+        from fastbox.support import portwords
 
-        ports.publish(options.get("publish") or (), (), False, ())
+        portwords.publish(options.get("publish") or ())
 
 
 def check(record: NetworkRecord, wish: Mapping[str, Any]) -> None:

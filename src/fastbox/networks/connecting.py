@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import os
 
+from fastbox.containers import netfiles
 from fastbox.errors import Conflict, FastboxError, InvalidArgument, NetworkNotFound
-from fastbox.networks import checks
-from fastbox.networks.attach import Attacher, ensure, known, wishes
+from fastbox.networks import checks, drivers
+from fastbox.networks.attach import Attacher, Made, ensure, known, wishes
 from fastbox.runtime import state
 from fastbox.runtime.supervisor import Conversation
 from fastbox.store.containers import ContainerStore
 from fastbox.store.networks import NetworkStore, read_lease, release
 from fastbox.store.root import write_file, write_record
 from fastbox.support import json
+from fastbox.types import RunOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from fastbox.runtime.state import Live
@@ -66,12 +68,12 @@ def _connect_live(
     made = Attacher(root, record.id, record.name, hostname, lambda *of: ensure(root, *of))
     endpoint = made.add(values, network, names or ("lo",)).document
     try:
-        own = made.made[0]
-        routed = any(each["gateways"] for each in before["endpoints"])
-        endpoint["gateways"] = list(own.gateways) if own.routed and not routed else []
+        endpoints = [dict(each) for each in before["endpoints"]]
+        chosen = _default_route(root, wishes(record.options), [*endpoints, endpoint], values)
+        if chosen is endpoint and not any(each["gateways"] for each in endpoints):
+            endpoint["gateways"] = list(made.made[0].gateways)
         dns = _dns(root, made, record, before, network.id)
-        after = before | {"endpoints": [*before["endpoints"], endpoint], "dns": dns}
-        _write(held, after)
+        _write(held, before | {"endpoints": [*endpoints, endpoint], "dns": dns})
         try:
             _ask(root, live, {"op": "connect", "id": held.id, "endpoint": endpoint, "dns": dns})
         except BaseException:
@@ -80,6 +82,53 @@ def _connect_live(
     except BaseException:
         release(endpoint["leases"])
         raise
+    if chosen is endpoint and not endpoint["gateways"]:
+        endpoint["gateways"] = list(made.made[0].gateways)
+        _move_route(live, endpoint)
+        for each in endpoints:
+            each["gateways"] = []
+        _write(held, before | {"endpoints": [*endpoints, endpoint], "dns": dns})
+    come = netfiles.addresses_of([endpoint])
+    netfiles.change_hosts(held.directory, _full_name(record, hostname), come=come)
+
+
+def _full_name(record: ContainerRecord, hostname: str) -> str:
+    domain = str(record.options.get("domainname") or "")
+    return netfiles.names(RunOptions(domainname=domain), hostname)
+
+
+def _default_route(
+    root: Root,
+    mine: Sequence[Mapping[str, Any]],
+    endpoints: Sequence[dict[str, Any]],
+    new: Mapping[str, Any],
+) -> dict[str, Any] | None:
+    """Whose gateway is the default one: docker's order, as at a start."""
+    store, found = NetworkStore(root), []
+    priorities = {}
+    for each in (*mine, new):
+        try:
+            priorities[known(root, each["network"]).id] = int(each.get("priority") or 0)
+        except NetworkNotFound:
+            continue
+    for endpoint in endpoints:
+        record = store.read(endpoint["network"])
+        gateways = tuple(e.gateway for e in record.subnets if e.gateway) if record else ()
+        if record and gateways and drivers.load(record.driver).routed(record):
+            made = Made(
+                record=record, document=endpoint, gateways=gateways, routed=True,
+                priority=priorities.get(record.id, 0),
+            )  # fmt: skip
+            found.append(made)
+    return min(found, key=lambda each: each.order).document if found else None
+
+
+def _move_route(live: Live, endpoint: Mapping[str, Any]) -> None:
+    """Let a running container's default routes lead through this endpoint."""
+    from fastbox.networks.routes import set_default
+
+    if state.start_time(live.pid) == live.start_time:
+        set_default(live.pid, endpoint["name"], endpoint["gateways"])
 
 
 def disconnect(root: Root, container: str, reference: str, *, force: bool) -> None:
@@ -128,7 +177,14 @@ def _disconnect_live(
         message = {"op": "disconnect", "id": held.id, "name": each["name"], "dns": dns}
         _ask(root, live, message)
         release(each["leases"])
+    chosen = _default_route(root, wishes(record.options), staying, {"network": ""})
+    if chosen is not None and not any(each["gateways"] for each in staying):
+        left = known(root, chosen["network"])
+        chosen["gateways"] = [each.gateway for each in left.subnets if each.gateway]
+        _move_route(live, chosen)
     _write(held, before | {"endpoints": staying, "dns": dns})
+    gone = netfiles.addresses_of(going)
+    netfiles.change_hosts(held.directory, _full_name(record, _hostname(held)), gone=gone)
 
 
 def _dns(

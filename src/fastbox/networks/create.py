@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from fastbox.errors import Conflict, InvalidArgument, NetworkNotFound, Unsupported
-from fastbox.networks import drivers, ipam, routes
+from fastbox.errors import Conflict, FastboxError, InvalidArgument, NetworkNotFound, Unsupported
+from fastbox.networks import drivers, ipam, kernel, routes
 from fastbox.networks.default import refuse_predefined
 from fastbox.networks.drivers.bridge import BRIDGE_NAME
 from fastbox.networks.records import (
@@ -64,14 +64,26 @@ def create(root: Root, wanted: Request) -> str:
             record = _with_subnets(record, wanted, index)
             driver.validate(record)
             _refuse_shared(store, record)
-            record = record.replace(made=driver.setup(record))
+            record = record.replace(made=_made(root, record))
         try:
             publish(root, store, record)
         except BaseException:
             if not record.config_only:
-                driver.teardown(record)
+                kernel.teardown(record)
             raise
     return record.id
+
+
+def _made(root: Root, record: NetworkRecord) -> tuple[str, ...]:
+    """What the driver made; nothing of it stays after a failure."""
+    try:
+        return kernel.setup(root, record)
+    except BaseException:
+        try:
+            kernel.teardown(record)
+        except (FastboxError, OSError):
+            pass  # the first failure is what counts
+        raise
 
 
 def _record(store: NetworkStore, wanted: Request) -> NetworkRecord:

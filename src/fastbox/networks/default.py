@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastbox.errors import Conflict, FastboxError
-from fastbox.networks import ipam, routes
+from fastbox.networks import ipam, kernel, routes
 from fastbox.networks.drivers import bridge
 from fastbox.networks.records import HostLock, SubnetIndex, publish
 from fastbox.store.networks import DEFAULT, NetworkRecord, NetworkStore, driver_of
@@ -30,11 +30,10 @@ def make(root: Root) -> NetworkRecord:
             record = predefined(root, DEFAULT)
             subnet = ipam.choose(DEFAULT, 4, SubnetIndex(store), routes.clash)
             publish(root, store, record.replace(created=now(), subnets=(subnet,)))
-            # The bridge's route is what keeps other stores from the same subnet.
-            bridge_record = store.known(DEFAULT)
             try:
-                bridge.setup(bridge_record)
-            except (ImportError, FastboxError, OSError):
+                # The bridge's route is what keeps other stores from the same subnet.
+                kernel.setup(root, store.known(DEFAULT))
+            except FastboxError:
                 pass  # whoever needs it makes it, and is told why that fails
     return store.known(DEFAULT)
 

@@ -39,7 +39,7 @@ def hosts(root: Root, texts: Iterable[str]) -> list[str]:
                 hint="start it first",
             )
         names = (alias, container[:12], str(lease["name"]))
-        found += [f"{name}:{address}" for name in dict.fromkeys(names)]
+        found.append(f"{address}\t{' '.join(dict.fromkeys(names))}")
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastbox import units
 from fastbox.errors import FastboxError, InUse, InvalidArgument, NetworkNotFound
-from fastbox.networks import drivers
+from fastbox.networks import kernel
 from fastbox.networks.attach import known
 from fastbox.networks.default import predefined
 from fastbox.networks.records import HostLock
@@ -214,8 +214,7 @@ def remove(root: Root, reference: str, *, force: bool) -> None:
                 return
             raise not_found(reference)
         refuse_predefined_removal(record.name)
-        driver = drivers.load(record.driver)
-        take_away(root, store, record, lambda: driver.teardown(record))
+        take_away(root, store, record, lambda: kernel.teardown(record))
 
 
 def refuse_predefined_removal(name: str) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 
 from fastbox.errors import FastboxError
-from fastbox.networks import drivers
+from fastbox.networks import drivers, kernel
+from fastbox.networks.attach import is_there
 from fastbox.networks.drivers import bridge
 from fastbox.networks.records import HostLock
 from fastbox.runtime import state
@@ -23,17 +24,16 @@ if TYPE_CHECKING:
     from fastbox.store.networks import NetworkRecord
     from fastbox.store.root import Root
 
-_INTERFACES = "/sys/class/net/"
+    Document = dict[str, Any]  # as JSON has it
+
 _MAX_DOCUMENT = 8 << 20
+_PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
 def make(root: Root, record: NetworkRecord, place: int) -> None:
     """Make what the kernel lacks of a network, for the address of that number."""
-    driver = drivers.load(record.driver)
     with HostLock(NetworkStore(root)):
-        driver.setup(record)
-        if record.driver == "bridge" and place >= bridge.SHARD:
-            bridge.ensure_shard(record, place)
+        kernel.setup(root, record, place)
 
 
 def firewall(root: Root) -> None:
@@ -44,30 +44,55 @@ def firewall(root: Root) -> None:
 
     _nft.base()
     for record in _records(root):
-        if record.driver == "bridge" and os.path.exists(_INTERFACES + bridge.device(record)):
+        if record.driver == "bridge" and is_there(bridge.device(record)):
             _nft.network(bridge.device(record), *bridge.rules(record), True)
     for live, document in running(root):
-        _nft.endpoints(document, live, True)
+        _nft.endpoints(_guards(document), _ports(document, live), True)
 
 
-def running(root: Root) -> Iterator[tuple[bytes, bytes]]:
+def _guards(document: Document) -> list[tuple[str, str, list[str]]]:
+    """The host's end, the MAC and the addresses of each endpoint that may send from these only."""
+    return [
+        (each["host"], each["mac"], [text.partition("/")[0] for text in each["addresses"]])
+        for each in document.get("endpoints", ())
+        if each.get("guard")
+    ]
+
+
+def _ports(document: Document, live: Document) -> list[tuple[int, list[str], int, int, str, str]]:
+    """The published ports: protocol, addresses of the host, its port, the container's port and
+    addresses.
+    """
+    targets = {(e["protocol"], e["port"]): e for e in document.get("ports", ())}
+    found: dict[tuple[str, int, int], list[str]] = {}
+    for each in live.get("ports", ()):
+        key = (each["protocol"], each["host_port"], each["port"])
+        found.setdefault(key, []).append(each["host"])
+    return [
+        (_PROTOCOLS[protocol], hosts, taken, port, target["address"], target["address6"])
+        for (protocol, taken, port), hosts in found.items()
+        if (target := targets.get((protocol, port)))
+    ]
+
+
+def running(root: Root) -> Iterator[tuple[Document, Document]]:
     """The live state and network.json of each container that runs and has one."""
     containers = root.live("containers")
     for container in os.listdir(containers):
         if len(container) != 64:
             continue
         live = _read(f"{containers}/{container}")
-        document = _read(root.path("containers", container, "network.json")) if live else b""
-        if live and document:
+        document = _read(root.path("containers", container, "network.json")) if live else {}
+        if document:
             yield live, document
 
 
-def _read(path: str) -> bytes:
+def _read(path: str) -> Document:
     try:
         with open(path, "rb") as file:
-            return file.read(_MAX_DOCUMENT)
-    except OSError:
-        return b""
+            return json.loads_object(file.read(_MAX_DOCUMENT))
+    except (OSError, ValueError):
+        return {}
 
 
 def _records(root: Root) -> Iterator[NetworkRecord]:
@@ -83,19 +108,14 @@ def _records(root: Root) -> Iterator[NetworkRecord]:
 
 def everything(root: Root) -> tuple[str, ...]:
     """Make all that is missing, remove what has no owner; a line for each thing done."""
-    done = []
-    from fastbox import _nft
-
-    if not _nft.present():
-        done.append("firewall: the rules were missing")
-    _nft.base()
+    done = [] if kernel.rules(root) else ["firewall: the rules were missing"]
     with HostLock(NetworkStore(root)):
         for record in _records(root):
             driver = drivers.load(record.driver)
             link = str(driver.endpoint(record, 0).get("link", ""))
-            if link and not os.path.exists(_INTERFACES + link):
+            if link and not is_there(link):
                 done.append(f"network {record.name}: {link} was missing")
-            driver.setup(record)
+            kernel.setup(root, record)
             if record.driver == "bridge":
                 _shards(record, NetworkStore(root))
     firewall(root)
@@ -105,8 +125,7 @@ def everything(root: Root) -> tuple[str, ...]:
 
 def _shards(record: NetworkRecord, store: NetworkStore) -> None:
     """The shards that have leases."""
-    from fastbox.networks.attach import Pool
-    from fastbox.store.networks import number
+    from fastbox.store.networks import Pool, number
 
     pools = [Pool(each) for each in record.subnets]
     wanted = set()
@@ -185,18 +204,13 @@ def _check_rules(root: Root, heal: str) -> Iterator[tuple[str, str, str]]:
         from fastbox import _nft
     except ImportError:
         return
-    links = {link for _, document in running(root) for link in _links(document)}
+    links = {
+        str(each.get("link", ""))
+        for _, document in running(root)
+        for each in document.get("endpoints", ())
+    }
     if links and not _nft.present():
         yield "the firewall has not fastbox's rules", "nft table inet fastbox", heal
     for link in sorted(links):
-        if not os.path.exists(_INTERFACES + link):
+        if not is_there(link):
             yield "the bridge of a running container is missing", link, heal
-
-
-def _links(document: bytes) -> Iterator[str]:
-    try:
-        found: dict[str, Any] = json.loads_object(document)
-    except ValueError:
-        return
-    for each in found.get("endpoints", ()):
-        yield str(each.get("link", ""))

@@ -1,4 +1,4 @@
-"""Which route of the host overlaps with a subnet."""
+"""Routes: which one of the host overlaps with a subnet, and the default one of a container."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fastbox.store.networks import address, bounds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 def clash(subnet: str) -> str:
@@ -51,3 +51,25 @@ def _lines(path: str) -> list[list[str]]:
             return [line.split() for line in file]
     except OSError:
         return []
+
+
+def set_default(pid: int, link: str, gateways: Sequence[str]) -> None:
+    """Let the default routes in a process's network namespace lead through this link.
+
+    Raises:
+        FastboxError: The kernel said no.
+    """
+    from pyroute2 import NetNS  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    from pyroute2.netlink.exceptions import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        NetlinkError,
+    )
+
+    try:
+        with NetNS(f"/proc/{pid}/ns/net", flags=0) as inside:
+            index = inside.link_lookup(ifname=link)[0]
+            for gateway in gateways:
+                inside.route("replace", dst="default", gateway=gateway, oif=index)
+    except (NetlinkError, OSError, IndexError) as error:
+        from fastbox.errors import FastboxError
+
+        raise FastboxError(f"cannot set the default route: {error}", where=link) from error

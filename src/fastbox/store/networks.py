@@ -168,9 +168,8 @@ class NetworkStore:
         network = ""
         try:
             # Most networks are named: one look at what the name leads to.
-            record = (
-                self._read(f"{self._networks}/names/{reference}") if _plain(reference) else None
-            )
+            name = f"{self._networks}/names/{reference}"
+            record = self._read(name) if _is_name(reference) else None
             if record is None:
                 network = self.find(reference)
                 record = self.read(network) if network else None
@@ -283,10 +282,8 @@ def driver_of(name: str) -> str:
     return _DRIVERS[name]
 
 
-def _plain(reference: str) -> bool:
-    return (
-        bool(reference) and "/" not in reference and "\0" not in reference and not is_id(reference)
-    )
+def _is_name(text: str) -> bool:
+    return bool(text) and "/" not in text and "\0" not in text and not is_id(text)
 
 
 def is_id(name: str) -> bool:
@@ -306,7 +303,7 @@ def number(address: str) -> int:
     if ":" not in address:
         parts = address.split(".")
         plain = address.replace(".", "")
-        if len(parts) == 4 and len(address) < 16 and plain.isascii() and plain.isdigit():
+        if len(parts) == 4 and max(map(len, parts)) < 4 and plain.isascii() and plain.isdigit():
             try:
                 return int.from_bytes(bytes(map(int, parts)), "big")
             except ValueError:  # an empty part, or one above 255

@@ -8,8 +8,8 @@ import pytest
 
 from fastbox.cli import main as cli
 from fastbox.cli.output import Output
-from fastbox.errors import ContainerNotFound, ImageNotFound, NotFound
-from fastbox.types import ContainerInfo, ImageInfo
+from fastbox.errors import ContainerNotFound, ImageNotFound, NetworkNotFound, NotFound
+from fastbox.types import ContainerInfo, ImageInfo, Pruned
 
 
 class Calls:
@@ -58,6 +58,8 @@ class Shell:
     def __init__(self) -> None:
         self.containers, self.images = Calls(ContainerNotFound), Calls(ImageNotFound)
         self.system, self.volumes = Calls(ImageNotFound), Calls(NotFound)
+        self.networks = Calls(NetworkNotFound)
+        self.networks.answers["prune"] = Pruned()
         self.out = self.err = ""
 
     def __call__(self, *words: str, terminal: bool = False) -> int:

@@ -168,13 +168,16 @@ def test_inspect(shell) -> None:
     assert shell.out == 'true 5 [x y] {"Running":true,"Pid":5}\n'
     assert shell("inspect", "missing") == 1
     assert shell.out == "[]\n"
-    assert shell.err.startswith("fastbox: missing: no such container, image or volume\n")
+    assert shell.err.startswith("fastbox: missing: no such container, image, network or volume\n")
     assert shell("image", "inspect", "missing") == 1
     assert shell.images.calls[-1][0] == "inspect"
     shell.volumes.answers["inspect"] = {"Name": "a"}
     assert shell("inspect", "--type", "volume", "-f", "{{.Name}}", "a") == 0
     assert shell.out == "a\n"
-    assert shell("inspect", "--type", "network", "a") == 125
+    shell.networks.answers["inspect"] = {"Name": "n"}
+    assert shell("inspect", "--type", "network", "-f", "{{.Name}}", "a") == 0
+    assert shell.out == "n\n"
+    assert shell("inspect", "--type", "secret", "a") == 125
 
 
 def test_exec(shell, ended) -> None:

@@ -24,7 +24,7 @@ def test_every_command_explains_itself(shell, words: str, module: str) -> None:
     assert shell(*words.split(), "--help") == 0
     assert shell.out.startswith(f"Usage:  fastbox {words} ".rstrip())
     command = registry.load(module)
-    known = (registry.PLAIN.get(command.NAME), f"volume_{command.NAME}")
+    known = (registry.PLAIN.get(command.NAME), f"volume_{command.NAME}", f"network_{command.NAME}")
     assert command.NAME in words or module in known
     names = [option.name for option in command.options()]
     letters = [option.short for option in command.options() if option.short]

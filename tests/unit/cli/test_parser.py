@@ -118,8 +118,8 @@ def test_a_typing_mistake_is_guessed() -> None:
 
 def test_flags_that_come_later_say_so() -> None:
     with pytest.raises(Unsupported) as raised:
-        read("-p", "80:80", "image")
-    assert str(raised.value) == "-p is not supported yet"
+        read("--use-api-socket", "image")
+    assert str(raised.value) == "--use-api-socket is not supported yet"
 
 
 @given(st.lists(st.text(max_size=8), max_size=6), st.booleans())

@@ -251,8 +251,7 @@ def test_bad_values(words: list[str], part: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["--network", "bridge", "i"],
-     ["--pull", "always", "i"], ["--platform", "linux/riscv64", "i"], ["--ip", "192.0.2.1", "i"]],
+    [["--pull", "always", "i"], ["--platform", "linux/riscv64", "i"]],
 )  # fmt: skip
 def test_what_comes_later(words: list[str]) -> None:
     with pytest.raises(Unsupported) as raised:
@@ -319,13 +318,11 @@ def test_other_ends(shell, ended, kind: str, code: int) -> None:
     assert shell("run", "busybox") == code
 
 
-def test_the_network_is_mentioned_on_a_terminal_only(shell, ended) -> None:
-    shell.containers.answers["start_attached"] = ended()
-    shell("run", "busybox", terminal=True)
-    assert shell.err.startswith("note: this container has no network")
-    shell("run", "busybox")
-    assert shell.err == ""
-    shell("run", "--network=none", "busybox", terminal=True)
+def test_ports_and_the_hosts_network(shell, ended) -> None:
+    shell.containers.answers |= {"start_attached": ended(), "warnings": ()}
+    shell("run", "--network", "host", "-p", "80:80", "busybox")
+    assert shell.err == "WARNING: Published ports are discarded when using host network mode\n"
+    shell("run", "-p", "80:80", "busybox")
     assert shell.err == ""
 
 

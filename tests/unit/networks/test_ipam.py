@@ -330,7 +330,7 @@ def test_a_failure_gives_the_address_back(networks, kernel, store) -> None:
     assert store.taken(identity) == []
     kernel.links.clear()
     kernel.fail = "bridge"
-    with pytest.raises(OSError, match="says no"):
+    with pytest.raises(FastboxError, match="the kernel says no"):
         start(networks, "1", "a")
     assert store.taken(identity) == []
 

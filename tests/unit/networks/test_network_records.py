@@ -92,8 +92,9 @@ def test_a_name_is_exclusive(networks) -> None:
 
 def test_nothing_is_left_of_one_that_can_not_be_made(networks, kernel, store) -> None:
     kernel.fail = "network"
-    with pytest.raises(OSError, match="says no"):
+    with pytest.raises(FastboxError, match="cannot make the network a: the kernel says no"):
         networks.create("a")
+    assert kernel.links == set()
     kernel.fail = ""
     assert store.ids() == []
     networks.create("a")
@@ -289,6 +290,10 @@ def test_a_flushed_firewall_is_healed_by_the_next_start(networks, kernel) -> Non
     kernel.tables, kernel.calls = False, []
     start(networks)
     assert kernel.calls[0] == ("base",)
+    networks.create("b")
+    kernel.tables, kernel.calls = False, []
+    networks.create("c")
+    assert kernel.calls[0] == ("base",)
     assert ("network", f"fb-{identity[:12]}", True, False, True, True) in kernel.calls
 
 
@@ -315,12 +320,18 @@ def test_reconcile(networks, kernel, root, store) -> None:
     assert store.taken(identity) == ["10.5.2.9"]
     live = root.live("containers", "1" * 64)
     with open(live, "wb") as file:
-        file.write(b"{}")
+        port = {"protocol": "tcp", "host_port": 8080, "port": 80}
+        ports = [port | {"host": "0.0.0.0"}, port | {"host": "::"}]
+        file.write(json.dumps_bytes({"ports": ports}))
+    document["ports"] = [{"protocol": "tcp", "port": 80, "address": "10.5.2.9", "address6": ""}]
     with open(held.directory + "/network.json", "wb") as file:
         file.write(json.dumps_bytes(document))
     held.close()
     networks.reconcile()  # it runs
-    assert kernel.named("endpoints")[-1][2] is True or kernel.named("endpoints")
+    (endpoint,) = document["endpoints"]
+    guards = [(endpoint["host"], "02:42:0a:05:02:09", ["10.5.2.9"])]
+    published = [(6, ["0.0.0.0", "::"], 8080, 80, "10.5.2.9", "")]
+    assert kernel.named("endpoints") == [("endpoints", guards, published, True)]
     assert store.taken(identity) == ["10.5.2.9"]
     os.unlink(live)
     assert [what for what, _, _ in networks.check()] == [

@@ -68,8 +68,12 @@ def test_the_hosts_network_is_the_hosts() -> None:
     bundle = made(network="host")
     assert {"type": "network"} not in bundle["linux"]["namespaces"]
     assert bundle["linux"]["sysctl"] == {}
-    with pytest.raises(InvalidArgument):
-        made(network="bridge")
+    assert "network" not in bundle["fastbox"]
+    assert "network" not in made(network="none")["fastbox"]
+    for name in ("bridge", "my-net"):
+        bundle = made(network=name)
+        assert {"type": "network"} in bundle["linux"]["namespaces"]
+        assert bundle["fastbox"]["network"].endswith("/network.json")
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastbox.errors import NotFound
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fastbox.cli.door import Door
@@ -22,30 +20,11 @@ def options() -> tuple[Option, ...]:
 
 
 def execute(engine: Door, args: Arguments, out: Output) -> int:
-    """Print a line for each published port; 1 when the one asked for is not."""
-    from fastbox.cli.render.published import joined, listed
+    """Print a line for each published port, or an error when the one asked for is not."""
+    from fastbox.support import portwords
 
     info = engine.containers.get(args.operands[0])
-    ports = listed(info)
-    if len(args.operands) == 1:
-        for port, address, host_port, kind in ports:
-            out.line(f"{port}/{kind} -> {joined(address, host_port)}")
-        return 0
-    wanted = _wanted(args)
-    found = [joined(a, host) for port, a, host, kind in ports if f"{port}/{kind}" == wanted]
-    if not found:
-        raise NotFound(f"no public port '{args.operands[1]}' published for {info.name}")
-    for text in found:
-        out.line(text)
+    wanted = args.operands[1] if len(args.operands) == 2 else ""
+    for line in portwords.lines(portwords.bindings(info.ports), wanted, name=info.name):
+        out.line(line)
     return 0
-
-
-def _wanted(args: Arguments) -> str:
-    from fastbox.cli.netflags import ports
-    from fastbox.cli.parser import UsageError
-
-    text = args.operands[1]
-    try:
-        return ports(text)[0]
-    except ValueError as error:
-        raise UsageError(args.command, f'invalid port "{text}": {error}') from None

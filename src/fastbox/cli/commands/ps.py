@@ -82,7 +82,7 @@ def _wants_size(form: str) -> bool:
 
 def fields(info: ContainerInfo, now: float, whole_text: bool) -> dict[str, str]:
     """A container's columns."""
-    from fastbox.cli.render import human, published
+    from fastbox.cli.render import human
 
     command = " ".join(
         f"'{word}'" if place and " " in word else word for place, word in enumerate(info.command)
@@ -93,10 +93,19 @@ def fields(info: ContainerInfo, now: float, whole_text: bool) -> dict[str, str]:
         "Command": human.quoted(command if whole_text else human.cut(command, 20)),
         "RunningFor": human.since(info.created, now) + " ago",
         "Status": _status(info, now),
-        "Ports": published.shown(info),
+        "Ports": _ports(info),
         "Names": info.name,
         "Size": size_text(info),
     }
+
+
+def _ports(info: ContainerInfo) -> str:
+    """Of one that runs: what is published, and what is only exposed."""
+    if not info.up or not (info.ports or info.exposed) or info.network in ("", "none", "host"):
+        return ""
+    from fastbox.support import portwords
+
+    return portwords.show(portwords.bindings(info.ports), info.exposed)
 
 
 def _image(image: str, whole_text: bool) -> str:

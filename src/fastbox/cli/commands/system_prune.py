@@ -1,4 +1,4 @@
-"""Remove all that nobody uses: stopped containers, then images."""
+"""Remove all that nobody uses: stopped containers, then networks and images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NAME = "prune"
 USAGE = "[OPTIONS]"
-SUMMARY = "remove stopped containers and the images that nobody uses"
+SUMMARY = "remove stopped containers, and the networks and images that nobody uses"
 OPERANDS = (0, 0)
 
 
@@ -42,6 +42,7 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
         return 0
     containers = engine.containers.prune(filters=filters)
     groups = {"Deleted Containers": containers}
+    groups["Deleted Networks"] = engine.networks.prune(filters=filters)
     if volumes:
         groups["Deleted Volumes"] = engine.volumes.prune(filters=filters)
     groups["Deleted Images"] = engine.images.prune(all=everything, filters=filters)
@@ -56,6 +57,7 @@ def _warning(everything: bool, volumes: bool, filters: Sequence[str]) -> str:
         else "all dangling images"
     )
     lines = ["WARNING! This will remove:", "  - all stopped containers"]
+    lines.append("  - all networks not used by at least one container")
     if volumes:
         lines.append("  - all anonymous volumes not used by at least one container")
     lines += [f"  - {images}", ""]

@@ -85,7 +85,11 @@ def ensure_shard(record: NetworkRecord, number: int) -> None:
     from fastbox import _net
 
     name = device(record, number)
-    _net.bridge_ensure(name, [], mtu_of(record), record.ipv6, main=device(record))
+    # What comes from other shards comes through one port, which isolates as theirs do.
+    isolated = not flag(record, ICC, default=True)
+    _net.bridge_ensure(
+        name, [], mtu_of(record), record.ipv6, main=device(record), isolated=isolated
+    )
 
 
 def teardown(record: NetworkRecord) -> None:
@@ -136,7 +140,7 @@ def default_device(store: str) -> str:
 def shards(record: NetworkRecord) -> list[str]:
     """The shards that are there now, but for the first."""
     found = []
-    for name in os.listdir("/sys/class/net"):
+    for name in os.listdir("/proc/sys/net/ipv4/conf"):
         start, _, shard = name.rpartition("s")
         if start[:3] == "fb-" and shard.isdigit() and name == device(record, int(shard) * SHARD):
             found.append(name)

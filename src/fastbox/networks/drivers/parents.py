@@ -80,7 +80,7 @@ def _split(name: str) -> tuple[str, str, str]:
 
 
 def _is_there(name: str) -> bool:
-    return bool(name) and "/" not in name and os.path.exists("/sys/class/net/" + name)
+    return bool(name) and "/" not in name and os.path.exists("/proc/sys/net/ipv4/conf/" + name)
 
 
 def _make(name: str, base: str, vlan: int) -> None:

@@ -285,5 +285,5 @@ def lines(published: Iterable[Binding], wanted: str = "", *, name: str = "") -> 
     number, protocol = ports(wanted, "PRIVATE_PORT")[0]
     found = [o for o in ordered if (o.port, o.protocol) == (number, protocol)]
     if not found:
-        raise NotFound(f"no public port '{number}/{protocol}' published for {name}")
+        raise NotFound(f"no public port '{wanted}' published for {name}")
     return [address(o.host, o.host_port) for o in found]
