@@ -167,6 +167,12 @@ def test_packets(nets: Nets) -> None:
     assert get("172.30.0.2") == get("fd00:30::2") == "web"
     assert box("exec", "peer", "wget", "-qO-", "http://172.30.0.2").stdout == "web\n"
     assert "1 packets received" in box("exec", "peer", "ping", "-c1", "-w5", "172.30.0.1").stdout
+    held = [
+        os.readlink(path)
+        for pid in host.supervisors(box.run_root)
+        for path in Path(f"/proc/{pid}/fd").iterdir()
+    ]
+    assert not [link for link in held if link.startswith("net:")], "nobody keeps a namespace"
     routes = box("exec", "web", "ip", "route").stdout
     assert "default via 172.30.0.1 dev eth0" in routes
     assert "172.30.0.0/24 dev eth0" in routes
