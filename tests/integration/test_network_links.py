@@ -378,21 +378,35 @@ def test_connect_leaves_nothing_half_made(nets: Nets) -> None:
         nets.ask(plain, op="connect", endpoint=wrong)
 
 
-def test_macvlan(nets: Nets) -> None:
+@pytest.fixture
+def parent() -> Iterator[str]:
+    """An interface whose other end is somebody else on the same wire."""
     run("ip", "link", "add", "par", "type", "veth", "peer", "name", "far")
     for name in ("par", "far"):
         run("ip", "link", "set", name, "up")
     run("ip", "address", "add", "172.29.0.1/24", "dev", "far")
-    try:
-        endpoint = nets.endpoint(
-            24, kind="macvlan", link="par", mode="bridge", host="", addresses=["172.29.0.2/24"],
-            gateways=["172.29.0.1"], mac="02:42:ac:1d:00:02",
-        )  # fmt: skip
-        nets.start("mac", [endpoint], SERVE, "--hostname", "mac")
-        assert get("172.29.0.2") == "mac"
-        nets.box("stop", "-t", "0", "mac")
-    finally:
-        run("ip", "link", "delete", "far")
+    yield "par"
+    run("ip", "link", "delete", "far")
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("macvlan", "bridge"), ("macvlan", "passthru"), ("ipvlan", "l2")]
+)
+def test_on_a_parent(nets: Nets, parent: str, kind: str, mode: str) -> None:
+    made = subprocess.run(
+        ["ip", "link", "add", "probe", "link", parent, "type", kind], capture_output=True
+    )
+    if made.returncode != 0:
+        pytest.skip(f"this kernel has no {kind}")
+    run("ip", "link", "delete", "probe")
+    endpoint = nets.endpoint(
+        24, kind=kind, link=parent, mode=mode, host="", addresses=["172.29.0.2/24"],
+        gateways=["172.29.0.1"], mac="" if kind == "ipvlan" else "02:42:ac:1d:00:02",
+    )  # fmt: skip
+    nets.start("child", [endpoint], SERVE, "--hostname", "child")
+    assert get("172.29.0.2") == "child"
+    assert nets.box("exec", "child", "ping", "-c1", "-w5", "172.29.0.1").returncode == 0
+    nets.box("stop", "-t", "0", "child")
 
 
 def test_ports_are_in_the_live_state(nets: Nets) -> None:
