@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 from . import host
+from .netlinks import nets, network_host
+
+__all__ = ["nets", "network_host"]  # fixtures
 
 CACHE = Path(__file__).resolve().parents[2] / "build" / "test-cache"
 
