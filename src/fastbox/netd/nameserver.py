@@ -10,7 +10,7 @@ import socket
 
 from fastbox.netd import wire
 from fastbox.netd.forward import Forwarder
-from fastbox.netd.loop import EPOLLIN, EPOLLOUT, report
+from fastbox.netd.loop import EPOLLIN, EPOLLOUT, report, spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class NameServer:
     def _tcp_ready(self, _event: int) -> None:
         self.active = self.loop.now
         try:
-            sock, _ = self._tcp.accept()
+            sock = spare(self._tcp.accept()[0])
         except OSError:
             return
         while len(self._clients) >= _MOST_CLIENTS:

@@ -9,7 +9,7 @@ import errno
 import socket
 from struct import pack
 
-from fastbox.netd.loop import EPOLLIN, EPOLLOUT
+from fastbox.netd.loop import EPOLLIN, EPOLLOUT, spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Connection:
     __slots__ = ("_connected", "_events", "_relay", "back", "forth")
 
     def __init__(self, relay: TcpRelay, client: socket.socket, target: tuple[str, int]) -> None:
-        server = socket.socket(_family(target), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        server = spare(socket.socket(_family(target), socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
         client.setblocking(False)
         for sock in (client, server):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -236,7 +236,7 @@ class UdpRelay:
 
     def connect(self) -> socket.socket:
         """A socket to the container's port."""
-        sock = socket.socket(_family(self._target), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        sock = spare(socket.socket(_family(self._target), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
         try:
             sock.connect(self._target)
         except OSError:
