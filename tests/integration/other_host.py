@@ -117,24 +117,6 @@ def fetch(url: str, seconds: int = 5) -> str:
     ).stdout  # fmt: skip
 
 
-def udp(address: str, port: int, seconds: float = 2) -> str:
-    """The program of a client that sends one datagram and prints the answer, or nothing."""
-    return textwrap.dedent(
-        f"""
-        import socket
-        family = socket.AF_INET6 if ":" in "{address}" else socket.AF_INET
-        s = socket.socket(family, socket.SOCK_DGRAM)
-        s.settimeout({seconds})
-        s.connect(("{address}", {port}))
-        try:
-            s.send(b"hello")
-            print(s.recv(100).decode())
-        except OSError:
-            pass
-        """
-    )
-
-
 def image_of(*programs: str, files: dict[str, str] | None = None) -> bytes:
     """A tar of programs of this host with the libraries that they load, over busybox."""
     from .conftest import busybox_tar
