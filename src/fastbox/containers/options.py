@@ -5,7 +5,7 @@ types.
 from __future__ import annotations
 
 from fastbox.errors import InvalidArgument
-from fastbox.types import Device, HealthCheck, Mount, RunOptions, Ulimit
+from fastbox.types import Device, EndpointOptions, HealthCheck, Mount, RunOptions, Ulimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ if TYPE_CHECKING:
         dns_search: Sequence[str]
         expose: Sequence[str]
         network: str
+        endpoints: Sequence[EndpointOptions | str]
+        publish: Sequence[str | int]
+        publish_all: bool
+        link: Sequence[str]
         ipc: str
         pid: str
         uts: str
@@ -88,7 +92,7 @@ if TYPE_CHECKING:
 _SIZES = ("shm_size", "memory", "memory_swap", "memory_reservation", "kernel_memory")
 _TUPLES = (
     "group_add", "cap_add", "cap_drop", "security_opt", "mounts", "entrypoint", "device_limits",
-    "device_cgroup_rules", "extra_hosts", "dns", "dns_options", "dns_search", "expose",
+    "device_cgroup_rules", "extra_hosts", "dns", "dns_options", "dns_search", "expose", "link",
 )  # fmt: skip
 
 
@@ -125,6 +129,10 @@ def from_keywords(image: str, argv: Sequence[str], given: RunKeywords) -> RunOpt
         values["devices"] = tuple(map(_device, _tuple("devices", given["devices"])))
     if values.get("volumes_from") is not None:
         values["volumes_from"] = _tuple("volumes_from", values["volumes_from"])
+    if given.get("publish"):
+        values["publish"] = tuple(map(str, _tuple("publish", given["publish"])))
+    if given.get("endpoints"):
+        values |= _endpoints(_tuple("endpoints", given["endpoints"]), given.get("network"))
     volumes = values.pop("volumes", None) or ()
     values["mounts"] = (
         *given.get("mounts", ()),
@@ -132,6 +140,18 @@ def from_keywords(image: str, argv: Sequence[str], given: RunKeywords) -> RunOpt
         *_tmpfs(values.pop("tmpfs", None) or ()),  # type: ignore[arg-type]
     )
     return RunOptions(image=image, argv=_tuple("argv", argv), **values)  # type: ignore[arg-type]
+
+
+def _endpoints(given: Sequence[EndpointOptions | str], network: str | None) -> dict[str, object]:
+    """The networks, each by name or with how it is in it; the first is the container's mode."""
+    found = tuple(EndpointOptions(network=e) if isinstance(e, str) else e for e in given)
+    if network is not None and network != found[0].network:
+        raise InvalidArgument(
+            f'the network is "{network}", but the first of the endpoints is in '
+            f'"{found[0].network}"',
+            hint="leave network out",
+        )
+    return {"network": found[0].network, "endpoints": found}
 
 
 def _device(given: Device | str) -> Device:

@@ -9,7 +9,7 @@ import pytest
 from fastbox.containers.options import from_keywords
 from fastbox.errors import InvalidArgument
 from fastbox.support import signals
-from fastbox.types import Mount, Ulimit
+from fastbox.types import EndpointOptions, Mount, Ulimit
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,18 @@ def test_signals(name: int | str, number: int) -> None:
 def test_not_signals(name: int | str) -> None:
     with pytest.raises(InvalidArgument):
         signals.number(name)
+
+
+def test_networks() -> None:
+    first = EndpointOptions(network="a", aliases=("x",))
+    made = from_keywords(
+        "x", [], {"endpoints": [first, "b"], "publish": [80, "8080:80"], "link": ["db"]}
+    )
+    assert made.network == "a"
+    assert made.endpoints == (first, EndpointOptions(network="b"))
+    assert (made.publish, made.link) == (("80", "8080:80"), ("db",))
+    assert from_keywords("x", [], {}).network == "bridge"
+    with pytest.raises(InvalidArgument, match="the first of the endpoints"):
+        from_keywords("x", [], {"endpoints": [first], "network": "b"})
+    with pytest.raises(TypeError):
+        from_keywords("x", [], {"publish": "80"})  # type: ignore[typeddict-item]
