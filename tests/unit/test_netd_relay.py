@@ -104,6 +104,7 @@ def test_a_slow_reader_of_what_has_ended() -> None:
         assert connection.back.unsent
         assert loop.turn(0.3) < 5
         got = b""
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         while len(got) < sent + 4:
             loop.turn(0.002)
             try:
