@@ -10,6 +10,7 @@ import socket
 import time
 
 EPOLLIN, EPOLLOUT = select.EPOLLIN, select.EPOLLOUT
+EPOLLERR, EPOLLHUP = select.EPOLLERR, select.EPOLLHUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -101,16 +101,16 @@ class Half:
                 self.unsent = self.unsent[self.sink.send(self.unsent) :]
                 if self.unsent:
                     return
+            if not self.ended:
+                got = self.source.recv_into(_buffer)
+                self.ended = not got
+                sent = _send(self.sink, _view[:got]) if got else 0
+                self.unsent = bytes(_view[sent:got])
             if self.ended:
                 if not self.done:
                     self.sink.shutdown(socket.SHUT_WR)
                     self.done = True
                 return
-            got = self.source.recv_into(_buffer)
-            self.ended = not got
-            if got:
-                sent = _send(self.sink, _view[:got])
-                self.unsent = bytes(_view[sent:got])
 
 
 def _family(target: tuple[str, int]) -> int:
@@ -138,8 +138,7 @@ class Connection:
         self.forth, self.back = Half(client, server), Half(server, client)
         failed = server.connect_ex(target)
         self._events = {client.fileno(): 0, server.fileno(): EPOLLOUT}
-        for fd, events in self._events.items():
-            relay.loop.watch(fd, self._ready, events)
+        relay.loop.watch(server.fileno(), self._ready, EPOLLOUT)
         if failed not in (0, errno.EINPROGRESS):
             relay.loop.after(0, self._refuse)
 
@@ -172,8 +171,19 @@ class Connection:
             events = 0 if reading.ended or reading.unsent else EPOLLIN
             events |= EPOLLOUT if writing.unsent else 0
             if events != self._events[fd]:
-                self._events[fd] = events
-                self._relay.loop.change(fd, events)
+                self._change(fd, events)
+
+    def _change(self, fd: int, events: int) -> None:
+        """Who waits for nothing isn't watched at all: of a socket that is closed in both directions
+        epoll would tell without end, while the other one's reader takes its time.
+        """
+        before, self._events[fd] = self._events[fd], events
+        if not events:
+            self._relay.loop.forget(fd)
+        elif before:
+            self._relay.loop.change(fd, events)
+        else:
+            self._relay.loop.watch(fd, self._ready, events)
 
     def _refuse(self) -> None:
         """As the other end did: a reset."""
