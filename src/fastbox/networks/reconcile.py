@@ -115,9 +115,12 @@ def everything(root: Root) -> tuple[str, ...]:
             link = str(driver.endpoint(record, 0).get("link", ""))
             if link and not is_there(link):
                 done.append(f"network {record.name}: {link} was missing")
-            kernel.setup(root, record)
-            if record.driver == "bridge":
-                _shards(record, NetworkStore(root))
+            try:
+                kernel.setup(root, record)
+                if record.driver == "bridge":
+                    _shards(record, NetworkStore(root))
+            except FastboxError as error:  # a parent that is gone keeps nobody else from healing
+                done.append(f"network {record.name}: can't be made: {error}")
     firewall(root)
     done += [f"lease {path}: its container does not run" for path in stale(root)]
     return tuple(done)

@@ -2,7 +2,7 @@
 of constant nftables rules.
 
 A bridge takes 1,023 ports, so the address decides which shard an endpoint is a port of: number n
-of a subnet belongs to shard n // 512. Shard 0 has the addresses and the rules; others are bridges
+of a subnet belongs to shard n // 128. Shard 0 has the addresses and the rules; others are bridges
 that a veth pair links to it, made when the first of their addresses is used.
 """
 
