@@ -342,6 +342,23 @@ def test_reconcile(networks, kernel, root, store) -> None:
     assert list(networks.check()) == []
 
 
+def test_reconcile_goes_on_without_a_parent(networks, kernel, monkeypatch) -> None:
+    from fastbox.networks.drivers import parents
+
+    monkeypatch.setattr(parents, "_is_there", lambda name: name in kernel.links)
+    kernel.links.add("up0")
+    networks.create("a", driver="macvlan", options={"parent": "up0"}, subnets=["10.5.0.0/24"])
+    identity = networks.create("b")
+    kernel.links.clear()
+    done = networks.reconcile()
+    assert set(done) == {
+        "network a: the parent interface up0 was not found on the host",
+        f"network b: fb-{identity[:12]} was missing",
+    }
+    with pytest.raises(FastboxError, match="parent interface up0 was not found"):
+        start(networks)
+
+
 def test_damaged_records(networks, store) -> None:
     identity = networks.create("a")
     networks.create("b")
