@@ -17,7 +17,7 @@ struct fb_arena_chunk {
 
 static struct fb_arena_chunk *add_chunk(struct fb_arena *arena, size_t size)
 {
-	size_t room = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+	size_t least = arena->chunk ? arena->chunk : CHUNK_SIZE, room = size > least ? size : least;
 	struct fb_arena_chunk *chunk = calloc(1, sizeof(*chunk) + room);
 
 	if (!chunk)

@@ -6,6 +6,7 @@
 
 struct fb_arena {
 	struct fb_arena_chunk *head;
+	size_t chunk; /* how much is taken at a time; 0: 32 KiB, right for what is freed soon */
 };
 
 /* Zeroed, 16-byte aligned memory, or NULL with errno ENOMEM. */

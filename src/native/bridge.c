@@ -381,7 +381,7 @@ static int take_route(void *context, const struct nlmsghdr *header)
 	size_t size = route.family == AF_INET ? sizeof(route.v4) : sizeof(route.v6), length = RTM_PAYLOAD(header);
 	const struct rtattr *at;
 
-	if (header->nlmsg_type != RTM_NEWROUTE || header->nlmsg_len < NLMSG_LENGTH(sizeof(*body)) ||
+	if (header->nlmsg_type != RTM_NEWROUTE || header->nlmsg_len < NLMSG_LENGTH(sizeof(*body)) || body->rtm_table != RT_TABLE_MAIN ||
 	    body->rtm_family != route.family || !body->rtm_dst_len || body->rtm_type == RTN_MULTICAST || body->rtm_flags & RTM_F_CLONED)
 		return 0;
 	at = find(RTM_RTA(body), length, RTA_DST);
@@ -397,13 +397,16 @@ static int take_route(void *context, const struct nlmsghdr *header)
 
 int fb_route_clash(const struct fb_address *subnet, char *ret_route, size_t size, struct fb_error *err)
 {
-	struct rtmsg body = {.rtm_family = (unsigned char)subnet->family};
+	static const int on = 1;
+	struct rtmsg body = {.rtm_family = (unsigned char)subnet->family, .rtm_table = RT_TABLE_MAIN};
 	struct clash clash = {subnet, ret_route, size};
 	struct fb_netlink nl;
 	int r = fb_netlink_open(&nl, err);
 
 	*ret_route = '\0';
 	if (r == 0) {
+		/* Each address has up to three routes of the local table: from 4.20 on the kernel leaves them out itself. */
+		(void)setsockopt(nl.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
 		fb_netlink_message(&nl, RTM_GETROUTE, NLM_F_DUMP, &body, sizeof(body), "route get", NULL);
 		r = fb_netlink_ask(&nl, take_route, &clash, err);
 	}

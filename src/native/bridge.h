@@ -19,7 +19,8 @@ struct fb_bridge {
 int fb_bridge_ensure(const struct fb_bridge *bridge, struct fb_error *err);
 /* An interface, and the pair of veths when it is a shard. One that has gone is no error. */
 int fb_bridge_delete(const char *name, struct fb_error *err);
-/* A route of the host's that has addresses of `subnet`, "10.1.0.0/16 dev eth0"; "": none. Default routes are not asked. */
+/* A route of the host's that has addresses of `subnet`, "10.1.0.0/16 dev eth0"; "": none. Of the main table, as docker has it, and without the
+ * default routes. */
 int fb_route_clash(const struct fb_address *subnet, char *ret_route, size_t size, struct fb_error *err);
 
 #endif

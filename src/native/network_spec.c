@@ -332,7 +332,8 @@ static int parse(const char *text, size_t length, int (*read)(const struct fb_no
 		 struct fb_network_spec *ret_network, struct fb_error *err)
 {
 	auto_json struct json_object *json = NULL;
-	struct fb_network_spec network = {0};
+	/* It stays as long as its container runs. */
+	struct fb_network_spec network = {.arena.chunk = 2000};
 	struct fb_reader reader = {.arena = &network.arena, .bundle = "", .err = err};
 	struct fb_node top = {.in = &reader};
 	int r = fb_json_parse(text, length, &json, err);

@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 from . import host
+from .netlinks import nets, network_host
+
+__all__ = ["nets", "network_host"]  # fixtures
 
 CACHE = Path(__file__).resolve().parents[2] / "build" / "test-cache"
 
@@ -77,6 +80,7 @@ def box() -> Iterator[Box]:
     os.environ["FASTBOX_ROOT"], os.environ["FASTBOX_RUN"] = f"{base}/store", run
     box = Box(f"{base}/store", run)
     box("import", "-", "busybox", stdin=busybox_tar())
+    box("run", "--rm", "busybox", "true")  # the default network's bridge, which stays
     yield box
     for name in box("ps", "-aq").stdout.split():
         box("rm", "-f", name)

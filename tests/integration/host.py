@@ -92,7 +92,9 @@ def snapshot(root: str, run: str) -> dict[str, object]:
         "volumes": sorted(p.name for p in (store / "volumes").glob("*")),
         "links": links(),
         "leases": sorted(p.name for p in store.glob("networks/*/leases/*")),
-        "live": sorted(str(p.relative_to(run)) for p in Path(run).glob("*/*")),
+        "live": sorted(
+            str(p.relative_to(run)) for p in Path(run).glob("*/*") if p.parent.name != "netd"
+        ),
     }
 
 

@@ -183,10 +183,10 @@ class Place:
         new.rename(path)
         return path
 
-    def start_netd(self, code: str = "") -> subprocess.Popen[bytes]:
+    def start_netd(self, code: str = "", files: int = 4096) -> subprocess.Popen[bytes]:
         """netd, with a resolv.conf of the test's as the host's."""
         words = [sys.executable, "-c", code, self.run] if code else [*NETD, self.run]
-        script = 'mount --bind "$0" /etc/resolv.conf; exec "$@"'
+        script = f'mount --bind "$0" /etc/resolv.conf; ulimit -n {files}; exec "$@"'
         self.starts += 1
         with open(self.base / f"netd.{self.starts}", "wb") as log:
             made = subprocess.Popen(

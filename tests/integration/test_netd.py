@@ -298,6 +298,28 @@ def test_the_oldest_question_gives_way(box: Box) -> None:
     assert box.addresses("asker") == ["10.1.0.2"]
 
 
+def test_who_asks_too_much_takes_nothing_from_others(place: Place) -> None:
+    network = place.network("my-net")
+    place.lease(network, "10.1.0.2", "asker")
+    hog = place.box(networks=[network], servers=["127.0.0.1"])
+    other = place.box(networks=[network], servers=["127.0.0.1"])
+    place.upstream(other.space, "127.0.0.1", "--address=/up.example/192.0.2.7")
+    place.start_netd(files=80)
+    hog.hand_over()
+    silent, client = hog.space.socket(), hog.space.socket()
+    silent.bind(("127.0.0.1", 53))
+    client.connect(("127.0.0.11", 53))
+    for n in range(300):
+        client.send(dns.message.make_query(f"n{n}.example", "A").to_wire())
+    other.hand_over()  # there is room for what is handed over
+    assert other.addresses("asker") == ["10.1.0.2"]
+    assert other.status("up.example") in ("SERVFAIL", "NOERROR")
+    assert hog.addresses("asker", "A") == ["10.1.0.2"]
+    silent.close()
+    client.close()
+    until(lambda: other.addresses("up.example") == ["192.0.2.7"])
+
+
 # Hostile messages
 
 

@@ -1,18 +1,14 @@
-"""What a supervisor makes of network.json: links, addresses, routes; what connect and disconnect change, and what an end takes back.
+"""What a supervisor makes of network.json: links, addresses, routes; what connect and disconnect change.
 
 The test plays the host in a network namespace of its own; who leases addresses is not asked here, so the documents are made by hand.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,140 +16,11 @@ import pytest
 
 from fastbox import _native, _net
 from fastbox.errors import FastboxError
-from fastbox.runtime.supervisor import Conversation
 
 from . import host
-from .conftest import Box
+from .netlinks import BRIDGE, SERVE, SLEEP, Nets, get, run
 
-pytestmark = pytest.mark.integration
-
-CLONE_NEWNET = 0x40000000
-BRIDGE = "fb-test"
-NETWORK = "0123456789abcdef" * 4
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def run(*words: str) -> str:
-    done = subprocess.run(words, capture_output=True, text=True)
-    assert done.returncode == 0, (words, done.stderr)
-    return done.stdout
-
-
-@pytest.fixture(scope="module", autouse=True)
-def own_host() -> Iterator[None]:
-    """A host of the module's own, with a bridge: supervisors and commands are its children."""
-    back = os.open("/proc/self/ns/net", os.O_RDONLY)
-    assert libc.unshare(CLONE_NEWNET) == 0
-    try:
-        run("ip", "link", "set", "lo", "up")
-        assert _net.bridge_ensure(BRIDGE, ["172.30.0.1/24", "fd00:30::1/64"], 1500, True)
-        yield
-    finally:
-        assert libc.setns(back, CLONE_NEWNET) == 0
-        os.close(back)
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds * host.SLOW
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.02)
-
-
-class Nets:
-    """Containers with a network.json."""
-
-    def __init__(self, box: Box, leases: Path) -> None:
-        self.box, self.leases, self.count = box, leases, 0
-        self.names: list[str] = []
-
-    def endpoint(self, number: int, name: str = "eth0", **more: object) -> dict[str, Any]:
-        self.count += 1
-        lease = self.leases / f"172.30.0.{number}"
-        lease.write_text("{}")
-        return {
-            "network": NETWORK,
-            "kind": "veth",
-            "link": BRIDGE,
-            "name": name,
-            "host": f"fbv{os.getpid() % 10**6:06d}{self.count:04d}",
-            "mac": f"02:42:ac:1e:00:{number:02x}",
-            "mtu": 1500,
-            "addresses": [f"172.30.0.{number}/24"],
-            "gateways": ["172.30.0.1"] if name == "eth0" else [],
-            "guard": True,
-            "leases": [str(lease)],
-            **more,
-        }
-
-    def create(
-        self, name: str, endpoints: list[dict[str, Any]], words: list[str], *flags: str, **more: Any
-    ) -> Path:
-        self.names.append(name)
-        made = self.box("create", "--network", "none", "--name", name, *flags, "busybox", *words)
-        directory = Path(self.box.root) / "containers" / made.stdout.strip()
-        for endpoint in endpoints:
-            for lease in endpoint["leases"]:
-                Path(lease).write_text(json.dumps({"schema": 1, "container": directory.name}))
-        document = {
-            "schema": 1,
-            "endpoints": endpoints,
-            "ports": [],
-            "dns": None,
-            "netd": [],
-            **more,
-        }
-        (directory / "network.json").write_text(json.dumps(document))
-        bundle = json.loads((directory / "config.json").read_text())
-        bundle["fastbox"]["network"] = str(directory / "network.json")
-        (directory / "config.json").write_text(json.dumps(bundle))
-        return directory
-
-    def start(
-        self, name: str, endpoints: list[dict[str, Any]], words: list[str], *flags: str, **more: Any
-    ) -> Path:
-        directory = self.create(name, endpoints, words, *flags, **more)
-        self.box("start", name)
-        return directory
-
-    def live(self, directory: Path) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(
-            (Path(self.box.run_root) / "containers" / directory.name).read_text()
-        )
-        return found
-
-    def ask(self, directory: Path, **message: object) -> dict[str, Any]:
-        with Conversation(self.box.run_root, self.live(directory)["supervisor"]) as conversation:
-            return conversation.ask({"id": directory.name, **message})
-
-
-@pytest.fixture
-def nets(box: Box, tmp_path: Path) -> Iterator[Nets]:
-    (tmp_path / "leases").mkdir()
-    nets = Nets(box, tmp_path / "leases")
-    yield nets
-    for name in nets.names:
-        box("rm", "-f", name, check=False)
-    until(lambda: "fbv" not in run("ip", "link"))
-    assert sorted(os.listdir(nets.leases)) == []
-
-
-SERVE = ["sh", "-c", "mkdir /w; hostname >/w/index.html; exec httpd -f -p 80 -h /w"]
-SLEEP = ["sleep", "100000"]
-
-
-def get(address: str, port: int = 80) -> str:
-    """A page, once the server listens."""
-    end = time.monotonic() + 20 * host.SLOW
-    while True:
-        try:
-            with socket.create_connection((address, port), timeout=2) as server:
-                server.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
-                text = b"".join(iter(lambda: server.recv(4096), b""))
-                return text.split(b"\r\n\r\n")[1].decode().strip()
-        except (ConnectionRefusedError, TimeoutError, OSError):
-            assert time.monotonic() < end, f"{address} does not answer"
-            time.sleep(0.02)
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("network_host")]
 
 
 def test_packets(nets: Nets) -> None:
@@ -167,6 +34,12 @@ def test_packets(nets: Nets) -> None:
     assert get("172.30.0.2") == get("fd00:30::2") == "web"
     assert box("exec", "peer", "wget", "-qO-", "http://172.30.0.2").stdout == "web\n"
     assert "1 packets received" in box("exec", "peer", "ping", "-c1", "-w5", "172.30.0.1").stdout
+    held = [
+        os.readlink(path)
+        for pid in host.supervisors(box.run_root)
+        for path in Path(f"/proc/{pid}/fd").iterdir()
+    ]
+    assert not [link for link in held if link.startswith("net:")], "nobody keeps a namespace"
     routes = box("exec", "web", "ip", "route").stdout
     assert "default via 172.30.0.1 dev eth0" in routes
     assert "172.30.0.0/24 dev eth0" in routes
@@ -223,56 +96,6 @@ def test_user_namespace(nets: Nets) -> None:
     assert owned[1] == "100000"
 
 
-def test_end_gives_back_before_it_is_told(nets: Nets) -> None:
-    for number in range(3):
-        endpoint = nets.endpoint(12)
-        directory = nets.create("short", [endpoint], ["sh", "-c", "ip address show eth0"])
-        done = nets.box("start", "-a", "short")
-        assert "172.30.0.12/24" in done.stdout, number
-        assert not os.path.exists(endpoint["leases"][0]), "another may take the address at once"
-        nets.box("rm", "short")
-        assert not directory.exists()
-
-
-def test_leases_of_others_stay(nets: Nets) -> None:
-    endpoint = nets.endpoint(13)
-    nets.create("mine", [endpoint], ["true"])
-    lease = Path(endpoint["leases"][0])
-    lease.write_text(json.dumps({"schema": 1, "container": "another"}))
-    nets.box("start", "-a", "mine")
-    assert lease.exists()
-    lease.unlink()
-
-
-def test_failed_starts(nets: Nets) -> None:
-    endpoint = nets.endpoint(14)
-    nets.create("missing", [endpoint], ["/no/such/command"])
-    assert nets.box("start", "missing", check=False).returncode != 0
-    assert not os.path.exists(endpoint["leases"][0])
-    endpoint = nets.endpoint(14, link="fb-absent")
-    nets.create("bridgeless", [endpoint], SLEEP)
-    done = nets.box("start", "bridgeless", check=False)
-    assert done.returncode != 0
-    assert "the network's bridge is missing" in done.stderr
-    assert "fb-absent" in done.stderr
-    assert not os.path.exists(endpoint["leases"][0])
-    endpoint = nets.endpoint(14)
-    directory = nets.create("unknown", [endpoint], SLEEP, more=1)
-    done = nets.box("start", "unknown", check=False)
-    assert ".more" in done.stderr
-    os.unlink(endpoint["leases"][0])  # of what nobody can read nobody knows the leases
-    assert not (Path(nets.box.run_root) / "containers" / directory.name).exists()
-
-
-def test_two_of_one_name(nets: Nets) -> None:
-    """What was made of the first goes when the second can't be."""
-    one, two = nets.endpoint(15), nets.endpoint(16)
-    nets.create("twice", [one, two], SLEEP)
-    assert nets.box("start", "twice", check=False).returncode != 0
-    until(lambda: one["host"] not in run("ip", "link"))
-    assert not os.path.exists(one["leases"][0])
-
-
 def test_host_network_is_refused(nets: Nets) -> None:
     endpoint = nets.endpoint(17)
     directory = nets.create("hostly", [endpoint], SLEEP)
@@ -284,38 +107,6 @@ def test_host_network_is_refused(nets: Nets) -> None:
     assert done.returncode != 0
     assert "network namespace" in done.stderr
     assert not os.path.exists(endpoint["leases"][0])
-
-
-def pid_of(nets: Nets, directory: Path) -> int:
-    try:
-        return int(nets.live(directory)["pid"])
-    except FileNotFoundError:
-        return 0
-
-
-def test_policy_keeps_addresses(nets: Nets) -> None:
-    endpoint = nets.endpoint(18)
-    directory = nets.start("again", [endpoint], SERVE, "--restart", "always", "--hostname", "again")
-    for _ in range(3):
-        assert get("172.30.0.18") == "again"
-        before = pid_of(nets, directory)
-        os.kill(before, signal.SIGKILL)
-        until(lambda before=before: pid_of(nets, directory) not in (0, before))  # type: ignore[misc]
-        assert os.path.exists(endpoint["leases"][0])
-    assert get("172.30.0.18") == "again"
-    nets.box("stop", "-t", "0", "again")
-    assert not os.path.exists(endpoint["leases"][0])
-
-
-def test_restart_at_once(nets: Nets) -> None:
-    """The last life's link is still there when the next one is made; it must be in nobody's way."""
-    directory = nets.start("now", [nets.endpoint(19)], SERVE, "--hostname", "now")
-    for _ in range(5):
-        before = pid_of(nets, directory)
-        nets.ask(directory, op="restart", signal=9, timeout=0)
-        until(lambda before=before: pid_of(nets, directory) not in (0, before))  # type: ignore[misc]
-        assert get("172.30.0.19") == "now"
-    until(lambda: "fbx" not in run("ip", "link"))
 
 
 def test_connect_and_disconnect(nets: Nets) -> None:
@@ -372,60 +163,35 @@ def test_connect_leaves_nothing_half_made(nets: Nets) -> None:
         nets.ask(plain, op="connect", endpoint=wrong)
 
 
-def test_macvlan(nets: Nets) -> None:
+@pytest.fixture
+def parent() -> Iterator[str]:
+    """An interface whose other end is somebody else on the same wire."""
     run("ip", "link", "add", "par", "type", "veth", "peer", "name", "far")
     for name in ("par", "far"):
         run("ip", "link", "set", name, "up")
     run("ip", "address", "add", "172.29.0.1/24", "dev", "far")
-    try:
-        endpoint = nets.endpoint(
-            24, kind="macvlan", link="par", mode="bridge", host="", addresses=["172.29.0.2/24"],
-            gateways=["172.29.0.1"], mac="02:42:ac:1d:00:02",
-        )  # fmt: skip
-        nets.start("mac", [endpoint], SERVE, "--hostname", "mac")
-        assert get("172.29.0.2") == "mac"
-        nets.box("stop", "-t", "0", "mac")
-    finally:
-        run("ip", "link", "delete", "far")
+    yield "par"
+    run("ip", "link", "delete", "far")
 
 
-def test_ports_are_in_the_live_state(nets: Nets) -> None:
-    ports = [
-        {"protocol": "tcp", "hosts": ["127.0.0.1", "::1"], "first": 18080, "last": 18080, "port": 80,
-         "address": "172.30.0.25", "address6": ""}
-    ]  # fmt: skip
-    endpoint = nets.endpoint(25)
-    directory = nets.start("ports", [endpoint], SLEEP, ports=ports)
-    assert nets.live(directory)["ports"] == [
-        {"protocol": "tcp", "host": "127.0.0.1", "host_port": 18080, "port": 80},
-        {"protocol": "tcp", "host": "::1", "host_port": 18080, "port": 80},
-    ]
-    without = nets.start("none", [nets.endpoint(26)], SLEEP)
-    assert "ports" not in nets.live(without)
-
-
-def test_killed_supervisor(nets: Nets) -> None:
-    """What it leaves is named by the document: whoever heals gives it back."""
-    endpoint = nets.endpoint(27)
-    directory = nets.start("orphan", [endpoint], SLEEP)
-    (name,) = [nets.live(directory)["supervisor"]]
-    (pid,) = [
-        int(entry.parent.name)
-        for entry in Path("/proc").glob("[0-9]*/cmdline")
-        if name.encode() in entry.read_bytes().split(b"\0")
-    ]
-    document = (directory / "network.json").read_bytes()
-    live = (Path(nets.box.run_root) / "containers" / directory.name).read_bytes()
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not _native.alive(nets.box.run_root, name))
-    nets.box("ps", "-a")
-    until(lambda: endpoint["host"] not in run("ip", "link"))
-    _net.release(document, True, "another", live)
-    _net.release(document, False, directory.name, live)
-    assert os.path.exists(endpoint["leases"][0])
-    _net.release(document, True, directory.name, live)
-    assert not os.path.exists(endpoint["leases"][0])
-    _net.release(document, True, directory.name, live)
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("macvlan", "bridge"), ("macvlan", "passthru"), ("ipvlan", "l2")]
+)
+def test_on_a_parent(nets: Nets, parent: str, kind: str, mode: str) -> None:
+    made = subprocess.run(
+        ["ip", "link", "add", "probe", "link", parent, "type", kind], capture_output=True
+    )
+    if made.returncode != 0:
+        pytest.skip(f"this kernel has no {kind}")
+    run("ip", "link", "delete", "probe")
+    endpoint = nets.endpoint(
+        24, kind=kind, link=parent, mode=mode, host="", addresses=["172.29.0.2/24"],
+        gateways=["172.29.0.1"], mac="" if kind == "ipvlan" else "02:42:ac:1d:00:02",
+    )  # fmt: skip
+    nets.start("child", [endpoint], SERVE, "--hostname", "child")
+    assert get("172.29.0.2") == "child"
+    assert nets.box("exec", "child", "ping", "-c1", "-w5", "172.29.0.1").returncode == 0
+    nets.box("stop", "-t", "0", "child")
 
 
 def test_the_timeline_has_it(nets: Nets, tmp_path: Path) -> None:
@@ -437,7 +203,7 @@ def test_the_timeline_has_it(nets: Nets, tmp_path: Path) -> None:
 
 
 def test_clashing_routes() -> None:
-    assert _net.route_clash("172.30.0.128/25").startswith("172.30.0.")
+    assert _net.route_clash("172.30.0.128/25") == "172.30.0.0/24 dev fb-test"
     assert _net.route_clash("10.0.0.0/8") == ""
     with pytest.raises(ValueError, match="no address"):
         _net.route_clash("10.0.0.0/33")

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from . import host
 from .conftest import Box, busybox_tar
-from .other_host import NGINX, OtherHost, fetch, image_of, ip, udp
+from .other_host import NGINX, OtherHost, fetch, image_of, ip
 from .test_lifecycle import IDLE, until
 
 pytestmark = pytest.mark.integration
-ECHO = "while true; do nc -lu -p 53 -e cat; done"  # busybox's: answers one client after the other
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,8 @@ def network(box: Box) -> Iterator[Callable[..., str]]:
 
     yield create
     for each in made:
+        if left := box("ps", "-aq", "--filter", f"network={each}").stdout.split():
+            box("rm", "-f", *left)
         box("network", "rm", "-f", each)
 
 
@@ -171,8 +174,9 @@ def test_names_aliases_short_ids_and_other_networks(
         "--network",
         "two",
         "busybox",
+        "timeout",
+        "5",
         "wget",
-        "-T2",
         "-qO-",
         f"http://{there}/",
         check=False,
@@ -180,7 +184,7 @@ def test_names_aliases_short_ids_and_other_networks(
     assert refused.returncode != 0
     # Not resolved on the default bridge, and not reached from there.
     assert box(
-        "run", "--rm", "busybox", "wget", "-T2", "-qO-", f"http://{there}/", check=False
+        "run", "--rm", "busybox", "timeout", "5", "wget", "-qO-", f"http://{there}/", check=False
     ).returncode
     box("rm", "-f", "shop")
 
@@ -191,7 +195,7 @@ def test_connect_and_disconnect_a_running_one(
     network("front")
     network("back")
     web("--name", "app", "--network", "front")
-    get = ("busybox", "wget", "-T3", "-qO-", "http://app/")
+    get = ("busybox", "timeout", "5", "wget", "-qO-", "http://app/")
     assert box("run", "--rm", "--network", "back", *get, check=False).returncode != 0
     box("network", "connect", "--alias", "api", "back", "app")
     assert run(box, "--network", "back", *get).startswith("nginx ")
@@ -257,7 +261,7 @@ def test_inter_container_communication_off(
     other.serve(80)
     network("quiet", "-o", "com.docker.network.bridge.enable_icc=false")
     web("--name", "closed", "--network", "quiet")
-    get = ("busybox", "wget", "-T2", "-qO-", "http://closed/")
+    get = ("busybox", "timeout", "5", "wget", "-qO-", "http://closed/")
     assert box("run", "--rm", "--network", "quiet", *get, check=False).returncode != 0
     assert (
         run(box, "--network", "quiet", "busybox", "nc", other.address, "80").strip() == other.here
@@ -306,8 +310,9 @@ def test_macvlan(box: Box, web: Web, network: Callable[..., str], mode: str) -> 
                 "--network",
                 "lan",
                 "busybox",
+                "timeout",
+                "5",
                 "wget",
-                "-T2",
                 "-qO-",
                 "http://198.18.7.9/",
                 check=False,
@@ -345,13 +350,13 @@ def test_published_everywhere(
     assert other.fetch(f"http://{other.here}:{number}/") == f"nginx {other.address}\n"
     assert other.fetch(f"http://[{other.here6}]:{number}/").startswith("nginx ")
     # From a container of the same network through the host's address, and from one of another network.
-    get = ("busybox", "wget", "-T3", "-qO-", f"http://{other.here}:{number}/")
+    get = ("busybox", "timeout", "5", "wget", "-qO-", f"http://{other.here}:{number}/")
     assert run(box, *get).startswith("nginx ")
     network("away")
     assert run(box, "--network", "away", *get).startswith("nginx ")
     # The container itself.
     assert box(
-        "exec", name, "wget", "-T3", "-qO-", f"http://{other.here}:{number}/"
+        "exec", name, "timeout", "5", "wget", "-qO-", f"http://{other.here}:{number}/"
     ).stdout.startswith("nginx ")
     assert f"0.0.0.0:{number}->80/tcp" in box("ps").stdout
     box("rm", "-f", name)
@@ -394,8 +399,9 @@ def test_published_on_localhost_means_this_host_only(
         "--network",
         "aside",
         "busybox",
+        "timeout",
+        "5",
         "wget",
-        "-T2",
         "-qO-",
         f"http://{gateway}:{number}/",
         check=False,
@@ -406,22 +412,18 @@ def test_published_on_localhost_means_this_host_only(
 
 def test_udp_beside_tcp(box: Box, other: OtherHost, servers: str) -> None:
     number = port()
-    script = f"{ECHO} & nginx -c /nginx.conf"
+    dns = "dnsmasq -u root --pid-file= -h -R --address=/udp.example/192.0.2.4"
     words = ("-p", f"{number}:80/tcp", "-p", f"{number}:53/udp", "--name", "both")
-    box("run", "-d", *words, servers, "sh", "-c", script)
+    box("run", "-d", *words, servers, "sh", "-c", f"{dns}; nginx -c /nginx.conf")
+    ask = ("dig", "+short", "+tries=1", "+time=3", "-p", str(number), "udp.example")
     try:
         listening(box, "both", 80)
         assert fetch(f"http://127.0.0.1:{number}/").startswith("nginx ")
-        found = subprocess.run(
-            [sys.executable, "-c", udp("127.0.0.1", number)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert found.stdout == "hello\n"
+        found = subprocess.run([*ask, "@127.0.0.1"], capture_output=True, text=True, check=True)
+        assert found.stdout == "192.0.2.4\n"
         box("restart", "-t", "0", "both")
         listening(box, "both", 80)
-        assert other.run(sys.executable, "-c", udp(other.here, number)) == "hello\n"
+        assert other.run(*ask, f"@{other.here}") == "192.0.2.4\n"
     finally:
         box("rm", "-f", "both")
 
@@ -571,7 +573,7 @@ def test_nobody_takes_anothers_address(box: Box, web: Web, network: Callable[...
         *IDLE,
     )
     there = address(box, "victim", "guarded")
-    get = ("busybox", "wget", "-T3", "-qO-", f"http://{there}/")
+    get = ("busybox", "timeout", "5", "wget", "-qO-", f"http://{there}/")
     box("exec", "thief", "ip", "addr", "add", f"{there}/24", "dev", "eth0")
     box("exec", "thief", "arping", "-U", "-c", "3", "-I", "eth0", there, check=False)
     for _ in range(3):
@@ -586,7 +588,9 @@ def test_resolvers_of_the_container_itself_and_of_another_host(
     box: Box, network: Callable[..., str], servers: str, other: OtherHost
 ) -> None:
     network("dns")
-    dnsmasq = "dnsmasq -k -u root --pid-file= -h -R -p {} --address=/{}/192.0.2.{} --listen-address={}"
+    dnsmasq = (
+        "dnsmasq -k -u root --pid-file= -h -R -p {} --address=/{}/192.0.2.{} --listen-address={}"
+    )
     other.start(*dnsmasq.format(53, "far.example", 1, other.address).split())
     until(lambda: b":0035 " in other.run("cat", "/proc/net/udp").encode())
     words = (
@@ -665,19 +669,22 @@ def test_service_names_over_several_addresses(box: Box, network: Callable[..., s
 # What is killed, and what is flushed
 
 
-def test_a_killed_supervisor_leaves_nothing(box: Box, network: Callable[..., str]) -> None:
-    import os
-    import signal
+def _words(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
 
+
+def test_a_killed_supervisor_leaves_nothing(box: Box, network: Callable[..., str]) -> None:
     network("doomed", "--subnet", "10.222.20.0/29")
     number = port()
     for _ in range(6):  # more than there are addresses
         name = box(
             "run", "-d", "--network", "doomed", "-p", f"{number}:80", "busybox", *IDLE
         ).stdout.strip()
-        (supervisor,) = host.supervisors(box.run_root)
-        os.kill(supervisor, signal.SIGKILL)
-        until(lambda: not host.supervisors(box.run_root))
+        text = (Path(box.run_root) / "containers" / name).read_text()
+        place = Path(box.run_root) / "supervisors" / json.loads(text)["supervisor"]
+        killed = [p for p in host.supervisors(box.run_root) if place.name in _words(p)]
+        os.kill(killed[0], signal.SIGKILL)
+        until(lambda pid=killed[0]: pid not in host.supervisors(box.run_root))
         assert "Exited (137)" in box("ps", "-a").stdout
         box("rm", name)
     assert json.loads(box("network", "inspect", "doomed").stdout)[0]["Containers"] == {}

@@ -189,13 +189,14 @@ static void test_routes(void)
 		     "ip -6 route add default dev far && ip -6 route add fd64::/16 dev far") == 0);
 	clash("10.8.0.0/24", "");
 	clash("10.9.0.0/16", "10.9.0.0/24 dev far");
-	clash("10.9.0.128/25", "10.9.0");
+	clash("10.9.0.128/25", "10.9.0.0/24 dev far");
+	clash("127.0.0.0/8", "");
 	clash("10.100.7.0/24", "10.64.0.0/10 dev far");
 	clash("172.30.5.0/24", "172.30.0.0/16 dev fb-test");
 	clash("0.0.0.0/0", "1");
 	clash("fd10::/64", "");
 	clash("fd64:1::/64", "fd64::/16 dev far");
-	clash("fd09::/32", "fd09::");
+	clash("fd09::/32", "fd09::/64 dev far");
 }
 
 int main(void)

@@ -1,4 +1,5 @@
-/* What netd does for containers, as the supervisor sees it: sockets in a real namespace, packets that wake it, a netd that is this program in another role.
+/* What netd does for containers, as the supervisor sees it: sockets in a real namespace, packets that wake it, a netd that is this program in
+ * another role.
  * Skipped (77) without root. */
 #include <arpa/inet.h>
 #include <errno.h>

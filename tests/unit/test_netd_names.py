@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from hypothesis import strategies as st
 
 from fastbox.netd import messages, wire
 from fastbox.netd.forward import HostServers
+from fastbox.netd.loop import Loop
 from fastbox.netd.names import Names, Network
+from fastbox.netd.nameserver import NameServer
 
 # The table
 
@@ -67,6 +70,34 @@ def test_links_renames_and_removals(tmp_path: Path, names: Names) -> None:
     assert found(network, "www") is None
     assert found(network, "renamed") is None
     assert found(network, "other") == []  # its other address is there
+
+
+def test_a_change_counts_from_the_next_query_on(tmp_path: Path, names: Names) -> None:
+    """Whatever is still to be read elsewhere: who has seen a container start may ask for it."""
+    loop, answers = Loop(), list[bytes]()
+    kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    fds = [
+        os.open("/proc/self/ns/net", os.O_RDONLY),
+        *(socket.socket(type=k).detach() for k in kinds),
+    ]
+    server = NameServer(loop, names, HostServers(), fds)
+    (tmp_path / "leases").mkdir()
+    server.describe({"networks": [{"leases": str(tmp_path / "leases")}], "internal": True})
+    query = query_of("web", wire.A, None).to_wire()
+    for address in ("10.0.0.2", "10.0.0.3"):
+        server.handle(query, False, answers.append)
+        path = lease(tmp_path / "leases", address, "web")
+        server.handle(query, False, answers.append)
+        path.unlink()
+    server.handle(query, False, answers.append)
+    server.close()
+    assert [a[-4:] if a[7] else a[3] & 15 for a in answers] == [
+        2,
+        b"\x0a\0\0\2",
+        2,
+        b"\x0a\0\0\3",
+        2,
+    ]
 
 
 def test_turns(tmp_path: Path, names: Names) -> None:

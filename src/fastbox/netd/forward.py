@@ -14,7 +14,7 @@ from time import monotonic
 
 from fastbox import _native
 from fastbox.netd import wire
-from fastbox.netd.loop import EPOLLIN, EPOLLOUT
+from fastbox.netd.loop import EPOLLIN, EPOLLOUT, spare
 from fastbox.support import resolvconf
 
 TYPE_CHECKING = False
@@ -122,11 +122,11 @@ class Forwarder:
         if interface:
             made = (plain, _DNS, 0, socket.if_nametoindex(interface))
         if from_host:
-            sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+            sock = socket.socket(family, kind)
         else:
             fd = _native.socket_inside(self._namespace, family, kind)
             sock = socket.socket(family, kind, 0, fileno=fd)
-            sock.setblocking(False)
+        spare(sock).setblocking(False)
         try:
             sock.connect(made)
         except BlockingIOError:

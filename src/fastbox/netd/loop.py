@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import heapq
+import resource
 import select
+import socket
 import time
 
 EPOLLIN, EPOLLOUT = select.EPOLLIN, select.EPOLLOUT
+EPOLLERR, EPOLLHUP = select.EPOLLERR, select.EPOLLHUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +25,21 @@ if TYPE_CHECKING:
 
 
 _EVENTS_AT_ONCE = 64
+# What containers cause stays below this, so that there are always descriptors for what supervisors
+# hand over, however much some container asks.
+_SCARCE = resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4
+
+
+def spare(sock: socket.socket) -> socket.socket:
+    """The socket, unless descriptors are scarce: the kernel gives the lowest number that is free.
+
+    Raises:
+        OSError: EMFILE; it is closed.
+    """
+    if sock.fileno() < _SCARCE:
+        return sock
+    sock.close()
+    raise OSError(errno.EMFILE, "descriptors are scarce")
 
 
 class Loop:

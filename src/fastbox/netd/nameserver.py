@@ -10,7 +10,7 @@ import socket
 
 from fastbox.netd import wire
 from fastbox.netd.forward import Forwarder
-from fastbox.netd.loop import EPOLLIN, EPOLLOUT, report
+from fastbox.netd.loop import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, report, spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _BATCH = 32  # queries at once: then it is another container's turn
 _MOST_CLIENTS = 128  # connections by TCP; the oldest gives way
 _CLIENT_IDLE = 10.0  # seconds
 _MOST_UNSENT = 1 << 20  # bytes that a client may leave unread
+_BROKEN = EPOLLERR | EPOLLHUP
 _ARPA = b"\x04arpa\0"
 
 
@@ -145,7 +146,7 @@ class NameServer:
     def _tcp_ready(self, _event: int) -> None:
         self.active = self.loop.now
         try:
-            sock, _ = self._tcp.accept()
+            sock = spare(self._tcp.accept()[0])
         except OSError:
             return
         while len(self._clients) >= _MOST_CLIENTS:
@@ -197,6 +198,9 @@ class Client:
 
     def _ready(self, event: int) -> None:
         self._active = self._server.active = self._server.loop.now
+        if event & _BROKEN:
+            self.close()
+            return
         if self._unsent and event & EPOLLOUT:
             self._flush()
         if not event & ~EPOLLOUT:

@@ -9,7 +9,7 @@ import errno
 import socket
 from struct import pack
 
-from fastbox.netd.loop import EPOLLIN, EPOLLOUT
+from fastbox.netd.loop import EPOLLIN, EPOLLOUT, spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,16 +101,16 @@ class Half:
                 self.unsent = self.unsent[self.sink.send(self.unsent) :]
                 if self.unsent:
                     return
+            if not self.ended:
+                got = self.source.recv_into(_buffer)
+                self.ended = not got
+                sent = _send(self.sink, _view[:got]) if got else 0
+                self.unsent = bytes(_view[sent:got])
             if self.ended:
                 if not self.done:
                     self.sink.shutdown(socket.SHUT_WR)
                     self.done = True
                 return
-            got = self.source.recv_into(_buffer)
-            self.ended = not got
-            if got:
-                sent = _send(self.sink, _view[:got])
-                self.unsent = bytes(_view[sent:got])
 
 
 def _family(target: tuple[str, int]) -> int:
@@ -130,7 +130,7 @@ class Connection:
     __slots__ = ("_connected", "_events", "_relay", "back", "forth")
 
     def __init__(self, relay: TcpRelay, client: socket.socket, target: tuple[str, int]) -> None:
-        server = socket.socket(_family(target), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        server = spare(socket.socket(_family(target), socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
         client.setblocking(False)
         for sock in (client, server):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -138,8 +138,7 @@ class Connection:
         self.forth, self.back = Half(client, server), Half(server, client)
         failed = server.connect_ex(target)
         self._events = {client.fileno(): 0, server.fileno(): EPOLLOUT}
-        for fd, events in self._events.items():
-            relay.loop.watch(fd, self._ready, events)
+        relay.loop.watch(server.fileno(), self._ready, EPOLLOUT)
         if failed not in (0, errno.EINPROGRESS):
             relay.loop.after(0, self._refuse)
 
@@ -172,8 +171,19 @@ class Connection:
             events = 0 if reading.ended or reading.unsent else EPOLLIN
             events |= EPOLLOUT if writing.unsent else 0
             if events != self._events[fd]:
-                self._events[fd] = events
-                self._relay.loop.change(fd, events)
+                self._change(fd, events)
+
+    def _change(self, fd: int, events: int) -> None:
+        """Who waits for nothing isn't watched at all: of a socket that is closed in both directions
+        epoll would tell without end, while the other one's reader takes its time.
+        """
+        before, self._events[fd] = self._events[fd], events
+        if not events:
+            self._relay.loop.forget(fd)
+        elif before:
+            self._relay.loop.change(fd, events)
+        else:
+            self._relay.loop.watch(fd, self._ready, events)
 
     def _refuse(self) -> None:
         """As the other end did: a reset."""
@@ -236,7 +246,7 @@ class UdpRelay:
 
     def connect(self) -> socket.socket:
         """A socket to the container's port."""
-        sock = socket.socket(_family(self._target), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        sock = spare(socket.socket(_family(self._target), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
         try:
             sock.connect(self._target)
         except OSError:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastbox.store.networks import NetworkRecord
 
 NAME = "bridge"
-SHARD = 512
+SHARD = 128
 MTU = 1500
 _MAX_NAME = 15
 _BRIDGE = "com.docker.network.bridge."
