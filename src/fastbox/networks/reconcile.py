@@ -141,7 +141,7 @@ def _shards(record: NetworkRecord, store: NetworkStore) -> None:
         fits = (value - p.base for p in pools if (p.version == 6) == (":" in text))
         wanted |= {n // bridge.SHARD for n in fits if n >= bridge.SHARD}
     for shard in sorted(wanted):
-        if shard <= 1 << 12:
+        if shard <= 1 << 17:
             bridge.ensure_shard(record, shard * bridge.SHARD)
 
 

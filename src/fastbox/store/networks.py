@@ -33,7 +33,7 @@ PREDEFINED = ("bridge", "host", "none")
 _DRIVERS = {"bridge": "bridge", "host": "host", "none": "null"}
 _HEX = frozenset("0123456789abcdef")
 _MAX_LEASE = 64 << 10
-WINDOW = 512  # addresses that are used before the next ones: a shard of a bridge
+WINDOW = 128  # addresses that are used before the next ones: a shard of a bridge
 _MOST_V6 = 1 << 20  # addresses of a v6 subnet that are chosen from
 
 

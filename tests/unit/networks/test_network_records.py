@@ -19,7 +19,7 @@ from fastbox.errors import (
 )
 from fastbox.networks import records
 from fastbox.store.containers import ContainerStore
-from fastbox.store.networks import read_lease
+from fastbox.store.networks import WINDOW, read_lease
 from fastbox.support import json
 
 
@@ -314,7 +314,7 @@ def test_reconcile(networks, kernel, root, store) -> None:
     kernel.links, kernel.tables, kernel.calls = set(), False, []
     done = networks.reconcile()
     device = f"fb-{identity[:12]}"
-    assert kernel.links == {device, f"fb-{identity[:10]}s1"}
+    assert kernel.links == {device, f"fb-{identity[:10]}s{521 // WINDOW}"}
     assert ("network", device, True, False, True, True) in kernel.calls
     assert done == ("firewall: the rules were missing", f"network a: {device} was missing")
     assert store.taken(identity) == ["10.5.2.9"]

@@ -2,7 +2,7 @@
 of constant nftables rules.
 
 A bridge takes 1,023 ports, so the address decides which shard an endpoint is a port of: number n
-of a subnet belongs to shard n // 512. Shard 0 has the addresses and the rules; others are bridges
+of a subnet belongs to shard n // 128. Shard 0 has the addresses and the rules; others are bridges
 that a veth pair links to it, made when the first of their addresses is used.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from fastbox.errors import InvalidArgument, Unsupported
-from fastbox.store.networks import bounds
+from fastbox.store.networks import WINDOW, bounds
 from fastbox.support import paths
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastbox.store.networks import NetworkRecord
 
 NAME = "bridge"
-SHARD = 128
+SHARD = WINDOW
 MTU = 1500
 _MAX_NAME = 15
 _BRIDGE = "com.docker.network.bridge."
