@@ -23,7 +23,7 @@ ALLOWED = {
     "store": BASE | {"store", "_native", "_bytes"},
     "runtime": BASE | {"runtime", "_native"},
     "images": BASE | {"store", "images", "_bytes"},
-    "networks": BASE | {"store", "runtime", "networks", "_native", "_net", "_nft"},
+    "networks": BASE | {"store", "runtime", "containers", "networks", "_net", "_nft"},
     "volumes": BASE | {"store", "volumes", "_native", "_bytes"},
     "containers": BASE | {"store", "runtime", "containers", "_native", "_bytes", "_net"},
     "system": BASE

@@ -56,7 +56,7 @@ def write_network_files(
         FastboxError: They can't be written.
         InvalidArgument: `host-gateway`, and there is no such address.
     """
-    from fastbox.containers import netfiles
+    from fastbox.support import netfiles
 
     addresses = netfiles.addresses_of(endpoints)
     if served is None:

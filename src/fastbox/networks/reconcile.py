@@ -111,19 +111,23 @@ def everything(root: Root) -> tuple[str, ...]:
     done = [] if kernel.rules(root) else ["firewall: the rules were missing"]
     with HostLock(NetworkStore(root)):
         for record in _records(root):
-            driver = drivers.load(record.driver)
-            link = str(driver.endpoint(record, 0).get("link", ""))
-            if link and not is_there(link):
-                done.append(f"network {record.name}: {link} was missing")
             try:
-                kernel.setup(root, record)
-                if record.driver == "bridge":
-                    _shards(record, NetworkStore(root))
-            except FastboxError as error:  # a parent that is gone keeps nobody else from healing
-                done.append(f"network {record.name}: can't be made: {error}")
+                done += _made(root, record)
+            except FastboxError as error:  # a parent is gone: the other networks can still be made
+                done.append(f"network {record.name}: {error}")
     firewall(root)
     done += [f"lease {path}: its container does not run" for path in stale(root)]
     return tuple(done)
+
+
+def _made(root: Root, record: NetworkRecord) -> list[str]:
+    """Make what is missing of one network."""
+    link = str(drivers.load(record.driver).endpoint(record, 0).get("link", ""))
+    missing = bool(link) and not is_there(link)
+    kernel.setup(root, record)
+    if record.driver == "bridge":
+        _shards(record, NetworkStore(root))
+    return [f"network {record.name}: {link} was missing"] if missing else []
 
 
 def _shards(record: NetworkRecord, store: NetworkStore) -> None:
@@ -137,7 +141,7 @@ def _shards(record: NetworkRecord, store: NetworkStore) -> None:
         fits = (value - p.base for p in pools if (p.version == 6) == (":" in text))
         wanted |= {n // bridge.SHARD for n in fits if n >= bridge.SHARD}
     for shard in sorted(wanted):
-        if shard <= 1 << 12:
+        if shard <= 1 << 17:
             bridge.ensure_shard(record, shard * bridge.SHARD)
 
 

@@ -10,7 +10,7 @@ import pytest
 from fastbox.errors import Conflict, FastboxError, InvalidArgument, ResourceExhausted
 from fastbox.networks import attach, ipam
 from fastbox.networks.records import HostLock, SubnetIndex
-from fastbox.store.networks import Pool, Subnet, address, bounds, number
+from fastbox.store.networks import WINDOW, Pool, Subnet, address, bounds, number
 
 
 def subnet_of(networks, name: str) -> str:
@@ -298,25 +298,28 @@ def test_v6_alone(networks) -> None:
 
 def test_one_window_after_the_other() -> None:
     pool = Pool(Subnet(subnet="10.5.0.0/16", gateway="10.5.0.1"))
-    order = list(pool.order(600))
+    cursor = WINDOW + 100
+    order = list(pool.order(cursor))
     assert sorted(order) == list(range(65536))
-    assert order[:423] == list(range(601, 1024))  # to the end of its window
-    assert order[423] == 0  # before a third shard is needed
+    rest = 2 * WINDOW - cursor - 1
+    assert order[:rest] == list(range(cursor + 1, 2 * WINDOW))  # to the end of its window
+    assert order[rest] == 0  # before a third shard is needed
     assert order[-1] == 65535
 
 
 def test_shards(networks, kernel) -> None:
     identity = networks.create("a", subnets=["10.5.0.0/16"])
-    first = start(networks, "1", "a", ip="10.5.1.255")
-    second = start(networks, "2", "a", ip="10.5.2.0")
+    base = number("10.5.0.0")
+    first = start(networks, "1", "a", ip=address(base + WINDOW - 1, 4))
+    second = start(networks, "2", "a", ip=address(base + WINDOW, 4))
     assert (first["link"], first["napi"]) == (f"fb-{identity[:12]}", False)
     assert (second["link"], second["napi"]) == (f"fb-{identity[:10]}s1", True)
     far = start(networks, "3", "a", ip="10.5.255.1")
-    assert far["link"] == f"fb-{identity[:8]}s127"
+    assert far["link"] == f"fb-{identity[:8]}s{65281 // WINDOW}"
     assert all(len(each["link"]) <= 15 for each in (first, second, far))
     assert ("bridge", second["link"], (), 1500, False, first["link"]) in kernel.calls
     networks_before = len(kernel.named("network"))
-    start(networks, "4", "a", ip="10.5.2.1")  # it is there: nothing is made
+    start(networks, "4", "a", ip=address(base + WINDOW + 1, 4))  # it is there: nothing is made
     assert len(kernel.named("network")) == networks_before
     assert len(kernel.named("bridge")) == len({call[1] for call in kernel.named("bridge")}) + 2
 

@@ -19,7 +19,7 @@ from fastbox.errors import (
 )
 from fastbox.networks import records
 from fastbox.store.containers import ContainerStore
-from fastbox.store.networks import read_lease
+from fastbox.store.networks import WINDOW, read_lease
 from fastbox.support import json
 
 
@@ -314,7 +314,7 @@ def test_reconcile(networks, kernel, root, store) -> None:
     kernel.links, kernel.tables, kernel.calls = set(), False, []
     done = networks.reconcile()
     device = f"fb-{identity[:12]}"
-    assert kernel.links == {device, f"fb-{identity[:10]}s1"}
+    assert kernel.links == {device, f"fb-{identity[:10]}s{521 // WINDOW}"}
     assert ("network", device, True, False, True, True) in kernel.calls
     assert done == ("firewall: the rules were missing", f"network a: {device} was missing")
     assert store.taken(identity) == ["10.5.2.9"]
@@ -340,6 +340,23 @@ def test_reconcile(networks, kernel, root, store) -> None:
     assert len(networks.reconcile()) == 1
     assert store.taken(identity) == []
     assert list(networks.check()) == []
+
+
+def test_reconcile_goes_on_without_a_parent(networks, kernel, monkeypatch) -> None:
+    from fastbox.networks.drivers import parents
+
+    monkeypatch.setattr(parents, "_is_there", lambda name: name in kernel.links)
+    kernel.links.add("up0")
+    networks.create("a", driver="macvlan", options={"parent": "up0"}, subnets=["10.5.0.0/24"])
+    identity = networks.create("b")
+    kernel.links.clear()
+    done = networks.reconcile()
+    assert set(done) == {
+        "network a: the parent interface up0 was not found on the host",
+        f"network b: fb-{identity[:12]} was missing",
+    }
+    with pytest.raises(FastboxError, match="parent interface up0 was not found"):
+        start(networks)
 
 
 def test_damaged_records(networks, store) -> None:

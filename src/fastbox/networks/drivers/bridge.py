@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from fastbox.errors import InvalidArgument, Unsupported
-from fastbox.store.networks import bounds
+from fastbox.store.networks import WINDOW, bounds
 from fastbox.support import paths
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastbox.store.networks import NetworkRecord
 
 NAME = "bridge"
-SHARD = 128
+SHARD = WINDOW
 MTU = 1500
 _MAX_NAME = 15
 _BRIDGE = "com.docker.network.bridge."

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fastbox.containers import files, netfiles
+from fastbox.containers import files
+from fastbox.support import netfiles
 from fastbox.errors import InvalidArgument
 from fastbox.support import resolvconf
 from fastbox.types import RunOptions
