@@ -23,7 +23,7 @@ ALLOWED = {
     "store": BASE | {"store", "_native", "_bytes"},
     "runtime": BASE | {"runtime", "_native"},
     "images": BASE | {"store", "images", "_bytes"},
-    "networks": BASE | {"store", "runtime", "containers", "networks", "_net", "_nft"},
+    "networks": BASE | {"store", "runtime", "networks", "_net", "_nft"},
     "volumes": BASE | {"store", "volumes", "_native", "_bytes"},
     "containers": BASE | {"store", "runtime", "containers", "_native", "_bytes", "_net"},
     "system": BASE
@@ -31,7 +31,8 @@ ALLOWED = {
     "engine": BASE
     | {"store", "runtime", "images", "containers", "networks", "volumes", "system", "_native"},
     "wait": BASE | {"containers"},
-    "aio": BASE | {"store", "runtime", "images", "containers", "system", "engine", "aio"},
+    "aio": BASE
+    | {"store", "runtime", "images", "containers", "networks", "system", "engine", "aio"},
     "testing": BASE | {"containers", "engine", "testing"},
     "doctor": BASE | {"doctor", "store", "_native"},
     "netd": BASE | {"netd", "_native"},

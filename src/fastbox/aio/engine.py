@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastbox.containers.readiness import Condition
     from fastbox.containers.service import Containers
     from fastbox.images.service import Images
+    from fastbox.networks.service import Networks
     from fastbox.store.root import Root
     from fastbox.system.service import System
     from fastbox.volumes.service import Volumes
@@ -75,6 +76,11 @@ class Engine:
     def volumes(self) -> Volumes:
         """The volumes of the store; its calls block, as `images`' do."""
         return self._engine.volumes
+
+    @property
+    def networks(self) -> Networks:
+        """The networks of the store; its calls block, as `images`' do."""
+        return self._engine.networks
 
     @property
     def system(self) -> System:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from fastbox.support import netfiles
 from fastbox.errors import Conflict, FastboxError, InvalidArgument, NetworkNotFound
 from fastbox.networks import checks, drivers
 from fastbox.networks.attach import Attacher, Made, ensure, known, wishes
@@ -17,7 +16,7 @@ from fastbox.runtime.supervisor import Conversation
 from fastbox.store.containers import ContainerStore
 from fastbox.store.networks import NetworkStore, read_lease, release
 from fastbox.store.root import write_file, write_record
-from fastbox.support import json
+from fastbox.support import json, netfiles
 from fastbox.types import RunOptions
 
 TYPE_CHECKING = False

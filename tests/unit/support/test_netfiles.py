@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from fastbox.containers import files
-from fastbox.support import netfiles
 from fastbox.errors import InvalidArgument
-from fastbox.support import resolvconf
+from fastbox.support import netfiles, resolvconf
 from fastbox.types import RunOptions
 
 HOST = b"""# the host's
