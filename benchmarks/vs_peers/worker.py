@@ -170,6 +170,7 @@ def serve_engine(network: str = "none", publish: str = "", held: str = "0") -> N
 def serve_networks() -> None:
     """Make and remove a network, or connect and disconnect a container: `argv[0]` says which."""
     from fastbox import Engine
+    from fastbox.types import EndpointOptions
 
     with Engine.open() as engine:
         beside: list[Any] = []
@@ -178,15 +179,16 @@ def serve_networks() -> None:
             if request["argv"][0] == "create":
                 begin = time.perf_counter_ns()
                 engine.networks.create(f"bench{number}")
-                engine.networks.remove([f"bench{number}"])
+                engine.networks.remove(f"bench{number}")
                 return begin, time.perf_counter_ns()
             if not beside:
                 engine.networks.create("beside")
                 beside.append(engine.run(request["image"], SLEEP, network="bridge"))
             name = beside[0].id
+            wish = EndpointOptions(network="beside")
             begin = time.perf_counter_ns()
-            engine.networks.connect("beside", name)
-            engine.networks.disconnect("beside", name)
+            engine.networks.connect(name, wish)
+            engine.networks.disconnect(name, "beside")
             return begin, time.perf_counter_ns()
 
         serve(once)

@@ -121,7 +121,7 @@ def test_four_thousand_networks(box: Box) -> None:
             begin = time.perf_counter()
             made = engine.networks.create(f"net{number}")
             taken.append(time.perf_counter() - begin)
-            subnets.add(json.dumps(engine.networks.inspect([made])[0]["IPAM"], sort_keys=True))
+            subnets.add(json.dumps(engine.networks.inspect(made)["IPAM"], sort_keys=True))
         assert len(subnets) == 4000
         with engine.run("busybox", SERVER, name="last", network="net3999"):
             found = box(
@@ -137,7 +137,7 @@ def test_four_thousand_networks(box: Box) -> None:
             assert "root" in found.stdout
         for number in range(4000):
             begin = time.perf_counter()
-            engine.networks.remove([f"net{number}"])
+            engine.networks.remove(f"net{number}")
             gone.append(time.perf_counter() - begin)
     print(
         "ms per network:",
