@@ -74,6 +74,12 @@ static void test_network(void)
 	for (int i = 0; i < 2; i++)
 		OK(fb_nft_network(&network, false, &err));
 	CHECK(gone("nft list table inet fastbox", "fb-net"));
+	for (int i = 0; i < 2; i++)
+		OK(fb_nft_shard("fb-nets1", true, true, &err));
+	CHECK(count("nft list ruleset", "fb-nets1") == 4);
+	for (int i = 0; i < 2; i++)
+		OK(fb_nft_shard("fb-nets1", true, false, &err));
+	CHECK(gone("nft list ruleset", "fb-nets1"));
 	run("nft flush ruleset");
 	OK(fb_nft_network(&network, false, &err));
 	memset(&err, 0, sizeof(err));
