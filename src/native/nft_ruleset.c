@@ -16,7 +16,7 @@
 #include "nft_batch.h"
 
 /* An empty chain of this name tells the layout; a change of anything below needs another number. */
-#define LAYOUT "layout-1"
+#define LAYOUT "layout-2"
 
 /* ---- words that the rules below are said in ---- */
 

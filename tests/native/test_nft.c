@@ -24,7 +24,7 @@ static void test_base(void)
 	CHECK(!fb_nft_present());
 	CHECK(fb_nft_base(&err) == 1);
 	run("nft add element inet fastbox bridges '{ old }'");
-	run("nft 'add chain inet fastbox layout-0; delete chain inet fastbox layout-1'");
+	run("nft 'add chain inet fastbox layout-0; delete chain inet fastbox layout-2'");
 	CHECK(!fb_nft_present());
 	CHECK(fb_nft_base(&err) == 1);
 	CHECK(gone("nft list ruleset", "old") && gone("nft list ruleset", "layout-0"));
