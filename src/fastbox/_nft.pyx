@@ -72,6 +72,7 @@ cdef extern from "nft.h":
     int fb_nft_base(fb_error *err) nogil
     int fb_nft_coexist(fb_error *err) nogil
     int c_network "fb_nft_network"(const fb_nft_network *network, c_bool add, fb_error *err) nogil
+    int fb_nft_shard(const char *shard, c_bool internal, c_bool add, fb_error *err) nogil
     int fb_nft_endpoints(const fb_network_spec *spec, c_bool add, fb_error *err) nogil
     int fb_nft_redirect(uint16_t udp_port, uint16_t tcp_port, fb_error *err) nogil
 
@@ -126,6 +127,18 @@ def network(bridge, bint masquerade, bint internal, bint icc, bint add):
     wanted.bridge, wanted.masquerade, wanted.internal, wanted.icc = name, masquerade, internal, icc
     with nogil:
         rc = c_network(&wanted, add, &err)
+    if rc < 0:
+        raise _error(&err)
+
+
+def shard(name, bint internal, bint add):
+    """The same for a shard of a network's bridge: what comes in there is for that bridge."""
+    cdef fb_error err
+    cdef bytes raw = _interface(name)
+    cdef const char *c_name = raw
+    cdef int rc
+    with nogil:
+        rc = fb_nft_shard(c_name, internal, add, &err)
     if rc < 0:
         raise _error(&err)
 

@@ -28,6 +28,10 @@ int fb_nft_base(struct fb_error *err);
 int fb_nft_coexist(struct fb_error *err);
 /* A bridge network's place in the sets. Both directions may be repeated. */
 int fb_nft_network(const struct fb_nft_network *network, bool add, struct fb_error *err);
+/* A shard of a bridge: what comes in there is for the bridge it is linked to. Both directions may be repeated. It has no addresses of either
+ * family and no ARP (IFF_NOARP, address generation "none"), since the kernel would answer for the bridge's; and route_localnet and rp_filter
+ * 0, since with br_netfilter what is redirected is routed from there. */
+int fb_nft_shard(const char *shard, bool internal, bool add, struct fb_error *err);
 /* The guards of a container's endpoints and its published ports, all or nothing. Whoever adds holds the sockets of ports.h, so an
  * element that is there with other data is a dead container's: it is replaced. Removing takes only what has this spec's data. A table
  * that is missing is an error (ENOENT) of adding only. */

@@ -118,16 +118,27 @@ static bool there(const struct element *element)
 	return fb_nft_ask(&batch, see, NULL) == 0;
 }
 
+/* Without tables there is nothing to take away. */
+static int finish(struct fb_nft_batch *batch, bool add, struct fb_error *err)
+{
+	struct fb_error mine;
+	int rc = fb_nft_commit(batch, &mine);
+
+	if (!add && rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		*err = mine;
+	return rc;
+}
+
 int fb_nft_network(const struct fb_nft_network *network, bool add, struct fb_error *err)
 {
 	fb_auto_batch struct fb_nft_batch batch = {0};
-	struct fb_error ignored;
 	struct element name = {.family = NFPROTO_INET}, twice = {.family = NFPROTO_INET, .set = "same"};
 	const struct {
 		const char *set;
 		bool member;
 	} sets[] = {{"bridges", true}, {"masq", network->masquerade}, {"internal", network->internal}, {"noicc", !network->icc}};
-	int rc;
 
 	key_interface(&name, network->bridge);
 	key_interface(&twice, network->bridge);
@@ -144,12 +155,27 @@ int fb_nft_network(const struct fb_nft_network *network, bool add, struct fb_err
 		put_new(&batch, &twice);
 	else
 		put_away(&batch, &twice);
-	rc = fb_nft_commit(&batch, add ? err : &ignored);
-	if (!add && rc == -ENOENT)
-		return 0;
-	if (!add && rc < 0)
-		*err = ignored;
-	return rc;
+	return finish(&batch, add, err);
+}
+
+int fb_nft_shard(const char *shard, bool internal, bool add, struct fb_error *err)
+{
+	static const char *const sets[] = {"shards", "same", "internal"};
+	fb_auto_batch struct fb_nft_batch batch = {0};
+
+	fb_nft_open(&batch, 0);
+	for (int i = 0; i < 3; i++) {
+		struct element name = {.family = NFPROTO_INET, .set = sets[i]};
+
+		key_interface(&name, shard);
+		if (i == 1)
+			key_interface(&name, shard);
+		if (add && (i < 2 || internal))
+			put_new(&batch, &name);
+		else if (!add || there(&name))
+			put_away(&batch, &name);
+	}
+	return finish(&batch, add, err);
 }
 
 /* ---- containers ---- */

@@ -16,7 +16,7 @@
 #include "nft_batch.h"
 
 /* An empty chain of this name tells the layout; a change of anything below needs another number. */
-#define LAYOUT "layout-1"
+#define LAYOUT "layout-2"
 
 /* ---- words that the rules below are said in ---- */
 
@@ -93,15 +93,25 @@ static void loopback4(struct fb_nft_rule *rule, unsigned offset)
 static void add_raw(struct fb_nft_batch *batch)
 {
 	static const unsigned offsets[] = {16, 12}; /* destination, source */
+	static const uint32_t local = RTN_LOCAL;
+	struct fb_nft_rule rule;
 
 	fb_nft_base_chain(batch, NFPROTO_INET, "raw", "filter", NF_INET_PRE_ROUTING, NF_IP_PRI_RAW);
 	for (int i = 0; i < 2; i++) {
-		struct fb_nft_rule rule = in(batch, "raw");
-
+		rule = in(batch, "raw");
 		interface_is(&rule, NFT_META_IIFNAME, NFT_CMP_NEQ, "lo");
 		loopback4(&rule, offsets[i]);
 		then(&rule, NF_DROP, NULL);
 	}
+	/* With br_netfilter a packet meets the rules on the shard first, and what is decided there for its connection (that it needs no
+	 * masquerading) is not decided again on the bridge. The veth between them makes it new. What is for the host is decided there: the
+	 * bridge could not send it back to where it came from. */
+	rule = in(batch, "raw");
+	interface(&rule, NFT_META_IIFNAME, "shards", false);
+	fb_nft_fib_type(&rule, 0);
+	fb_nft_compare(&rule, 0, NFT_CMP_NEQ, &local, sizeof(local));
+	fb_nft_plain(&rule, "notrack");
+	fb_nft_rule_end(&rule);
 }
 
 /* The exact address first, then any. [::1] is left alone: IPv6 has no route_localnet, so whoever listens there relays. */
@@ -200,6 +210,13 @@ static void add_nat(struct fb_nft_batch *batch)
 	fb_nft_plain(&rule, "masq");
 	fb_nft_rule_end(&rule);
 
+	rule = in(batch, "postrouting"); /* a neighbour would answer a shard's container directly, past the host */
+	interface(&rule, NFT_META_IIFNAME, "shards", false);
+	interface(&rule, NFT_META_OIFNAME, "bridges", false);
+	conntrack(&rule, NFT_CT_STATUS, IPS_DST_NAT);
+	fb_nft_plain(&rule, "masq");
+	fb_nft_rule_end(&rule);
+
 	rule = in(batch, "postrouting");
 	loopback4(&rule, 12);
 	interface(&rule, NFT_META_OIFNAME, "bridges", false);
@@ -236,6 +253,10 @@ static void add_forward(struct fb_nft_batch *batch)
 	rule = in(batch, "forward");
 	conntrack(&rule, NFT_CT_STATUS, IPS_DST_NAT);
 	then(&rule, NF_ACCEPT, NULL);
+	/* Who sends to a shard's MAC address would have it routed past the rules, which know the bridge. */
+	rule = in(batch, "forward");
+	interface(&rule, NFT_META_IIFNAME, "shards", false);
+	then(&rule, NF_DROP, NULL);
 	rule = in(batch, "forward");
 	interface(&rule, NFT_META_OIFNAME, "bridges", false);
 	then(&rule, NF_DROP, NULL);

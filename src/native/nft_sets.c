@@ -21,6 +21,7 @@ static const struct set {
 	{NFPROTO_INET, "internal", NAME, 16, NONE, 0},
 	{NFPROTO_INET, "noicc", NAME, 16, NONE, 0},
 	{NFPROTO_INET, "same", TWO(NAME, NAME), 32, NONE, 0},
+	{NFPROTO_INET, "shards", NAME, 16, NONE, 0},
 	{NFPROTO_INET, "self4", TWO(ADDRESS4, ADDRESS4), 8, NONE, 0}, /* a container's, twice */
 	{NFPROTO_INET, "self6", TWO(ADDRESS6, ADDRESS6), 32, NONE, 0},
 	{NFPROTO_INET, "publish4", THREE(ADDRESS4, PROTOCOL, SERVICE), 12, TWO(ADDRESS4, SERVICE), 8},

@@ -396,6 +396,42 @@ def test_dockers_own_bridge_is_not_opened(world: World) -> None:
     assert world.other.ask("172.30.9.2", 80).startswith("d1 ")  # what is not ours is not touched
 
 
+def test_a_shard_of_a_bridge(world: World) -> None:
+    """Another bridge, without addresses and without ARP, linked to the first."""
+    world.host.ips(
+        "link add fb-as1 type bridge",
+        "link set fb-as1 arp off addrgenmode none up",
+        "link add fb-al type veth peer name fb-ar",
+        "link set fb-al master fb-a up",
+        "link set fb-ar master fb-as1 up",
+    )
+    world.host.sysctl(
+        **{"ipv4__conf__fb-as1__route_localnet": "1", "ipv4__conf__fb-as1__rp_filter": "0"}
+    )
+    world.host.run(_nft.shard, "fb-as1", False, True)
+    far = world.container("a", 1, 4)
+    world.host.ips("link set va4 master fb-as1", "link set va4 type bridge_slave hairpin on")
+    world.publish(8091, world.a1)
+    world.host.run(_nft.endpoints, [], [(TCP, ANY, 8092, 80, "172.30.1.4", "fd00:1::4")], True)
+    assert far.ask("172.30.1.2", 80) == "a1 172.30.1.4"
+    assert world.a1.ask("fd00:1::4", 80) == "a3 fd00:1::2"
+    assert far.ask("192.0.2.2", 80) == "other 192.0.2.1"
+    assert far.ask("2001:db8::2", 80) == "other 2001:db8::1"
+    assert world.other.ask("192.0.2.1", 8092) == "a3 192.0.2.2"
+    assert world.host.ask("127.0.0.1", 8092) == "a3 172.30.1.1"
+    for address in ("192.0.2.1", "2001:db8::1"):
+        assert far.ask(address, 8091).startswith("a1 ")
+        assert world.a1.ask(address, 8092).startswith("a3 ")
+        assert far.ask(address, 8092).startswith("a3 ")
+        assert world.b1.ask(address, 8092).startswith("a3 ")
+    assert far.ask("172.30.2.2", 80, wait=0.4) == "silence"
+    assert world.b1.ask("172.30.1.4", 80, wait=0.4) == "silence"
+    # what is sent to the shard's own MAC address goes nowhere: no way around the bridge
+    shard = ":".join(f"{byte:02x}" for byte in world.host.mac("fb-as1"))
+    far.ips(f"neigh replace 172.30.1.1 lladdr {shard} dev eth0 nud permanent")
+    assert far.ask("192.0.2.2", 80, wait=0.4) == "silence"
+
+
 # ---- guards ----
 
 

@@ -24,7 +24,7 @@ static void test_base(void)
 	CHECK(!fb_nft_present());
 	CHECK(fb_nft_base(&err) == 1);
 	run("nft add element inet fastbox bridges '{ old }'");
-	run("nft 'add chain inet fastbox layout-0; delete chain inet fastbox layout-1'");
+	run("nft 'add chain inet fastbox layout-0; delete chain inet fastbox layout-2'");
 	CHECK(!fb_nft_present());
 	CHECK(fb_nft_base(&err) == 1);
 	CHECK(gone("nft list ruleset", "old") && gone("nft list ruleset", "layout-0"));
@@ -74,6 +74,12 @@ static void test_network(void)
 	for (int i = 0; i < 2; i++)
 		OK(fb_nft_network(&network, false, &err));
 	CHECK(gone("nft list table inet fastbox", "fb-net"));
+	for (int i = 0; i < 2; i++)
+		OK(fb_nft_shard("fb-nets1", true, true, &err));
+	CHECK(count("nft list ruleset", "fb-nets1") == 4);
+	for (int i = 0; i < 2; i++)
+		OK(fb_nft_shard("fb-nets1", true, false, &err));
+	CHECK(gone("nft list ruleset", "fb-nets1"));
 	run("nft flush ruleset");
 	OK(fb_nft_network(&network, false, &err));
 	memset(&err, 0, sizeof(err));
