@@ -105,6 +105,9 @@ static int create(struct fb_netlink *nl, const struct fb_bridge *bridge, struct 
 	int r;
 
 	choose_mac(bridge, mac);
+	/* A shard only carries frames: a container could use its MAC as a way past the rules, which know the main bridge. */
+	if (bridge->main)
+		info.ifi_flags = info.ifi_change = IFF_NOARP;
 	fb_netlink_message(nl, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info), "link add bridge", bridge->name);
 	fb_netlink_put_text(nl, IFLA_IFNAME, bridge->name);
 	/* One that is set stays; otherwise it would be the least of the ports', and change with them. */
@@ -141,6 +144,10 @@ static int set(const struct fb_bridge *bridge, const char *family, const char *k
 static int set_all(const struct fb_bridge *bridge, struct fb_error *err)
 {
 	int r = set(bridge, "ipv4", "route_localnet", "1", err);
+
+	/* With br_netfilter what a shard carries is looked at as what it would route, and its sources are the main bridge's. */
+	if (r == 0 && bridge->main)
+		r = set(bridge, "ipv4", "rp_filter", "0", err);
 
 	/* CVE-2020-13401: a container's router advertisement must not change the host's routes. */
 	if (r == 0)

@@ -20,7 +20,7 @@ from fastbox.store.networks import (
     read_lease,
     release,
 )
-from fastbox.support import json
+from fastbox.support import json, paths
 from fastbox.support.record import Record
 
 TYPE_CHECKING = False
@@ -352,7 +352,7 @@ def attach(
         for wish in wishes(options):
             made.add(wish, known(root, wish["network"]))
         ports = _ports(made, options, exposed)
-        return made.document(options, ports, netd(root.run))
+        return made.document(options, ports, paths.netd(root.run))
     except BaseException:
         made.abandon()
         raise
@@ -378,7 +378,9 @@ def ensure(root: Root, record: NetworkRecord, place: int, link: str) -> None:
     if record.driver == "bridge":
         from fastbox import _nft
 
-        if not _nft.present():
+        if _nft.present():
+            _nft.coexist()  # another engine may have come since
+        else:
             from fastbox.networks import kernel
 
             kernel.rules(root)
@@ -395,14 +397,6 @@ def ensure(root: Root, record: NetworkRecord, place: int, link: str) -> None:
 def is_there(link: str) -> bool:
     """Whether there is such an interface here; /sys may show those of another namespace."""
     return os.path.exists(INTERFACES + link)
-
-
-def netd(run: str) -> list[str]:
-    """The program that serves names and proxies, started when it is first needed."""
-    import sys
-
-    package = __file__.rpartition("/networks/")[0]
-    return [sys.executable, "-I", "-S", "-X", "utf8", package + "/netd", run]
 
 
 def _ports(

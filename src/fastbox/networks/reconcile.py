@@ -46,6 +46,8 @@ def firewall(root: Root) -> None:
     for record in _records(root):
         if record.driver == "bridge" and is_there(bridge.device(record)):
             _nft.network(bridge.device(record), *bridge.rules(record), True)
+            for shard in bridge.shards(record):
+                _nft.shard(shard, record.internal, True)
     for live, document in running(root):
         _nft.endpoints(_guards(document), _ports(document, live), True)
 

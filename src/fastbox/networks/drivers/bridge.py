@@ -82,14 +82,13 @@ def setup(record: NetworkRecord) -> tuple[str, ...]:
 
 def ensure_shard(record: NetworkRecord, number: int) -> None:
     """The bridge that an address belongs to; `setup` has made the first."""
-    from fastbox import _net
+    from fastbox import _net, _nft
 
     name = device(record, number)
     # What comes from other shards comes through one port, which isolates as theirs do.
     isolated = not flag(record, ICC, default=True)
-    _net.bridge_ensure(
-        name, [], mtu_of(record), record.ipv6, main=device(record), isolated=isolated
-    )
+    _net.bridge_ensure(name, [], mtu_of(record), False, main=device(record), isolated=isolated)
+    _nft.shard(name, record.internal, True)
 
 
 def teardown(record: NetworkRecord) -> None:
@@ -99,6 +98,7 @@ def teardown(record: NetworkRecord) -> None:
     main = device(record)
     _nft.network(main, *rules(record), False)
     for name in shards(record):
+        _nft.shard(name, record.internal, False)
         _net.link_delete(name)
     _net.link_delete(main)
 
