@@ -84,7 +84,7 @@ def box() -> Iterator[Box]:
     yield box
     for name in box("ps", "-aq").stdout.split():
         box("rm", "-f", name)
-    host.remove_networks(box.root)
+    host.remove_bridges(host.bridges_of(box.root))
     shutil.rmtree(base)
     shutil.rmtree(run)
 
@@ -105,6 +105,7 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     host.quiet(box.run_root)
     before = host.snapshot(box.root, box.run_root)
     yield
+    host.remove_other_bridges(before, box.root)
     left = host.settle(before, box.root, box.run_root)
     assert not left, f"left behind: {left}"
 

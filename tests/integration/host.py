@@ -66,17 +66,29 @@ def links() -> list[str]:
     return sorted(name for _, name in socket.if_nameindex() if name.startswith(("fb-", "fbv")))
 
 
-def remove_networks(root: str) -> None:
-    """What a store's networks have in the kernel, and the rules when no other network is left."""
-    for record in Path(root).glob("networks/*/record.json"):
-        device = f"fb-{record.parent.name[:12]}"
-        for name in links():
-            if name.startswith(device[:13]):
-                subprocess.run(["ip", "link", "del", name], check=False, capture_output=True)
+def bridges_of(root: str) -> list[str]:
+    """The bridges of a store's networks."""
+    heads = [p.parent.name[:10] for p in Path(root).glob("networks/*/record.json")]
+    return [name for name in links() if name[:3] == "fb-" and name[3:13] in heads]
+
+
+def remove_bridges(names: list[str]) -> None:
+    """A store's bridges stay when the store goes; the rules stay while there is a bridge."""
+    for name in names:
+        subprocess.run(["ip", "link", "del", name], check=False, capture_output=True)
     if not links():
         for family in ("inet", "bridge"):
             words = ["nft", "delete", "table", family, "fastbox"]
             subprocess.run(words, check=False, capture_output=True)
+
+
+def remove_other_bridges(before: dict[str, object], root: str) -> None:
+    """Those of stores that a test has made for itself."""
+    known = before["links"]
+    assert isinstance(known, list)
+    mine = bridges_of(root)
+    made = [n for n in links() if n[:3] == "fb-" and n not in known and n not in mine]
+    remove_bridges(made)
 
 
 def snapshot(root: str, run: str) -> dict[str, object]:

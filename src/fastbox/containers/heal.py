@@ -186,10 +186,10 @@ def _repair(
     store: ContainerStore, run: str, held: Held, view: View, record: ContainerRecord
 ) -> None:
     ended = state.end_processes(held.id, view.live)
-    if os.path.exists(held.directory + "/network.json"):
+    if record.options.get("network") not in ("none", "host"):
         from fastbox.containers import networking
 
-        networking.release(held.directory, held.id, run)
+        networking.release(store, held.id, run)
     error = DIED if ended else f"{DIED}, and processes of the container can't be killed"
     if record.remove or _orphan(run, record):
         discard(store, held, record)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fastbox.containers.needs import NetworkService
-    from fastbox.store.containers import ContainerRecord, Held
+    from fastbox.store.containers import ContainerRecord, ContainerStore, Held
 
 DOCUMENT = "network.json"
 _MAX_BYTES = 8 << 20
@@ -91,23 +91,27 @@ def renamed(networks: Callable[[], NetworkService], directory: str, old: str, ne
         networks().renamed(document, old, new)
 
 
-def release(directory: str, container: str, run: str) -> None:
+def release(store: ContainerStore, container: str, run: str) -> None:
     """Take back what a supervisor that was killed had made: rules, ports, leases. Its live state
-    names the ports.
+    names the ports; without one, the command that started it may have been killed before it could
+    name the leases.
     """
-    try:
-        with open(f"{directory}/{DOCUMENT}", "rb") as file:
-            document = file.read(_MAX_BYTES)
-    except OSError:
-        return
-    try:
-        with open(f"{run}/containers/{container}", "rb") as file:
-            live = file.read(_MAX_BYTES)
-    except OSError:
-        live = b""
-    from fastbox import _net
+    document = _bytes(f"{store.directory(container)}/{DOCUMENT}")
+    live = _bytes(f"{run}/containers/{container}")
+    if document:
+        from fastbox import _net
 
+        try:
+            _net.release(document, True, container, live)
+        except (OSError, ValueError):
+            pass  # `system check` tells of what is left, `network reconcile` takes it away
+    if not live:
+        store.leave_networks(container)
+
+
+def _bytes(path: str) -> bytes:
     try:
-        _net.release(document, True, container, live)
-    except (OSError, ValueError):
-        pass  # `system check` tells of what is left, `network reconcile` takes it away
+        with open(path, "rb") as file:
+            return file.read(_MAX_BYTES)
+    except OSError:
+        return b""

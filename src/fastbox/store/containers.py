@@ -277,6 +277,12 @@ class ContainerStore:
                 except OSError:  # it ended with the container
                     pass
 
+    def leave_networks(self, container: str) -> None:
+        """A container that does not run has no address (store/networks.py)."""
+        from fastbox.store.networks import NetworkStore
+
+        NetworkStore(self._root).leave(container)
+
     def empty_trash(self, container: str) -> None:
         """Delete what a removed container left in tmp/, and the volumes that end with it."""
         fd = os.open(self._root.path("tmp"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

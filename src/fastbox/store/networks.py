@@ -220,6 +220,12 @@ class NetworkStore:
         except FileNotFoundError:
             return []
 
+    def leave(self, container: str) -> None:
+        """Give back all addresses of a container that nobody starts: each lease is read."""
+        for network in self.ids():
+            paths = [f"{self.leases(network)}/{name}" for name in self.taken(network)]
+            release([p for p in paths if (read_lease(p) or {}).get("container") == container])
+
     def cursor(self, network: str, index: int) -> int:
         """The number of the address that was taken last in a subnet, 0 before the first."""
         try:

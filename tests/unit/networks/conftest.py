@@ -57,8 +57,14 @@ class Kernel:
     def present(self) -> bool:
         return self.tables
 
+    def coexist(self) -> None:
+        self.note("coexist")
+
     def network(self, *args: object) -> None:
         self.note("network", *args)
+
+    def shard(self, *args: object) -> None:
+        self.note("shard", *args)
 
     def endpoints(self, *args: object) -> None:
         self.note("endpoints", *args)
@@ -77,7 +83,12 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
         release=lambda *args: made.note("release", *args),
     )
     nft = types.SimpleNamespace(
-        base=made.base, present=made.present, network=made.network, endpoints=made.endpoints
+        base=made.base,
+        present=made.present,
+        coexist=made.coexist,
+        network=made.network,
+        shard=made.shard,
+        endpoints=made.endpoints,
     )
     for name, module in (("_net", net), ("_nft", nft)):
         monkeypatch.setitem(sys.modules, f"fastbox.{name}", module)
