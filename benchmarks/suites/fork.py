@@ -41,13 +41,15 @@ class _Prepared:
         self.engine = lab.stack.enter_context(
             fastbox.Engine.open(root=lab.file("store"), run=lab.file("run"))
         )
-        self.source = lab.stack.enter_context(self.engine.run(self.image, ["sh", "-c", WRITTEN]))
+        self.source = lab.stack.enter_context(
+            self.engine.run(self.image, ["sh", "-c", WRITTEN], network="none")
+        )
         if self.source.wait(300):
             raise RuntimeError("the container could not be prepared")
 
     def plain(self) -> Measure:
         def work() -> object:
-            made = self.engine.run(self.image, ["true"])
+            made = self.engine.run(self.image, ["true"], network="none")
             made.wait(60)
             return made
 

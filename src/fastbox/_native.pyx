@@ -336,8 +336,8 @@ def exchange(one, other):
         PyErr_SetFromErrnoWithFilename(OSError, c_one)
 
 
-cdef extern from "inside.h":
-    int fb_inside_socket(int network_namespace, int family, int type, fb_error *err) nogil
+cdef extern from "netns.h":
+    int fb_netns_socket(int network_namespace, int family, int type, fb_error *err) nogil
 
 cdef extern from "<sys/inotify.h>" nogil:
     enum: IN_DELETE, IN_MOVED_FROM
@@ -349,7 +349,7 @@ def socket_inside(int network_namespace, int family, int type):
     cdef fb_error err
     cdef int fd
     with nogil:
-        fd = fb_inside_socket(network_namespace, family, type, &err)
+        fd = fb_netns_socket(network_namespace, family, type, &err)
     if fd < 0:
         raise _error(&err)
     return fd

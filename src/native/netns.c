@@ -1,13 +1,16 @@
 #include "netns.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "cleanup.h"
 
-#define OWN "/proc/self/ns/net"
+/* The thread's own, since the one that asks may not be the process's first. */
+#define OWN "/proc/thread-self/ns/net"
 
 static int open_own(struct fb_error *err)
 {
@@ -64,4 +67,17 @@ int fb_netns_of(pid_t pid, struct fb_error *err)
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? FB_FAIL(err, FB_STAGE_NETWORK, "open", path) : fd;
+}
+
+int fb_netns_socket(int network_namespace, int family, int type, struct fb_error *err)
+{
+	struct fb_netns_visit visit = {-1};
+	int fd, code, r = fb_netns_enter(&visit, network_namespace, err);
+
+	if (r < 0)
+		return r;
+	fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	code = errno;
+	fb_netns_leave(&visit);
+	return fd < 0 ? FB_FAIL_CODE(err, FB_STAGE_NETWORK, code, "socket", NULL, NULL) : fd;
 }

@@ -1,4 +1,4 @@
-/* A visit to another network namespace, by a process of one thread that has to get back. */
+/* A visit to another network namespace, by a thread that has to get back: sockets belong for ever to the one they were made in. */
 #ifndef FB_NETNS_H
 #define FB_NETNS_H
 
@@ -17,5 +17,7 @@ int fb_netns_enter(struct fb_netns_visit *visit, int network_namespace, struct f
 void fb_netns_leave(struct fb_netns_visit *visit);
 /* The network namespace of a process of ours that is not reaped. A descriptor, or negative. */
 int fb_netns_of(pid_t pid, struct fb_error *err);
+/* A socket made in `network_namespace`: its descriptor, close-on-exec, non-blocking. */
+int fb_netns_socket(int network_namespace, int family, int type, struct fb_error *err);
 
 #endif

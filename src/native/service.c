@@ -15,9 +15,9 @@
 
 #include "cleanup.h"
 #include "control.h"
-#include "inside.h"
 #include "launch.h"
 #include "netd.h"
+#include "netns.h"
 #include "nft.h"
 #include "ports.h"
 
@@ -290,12 +290,13 @@ static int make_name_server(int *ret_udp, int *ret_tcp, struct fb_error *err)
 
 static int open_name_server(struct fb_service *service, int network_namespace, struct fb_error *err)
 {
-	int back = -1, r = fb_inside_enter(network_namespace, &back, err);
+	struct fb_netns_visit visit = {-1};
+	int r = fb_netns_enter(&visit, network_namespace, err);
 
 	if (r < 0)
 		return r;
 	r = make_name_server(&service->udp.fd, &service->tcp.fd, err);
-	fb_inside_leave(&back);
+	fb_netns_leave(&visit);
 	return r;
 }
 

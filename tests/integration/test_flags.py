@@ -25,13 +25,15 @@ def test_hosts_and_resolv_conf(box: Box) -> None:
         "--dns", "2001:db8::2", "--dns-search", "a.example", "--dns-search", "b.example",
         "--dns-option", "ndots:2", "--dns-opt", "rotate",
     )  # fmt: skip
+    words = ("--network", "none", *words)
     found = run(box, *words, "busybox", "cat", "/etc/hosts", "/etc/resolv.conf")
     assert found.endswith(
         "192.0.2.7\tdb\n2001:db8::1\tsix\nnameserver 192.0.2.1\n"
         "nameserver 2001:db8::2\nsearch a.example b.example\noptions ndots:2 rotate\n"
     )
     assert found.startswith("127.0.0.1\tlocalhost\n")
-    assert run(box, "--dns-search", ".", "busybox", "cat", "/etc/resolv.conf") == ""
+    words = ("--network", "none", "--dns-search", ".")
+    assert run(box, *words, "busybox", "cat", "/etc/resolv.conf") == ""
 
 
 def test_the_hosts_resolver_is_kept_where_nothing_else_is_said(box: Box) -> None:
@@ -49,14 +51,13 @@ def test_the_hosts_resolver_is_kept_where_nothing_else_is_said(box: Box) -> None
         (("--dns", "here"), "not an IP address"),
         (("--add-host", "db"), "not name:address"),
         (("--add-host", "db:there"), "not an IP address"),
-        (("--add-host", "db:host-gateway"), "networks come later"),
         (("--dns-search", "a b"), "blanks"),
         (("--expose", "http"), "not a whole number"),
         (("--expose", "80/icmp"), "not tcp, udp or sctp"),
         (("-a", "stdlog"), "valid streams are STDIN, STDOUT and STDERR"),
         (("-d", "-a", "stdout"), "cannot specify both --attach and --detach"),
-        (("-p", "80:80"), "not supported yet"),
-        (("--network-alias", "db"), "not supported yet"),
+        (("-p", "80:http"), "invalid containerPort: http"),
+        (("--network-alias", "db"), "only supported for user-defined networks"),
         (("--use-api-socket",), "not supported yet"),
         (("--detach-keys", "ctrl-?"), 'invalid value "ctrl-?" for --detach-keys'),
     ],
@@ -89,7 +90,7 @@ def test_exposed_ports_are_shown(box: Box) -> None:
     assert box("port", "web").stdout == ""
     assert "no public port '80' published for web" in box.fails("port", "web", "80")
     assert "no such container" in box.fails("container", "port", "nobody")
-    assert 'invalid port "x"' in box.fails("port", "web", "x")
+    assert "invalid port: x" in box.fails("port", "web", "x")
     box("rm", "web")
 
 

@@ -127,6 +127,7 @@ VARIES = (
 )  # fmt: skip
 ADDED = {
     "HostConfig.Init", "NetworkSettings.Networks.none.DNSNames", "Config.StopSignal",
+    "NetworkSettings.Networks.none.GwPriority",
 }  # fmt: skip
 
 
@@ -163,7 +164,7 @@ def test_inspect_goes_on_after_what_is_missing(box: Box, ours: dict[str, Any]) -
     done = box("inspect", "-f", "{{.Name}}", "nobody", "shown", "busybox:no", check=False)
     assert done.returncode == 1
     assert done.stdout == "/shown\n"
-    assert done.stderr.count(": no such container, image or volume") == 2
+    assert done.stderr.count(": no such container, image, network or volume") == 2
     for words in (("container", "inspect"), ("inspect", "--type", "container")):
         assert json.loads(box(*words, "shown").stdout)[0]["Id"] == ours["Id"]
         done = box(*words, "busybox", check=False)

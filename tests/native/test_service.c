@@ -17,7 +17,7 @@
 
 #include "check.h"
 #include "cleanup.h"
-#include "inside.h"
+#include "netns.h"
 #include "launch.h"
 #include "service.h"
 
@@ -198,7 +198,7 @@ static int serve(int fd, int ms)
 static int client(int type)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(0x7f00000b)};
-	int fd = fb_inside_socket(inside, AF_INET, type, NULL);
+	int fd = fb_netns_socket(inside, AF_INET, type, NULL);
 
 	CHECK(fd >= 0);
 	CHECK(connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 || errno == EINPROGRESS);
