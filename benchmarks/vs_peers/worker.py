@@ -170,7 +170,6 @@ def serve_engine(network: str = "none", publish: str = "", held: str = "0") -> N
 def serve_networks() -> None:
     """Make and remove a network, or connect and disconnect a container: `argv[0]` says which."""
     from fastbox import Engine
-    from fastbox.types import EndpointOptions
 
     with Engine.open() as engine:
         beside: list[Any] = []
@@ -185,9 +184,8 @@ def serve_networks() -> None:
                 engine.networks.create("beside")
                 beside.append(engine.run(request["image"], SLEEP, network="bridge"))
             name = beside[0].id
-            wish = EndpointOptions(network="beside")
             begin = time.perf_counter_ns()
-            engine.networks.connect(name, wish)
+            engine.networks.connect(name, "beside")
             engine.networks.disconnect(name, "beside")
             return begin, time.perf_counter_ns()
 

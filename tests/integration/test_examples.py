@@ -23,6 +23,7 @@ OUTPUT = {
     "fanout": " ".join(str(n * n) for n in range(20)) + "\n",
     "timeouts": "Timeout\nExecFailed 3 wrong\nCommandNotFound\n",
     "existing": "1 2 2\n",
+    "networks": "hello hello\n",
 }
 
 

@@ -124,15 +124,21 @@ class Networks(Starts):
 
         return prune(self._root, filters)
 
-    def connect(self, container: str, wish: EndpointOptions) -> None:
+    def connect(self, container: str, network: str | EndpointOptions) -> None:
         """Put a container into one more network, at once if it runs, and for later starts.
+
+        Args:
+            container: An id, the unique beginning of one, or a name.
+            network: Its name or id; or that, and how: aliases, addresses, MAC.
 
         Raises:
             NetworkNotFound, ContainerNotFound: There is none.
             Conflict: It is in it already, or the address is in use.
         """
         from fastbox.networks.connecting import connect
+        from fastbox.types import EndpointOptions
 
+        wish = EndpointOptions(network=network) if isinstance(network, str) else network
         connect(self._root, container, wish)
 
     def disconnect(self, container: str, network: str, *, force: bool = False) -> None:
