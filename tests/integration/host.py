@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import time
@@ -102,7 +103,8 @@ def snapshot(root: str, run: str) -> dict[str, object]:
         "names": sorted(os.listdir(store / "names")) if store.exists() else [],
         "tmp": sorted(os.listdir(store / "tmp")) if store.exists() else [],
         "volumes": sorted(p.name for p in (store / "volumes").glob("*")),
-        "links": links(),
+        # A shard stays with its network, as the bridge does.
+        "links": [name for name in links() if not re.search(r"s\d+$", name)],
         "leases": sorted(p.name for p in store.glob("networks/*/leases/*")),
         "live": sorted(
             str(p.relative_to(run)) for p in Path(run).glob("*/*") if p.parent.name != "netd"

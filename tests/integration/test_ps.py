@@ -87,7 +87,7 @@ def test_filters(box: Box, some: dict[str, str]) -> None:
         ("expose=80/udp",): [],
         ("expose=85-95/udp",): ["new"],
         ("publish=80",): [],
-        ("network=none",): ["new", "job", "web-1"],
+        ("network=bridge",): ["new", "job", "web-1"],
         ("network=host",): [],
         ("health=none",): ["new", "job", "web-1"],
         ("health=healthy",): [],
@@ -164,7 +164,7 @@ def test_a_list_of_a_thousand_is_read_once_each(
             listing.heal.look = real
         assert len(found) == 20
         assert not made.intersection(looked)
-        assert {info.network for info in found} == {"none"}
+        assert {info.network for info in found} == {"bridge"}
         for info in found:
-            assert info == engine.containers.get(info.id).replace(network="none")
+            assert info == engine.containers.get(info.id).replace(network="bridge")
             engine.containers.remove(info.id)

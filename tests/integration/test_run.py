@@ -280,6 +280,8 @@ def test_shm_size(box: Box) -> None:
 def test_network_none_has_only_loopback_and_it_is_up(box: Box) -> None:
     assert run(
         box,
+        "--network",
+        "none",
         "busybox",
         "sh",
         "-c",

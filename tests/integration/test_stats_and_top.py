@@ -108,7 +108,7 @@ def test_bytes_of_storage(box: Box) -> None:
 
 def test_network_bytes_are_of_its_own_namespace(box: Box) -> None:
     """Not the loopback's, and not the host's."""
-    box("run", "-d", "--name", "quiet", "busybox", "sh", "-c", "ping -c 3 127.0.0.1 >/dev/null; sleep 605")  # fmt: skip
+    box("run", "-d", "--name", "quiet", "--network", "none", "busybox", "sh", "-c", "ping -c 3 127.0.0.1 >/dev/null; sleep 605")  # fmt: skip
     box("run", "-d", "--name", "hosted", "--network", "host", "busybox", "sleep", "606")
     with Engine.open() as engine:
         found = engine.containers.stats(["quiet", "hosted"], interval=0)

@@ -10,6 +10,7 @@ from fastbox.containers import files
 from fastbox.errors import FastboxError, InvalidArgument
 from fastbox.runtime import process, resources
 from fastbox.runtime.spec import Place, bundle, own_network
+from fastbox.runtime.supervisor import SupervisorGone
 from fastbox.store import names
 from fastbox.store.containers import ContainerRecord, ExitRecord, new_id
 from fastbox.support import clock, paths
@@ -269,7 +270,12 @@ def launch(
             networks().abandon(held.id, document)
         conversation.close()
         streams.close()
-        fail(store, held, record, error)
+        if isinstance(error, SupervisorGone):
+            from fastbox.containers import heal
+
+            heal.bury(store, conversation.run, held, conversation.supervisor)
+        if os.path.isdir(held.directory):
+            fail(store, held, record, error)
         raise
     streams.sent()
     clock.started("launch", answer | {"id": held.id})

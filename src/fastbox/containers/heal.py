@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 DIED = "supervisor died"
 _YOUNG_SECONDS = 60.0
+_DYING_SECONDS = 1.0
 _HEALTH_BYTES = 1 << 20
 
 
@@ -171,6 +172,16 @@ def heal(store: ContainerStore, run: str, container: str) -> bool:
     with held:
         _heal_held(store, run, held)
     return True
+
+
+def bury(store: ContainerStore, run: str, held: Held, supervisor: str) -> None:
+    """Repair a locked container whose supervisor has just died on its way to start it: control
+    groups that it made before it could say so, for example.
+    """
+    deadline = time.monotonic() + _DYING_SECONDS
+    while state.supervisor_alive(run, supervisor) and time.monotonic() < deadline:
+        time.sleep(0.001)  # its conversation ends a moment before its lock
+    _heal_held(store, run, held)
 
 
 def _heal_held(store: ContainerStore, run: str, held: Held) -> None:
