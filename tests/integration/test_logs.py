@@ -49,7 +49,7 @@ def log_path(box: Box, name: str) -> Path:
 
 def run_to_end(box: Box, name: str, *words: str) -> None:
     box("run", "-d", "--name", name, *words)
-    box("wait", name)
+    box("wait", name, timeout=600)
 
 
 @pytest.fixture
