@@ -90,6 +90,14 @@ def box() -> Iterator[Box]:
 
 
 @pytest.fixture(autouse=True)
+def no_other_bridges() -> Iterator[None]:
+    """A store's bridges stay: those of a test's own store go with the test."""
+    before = host.links()
+    yield
+    host.remove_other_bridges(before, os.environ.get("FASTBOX_ROOT", ""))
+
+
+@pytest.fixture(autouse=True)
 def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """After a test the host is as it was before: mounts, cgroups, namespaces, supervisors, directories."""
     if "box" not in request.fixturenames:
@@ -103,9 +111,9 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
         if name in ("debian", "docker", "docker_busybox"):
             request.getfixturevalue(name)
     host.quiet(box.run_root)
-    before = host.snapshot(box.root, box.run_root)
+    before, links = host.snapshot(box.root, box.run_root), host.links()
     yield
-    host.remove_other_bridges(before, box.root)
+    host.remove_other_bridges(links, box.root)
     left = host.settle(before, box.root, box.run_root)
     assert not left, f"left behind: {left}"
 

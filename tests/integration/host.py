@@ -83,13 +83,10 @@ def remove_bridges(names: list[str]) -> None:
             subprocess.run(words, check=False, capture_output=True)
 
 
-def remove_other_bridges(before: dict[str, object], root: str) -> None:
-    """Those of stores that a test has made for itself."""
-    known = before["links"]
-    assert isinstance(known, list)
+def remove_other_bridges(known: list[str], root: str) -> None:
+    """Those that came since, of stores that a test has made for itself."""
     mine = bridges_of(root)
-    made = [n for n in links() if n[:3] == "fb-" and n not in known and n not in mine]
-    remove_bridges(made)
+    remove_bridges([n for n in links() if n[:3] == "fb-" and n not in known and n not in mine])
 
 
 def snapshot(root: str, run: str) -> dict[str, object]:

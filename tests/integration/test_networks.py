@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def servers(box: Box) -> str:
+def servers(box: Box) -> Iterator[str]:
     """An image with real servers: nginx tells its name and the client's address."""
     conf = NGINX.format(listen="listen 80; listen [::]:80;", body="nginx")
     local = NGINX.format(listen="listen 127.0.0.1:80;", body="inside")
@@ -31,7 +31,8 @@ def servers(box: Box) -> str:
     subprocess.run(
         [box.program, "import", "-", "servers"], input=tar, env=box.environ, check=True, capture_output=True
     )  # fmt: skip
-    return "servers"
+    yield "servers"
+    box("rmi", "servers")
 
 
 @pytest.fixture
@@ -157,6 +158,7 @@ def test_the_seeds_words(box: Box, network: Callable[..., str]) -> None:
         assert "container3" in box("network", "inspect", "my-net").stdout
     finally:
         box("rm", "-f", "container3")
+        box("rmi", "busybox:seed")
 
 
 def test_names_aliases_short_ids_and_other_networks(

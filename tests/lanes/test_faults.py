@@ -40,6 +40,8 @@ cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/self/oom_score_adj; ls -
 head -c 10 /proc/keys | wc -c; ls /sys/firmware | wc -l; touch /x /volume/x /proc/sys/x 2>&1; true
 """
 FLAGS = [
+    "--network",
+    "none",
     *("--hostname", "box", "--domainname", "domain", "--memory", "64m", "--pids-limit", "50"),
     *("--ulimit", "nofile=100", "--tmpfs", "/scratch", "--user", "app", "--workdir", "/tmp"),
     *("--sysctl", "net.ipv4.ip_unprivileged_port_start=80", "--init", "--name", "template"),
@@ -115,6 +117,9 @@ class Supervisor:
         message = {"op": "launch", "id": name, "bundle": str(directory), "tied": True}
         with Conversation(self.box.run_root, self.name) as conversation:
             outcome = self._ask(conversation, message, number, code)
+        live = Path(self.box.run_root) / "containers" / name
+        while outcome.turned_away and live.exists():
+            time.sleep(0.01)  # it was started all the same: its end is the supervisor's
         if (outcome.error or outcome.turned_away) and directory.exists():
             # Before the configuration was read nobody knew that it was to be removed: that is the caller's then.
             if outcome.error and outcome.error.stage != "request":
