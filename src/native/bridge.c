@@ -7,6 +7,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -189,6 +190,37 @@ static void keep_advertisements(void)
 	}
 }
 
+/* Only ever raised. */
+static void raise_to(const char *path, long wanted)
+{
+	char value[24] = "";
+	fb_auto_close int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, value, sizeof(value) - 1) <= 0 || strtol(value, NULL, 10) >= wanted)
+		return;
+	snprintf(value, sizeof(value), "%ld", wanted);
+	(void)!pwrite(fd, value, strlen(value), 0);
+}
+
+/* Two bounds of the host's that a network of more than one shard meets. There is one table of neighbours for all network namespaces, of 1,024
+ * entries by default: with two for each pair that talks, 512 containers that know one server fill it, and the next gets "no route to host". And a
+ * processor queues 1,000 packets, so that a broadcast into more ports than that never reaches the last ones. */
+static void raise_bounds(void)
+{
+	static const char *const families[] = {"ipv4", "ipv6"};
+	static const long neighbours[] = {8192, 32768, 65536};
+	char path[64];
+
+	for (size_t family = 0; family < 2; family++) {
+		/* The largest first: none may ever be more than the next. */
+		for (int i = 2; i >= 0; i--) {
+			snprintf(path, sizeof(path), "/proc/sys/net/%s/neigh/default/gc_thresh%d", families[family], i + 1);
+			raise_to(path, neighbours[i]);
+		}
+	}
+	raise_to("/proc/sys/net/core/netdev_max_backlog", 65536);
+}
+
 static int forward(bool ipv6, struct fb_error *err)
 {
 	static const char v4[] = "/proc/sys/net/ipv4/ip_forward", v6[] = "/proc/sys/net/ipv6/conf/all/forwarding";
@@ -271,6 +303,7 @@ static int join_main(struct fb_netlink *nl, const struct fb_bridge *bridge, unsi
 
 	if (!main)
 		return FAIL(ENODEV, bridge->main, "the bridge of which this is a part is missing");
+	raise_bounds();
 	for (int i = 0; i < 2; i++)
 		pair_name(bridge->name, "ab"[i], ends[i]);
 	put_pair(nl, ends[0], ends[1], bridge->mtu);
