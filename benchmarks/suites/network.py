@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,8 @@ from ..vs_peers.peers import command, once, runtime_run
 
 # The program for the transfers is this machine's, with its libraries.
 _USR = [f"-v={path}:{path}:ro" for path in ("/usr", "/lib", "/lib64") if os.path.exists(path)]
-_IPERF, _ECHO = ["iperf3", "-s"], ["nc", "-ll", "-p", "5202", "-e", "cat"]
+_IPERF = ["/usr/bin/iperf3", "-s"]
+_ECHO = ["/usr/bin/busybox", "nc", "-ll", "-p", "5202", "-e", "/usr/bin/cat"]
 _PORTS = ["-p", "5201:5201", "-p", "5202:5202"]
 TRANSFER = "512M"
 MANY = 1000
@@ -137,6 +139,7 @@ class _Lab:
         """The address at which another host reaches servers; they are started once."""
         address = self.hosts(name)[2]
         self._once(f"servers {name}", lambda: self._serve(name))
+        time.sleep(0.5)  # they have to listen
         return address
 
     def _serve(self, name: str) -> None:
@@ -151,13 +154,13 @@ class _Lab:
             once(self.docker().commands, [*self.docker().words, *words])
         else:
             wrapper = self.hosts(name)[0].wrapper
-            for each in (_IPERF, [lab.need("busybox"), *_ECHO]):
+            for each in (_IPERF, _ECHO):
                 server = subprocess.Popen([*wrapper, *each], stdout=subprocess.DEVNULL)
                 lab.stack.callback(server.wait)
                 lab.stack.callback(server.kill)
 
     def transfer(self, name: str) -> Measure:
-        words = ["-c", self.served(name), "-n", TRANSFER, "-J"]
+        words = ["-c", self.served(name), "-n", TRANSFER]
         return command(self.client(name, "commands"), [self.lab.need("iperf3"), *words])
 
     def round_trip(self, name: str) -> Measure:
@@ -165,8 +168,15 @@ class _Lab:
         return lambda count, flight: worker.measure([address, "5202"], count, flight)
 
 
+def _shared(lab: Lab) -> _Lab:
+    """One for all suites of a lab: a second dockerd can't have the same directory."""
+    found = lab.daemons.setdefault("network", _Lab(lab))
+    assert isinstance(found, _Lab)
+    return found
+
+
 def _start(field: Field) -> None:
-    lab = _Lab(field.lab)
+    lab = _shared(field.lab)
     image = field.lab.image
     field.admit("runc", partial(runtime_run, field.lab, "runc"))
     field.admit("none", partial(lab.engine, "engine none"))
@@ -185,7 +195,7 @@ def _start(field: Field) -> None:
 
 
 def _make(field: Field) -> None:
-    lab = _Lab(field.lab)
+    lab = _shared(field.lab)
     fastbox = field.lab.need("fastbox")
     field.admit("create", partial(lab.networks, "create"))
     text = "{0} network create {1} >/dev/null && {0} network rm {1} >/dev/null"
@@ -210,7 +220,7 @@ def _make(field: Field) -> None:
 
 
 def _carry(field: Field) -> None:
-    lab = _Lab(field.lab)
+    lab = _shared(field.lab)
     if not field.lab.which("iperf3"):
         raise Missing("iperf3 is not installed")
     for name in ("plain", "ours", "docker"):
@@ -218,13 +228,13 @@ def _carry(field: Field) -> None:
 
 
 def _answer(field: Field) -> None:
-    lab = _Lab(field.lab)
+    lab = _shared(field.lab)
     for name in ("plain", "ours", "docker"):
         field.admit(name, partial(lab.round_trip, name))
 
 
 def _many(field: Field) -> None:
-    lab = _Lab(field.lab)
+    lab = _shared(field.lab)
     for name, held in (("ten", 10), ("thousand", MANY)):
         place = _place(field.lab)
         field.admit(name, partial(lab.engine, f"engine bridge 80 {held}", place))
