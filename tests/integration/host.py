@@ -75,8 +75,10 @@ def bridges_of(root: str) -> list[str]:
 
 def remove_bridges(names: list[str]) -> None:
     """A store's bridges stay when the store goes; the rules stay while there is a bridge."""
+    from fastbox import _net
+
     for name in names:
-        subprocess.run(["ip", "link", "del", name], check=False, capture_output=True)
+        _net.link_delete(name)  # a shard's with the pair that joins it to its bridge
     if not links():
         for family in ("inet", "bridge"):
             words = ["nft", "delete", "table", family, "fastbox"]
