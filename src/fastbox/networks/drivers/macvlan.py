@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from fastbox.errors import InvalidArgument
 from fastbox.networks.drivers import parents
-from fastbox.networks.drivers.bridge import MTU_OPTION, mtu_of
+from fastbox.networks.drivers.bridge import mtu_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,15 +48,7 @@ def teardown(record: NetworkRecord) -> None:
 
 def endpoint(record: NetworkRecord, number: int) -> dict[str, object]:  # noqa: ARG001
     """An interface on the parent, made where the container is."""
-    return {
-        "kind": NAME,
-        "link": parents.parent_of(record),
-        "mode": mode_of(record),
-        "mtu": mtu_of(record) if record.options.get(MTU_OPTION) else 0,
-        "isolated": False,
-        "napi": False,
-        "guard": False,
-    }
+    return parents.endpoint(record, NAME, mode_of(record))
 
 
 def routed(record: NetworkRecord) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from fastbox.errors import FastboxError, InvalidArgument, NotFound, Unsupported
+from fastbox.networks.drivers.bridge import MTU_OPTION, mtu_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +73,19 @@ def teardown(record: NetworkRecord) -> None:
 
     for name in record.made:
         _net.link_delete(name)
+
+
+def endpoint(record: NetworkRecord, kind: str, mode: str) -> dict[str, object]:
+    """An interface on the parent, made where the container is: no port of ours, so no rule."""
+    return {
+        "kind": kind,
+        "link": parent_of(record),
+        "mode": mode,
+        "mtu": mtu_of(record) if record.options.get(MTU_OPTION) else 0,
+        "isolated": False,
+        "napi": False,
+        "guard": False,
+    }
 
 
 def _split(name: str) -> tuple[str, str, str]:
