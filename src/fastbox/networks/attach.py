@@ -379,7 +379,12 @@ def ensure(root: Root, record: NetworkRecord, place: int, link: str) -> None:
         from fastbox import _nft
 
         if _nft.present():
-            _nft.coexist()  # another engine may have come since
+            try:
+                _nft.coexist()  # another engine may have come since
+            except OSError as error:
+                from fastbox.networks import kernel
+
+                raise kernel.failed(error, "make way for", record) from error
         else:
             from fastbox.networks import kernel
 

@@ -33,7 +33,7 @@ def setup(root: Root, record: NetworkRecord, place: int = 0) -> tuple[str, ...]:
     except OSError as error:
         if isinstance(error, FastboxError):
             raise
-        raise _failed(error, "make", record) from error
+        raise failed(error, "make", record) from error
     return made
 
 
@@ -48,7 +48,7 @@ def teardown(record: NetworkRecord) -> None:
     except OSError as error:
         if isinstance(error, FastboxError):
             raise
-        raise _failed(error, "remove", record) from error
+        raise failed(error, "remove", record) from error
 
 
 def rules(root: Root) -> bool:
@@ -63,7 +63,8 @@ def rules(root: Root) -> bool:
     return False
 
 
-def _failed(error: OSError, doing: str, record: NetworkRecord) -> FastboxError:
+def failed(error: OSError, doing: str, record: NetworkRecord) -> FastboxError:
+    """What the kernel said, in one line."""
     why = str(getattr(error, "detail", "") or error.strerror or error).lower()
     call, path = getattr(error, "call", ""), getattr(error, "path", "")
     what = f"cannot {doing} the network {record.name}: "

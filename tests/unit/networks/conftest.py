@@ -58,7 +58,7 @@ class Kernel:
         return self.tables
 
     def coexist(self) -> None:
-        self.note("coexist")
+        self.note("coexist", True)
 
     def network(self, *args: object) -> None:
         self.note("network", *args)

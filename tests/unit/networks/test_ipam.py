@@ -348,3 +348,11 @@ def test_a_start_costs_little(networks, root) -> None:
         attach.attach(root, f"{i:064x}", "n", "h", options)
     took = (time.perf_counter() - begin) / count
     print(f"attach: {took * 1e6:.0f} us")
+
+
+def test_rules_of_others_that_can_t_be_asked_are_told(networks, kernel, store) -> None:
+    identity = networks.create("a")
+    kernel.fail = "coexist"
+    with pytest.raises(FastboxError, match="cannot make way for the network a: "):
+        start(networks, "1", "a")
+    assert store.taken(identity) == []
