@@ -14,22 +14,35 @@ PACKAGE = ROOT / "src" / "fastbox"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # What a package may import of fastbox; "" is the modules at the top that use the standard library only.
-BASE = {"errors", "types", "units", "support"}
+BASE = {"errors", "types", "builds", "units", "support"}
 ALLOWED = {
     "support": BASE,
     "errors": BASE,
     "types": BASE,
     "units": BASE,
+    "builds": BASE,
+    "dockerfile": BASE | {"dockerfile"},
+    "builder": BASE | {"store", "builder", "dockerfile", "_native", "_bytes", "_files"},
     "store": BASE | {"store", "_native", "_bytes"},
     "runtime": BASE | {"runtime", "_native"},
-    "images": BASE | {"store", "images", "_bytes"},
+    "images": BASE | {"store", "images", "dockerfile", "_bytes"},
     "networks": BASE | {"store", "runtime", "networks", "_net", "_nft"},
     "volumes": BASE | {"store", "volumes", "_native", "_bytes"},
     "containers": BASE | {"store", "runtime", "containers", "_native", "_bytes", "_net"},
     "system": BASE
     | {"store", "runtime", "images", "containers", "volumes", "system", "_native", "_bytes"},
     "engine": BASE
-    | {"store", "runtime", "images", "containers", "networks", "volumes", "system", "_native"},
+    | {
+        "store",
+        "runtime",
+        "images",
+        "containers",
+        "networks",
+        "volumes",
+        "system",
+        "builder",
+        "_native",
+    },
     "wait": BASE | {"containers"},
     "aio": BASE
     | {"store", "runtime", "images", "containers", "networks", "system", "engine", "aio"},

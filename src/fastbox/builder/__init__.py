@@ -1,0 +1,1 @@
+"""Builds: a Dockerfile's graph, its cache, and the steps that make layers."""
