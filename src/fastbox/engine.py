@@ -8,9 +8,12 @@ PIPE, DEVNULL = -1, -3  # as in `containers.process`, which a start has no use f
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Self, Unpack
 
+    from fastbox.builder.keywords import BuildKeywords
+    from fastbox.builder.service import Builds
+    from fastbox.builds import Built, Event
     from fastbox.containers.container import Container
     from fastbox.containers.options import RunKeywords
     from fastbox.containers.readiness import Condition
@@ -75,6 +78,40 @@ class Engine:
                 self.root, lambda: self.images, lambda: self.volumes, self._starts
             )
         return self._containers
+
+    @property
+    def builds(self) -> Builds:
+        """The builds of the store."""
+        from fastbox.builder.service import Builds
+        from fastbox.images.built import BuiltImages
+
+        return Builds(
+            self.root, lambda: BuiltImages(self.root, self.images), lambda: self._tied().steps()
+        )
+
+    def build(
+        self,
+        context: str = ".",
+        *,
+        watch: Callable[[Event], None] | None = None,
+        **options: Unpack[BuildKeywords],
+    ) -> Built:
+        """Build an image of a Dockerfile.
+
+        Args:
+            context: A directory, or a git URL.
+            watch: Gets what happens, from any thread, one event at a time.
+            **options: `BuildOptions`' fields in friendly types: tags as a text or a list, secrets as
+                a mapping of ids to bytes' paths.
+
+        Raises:
+            DockerfileError: The Dockerfile is not one.
+            BuildFailed: A step ended with a code other than 0.
+            ImageNotFound: A stage begins with an image that isn't there.
+        """
+        from fastbox.builder.keywords import from_keywords
+
+        return self.builds.build(from_keywords(context, options), watch)
 
     @property
     def volumes(self) -> Volumes:

@@ -14,7 +14,7 @@ FastboxError                  .what .where .hint .code
 ├── IntegrityError            DigestMismatch, SizeMismatch, UnsafePath; never retried, never cached
 ├── LaunchError               stage, call, errno, path from native; CommandNotFound, NotExecutable
 ├── NotReady                  a container ended or ran out of time before it was ready
-├── ProcessFailed             ExecFailed; exit_code and the tail of its output
+├── ProcessFailed             ExecFailed, BuildFailed; exit_code and the tail of its output
 └── EngineUnavailable         an engine or a supervisor cannot be reached or started
 ```
 
@@ -239,6 +239,24 @@ class ExecFailed(ProcessFailed):
     """An exec'd process ended with a code other than 0."""
 
     code = "exec.failed"
+
+
+class BuildFailed(ProcessFailed):
+    """A step of a build ended with a code other than 0.
+
+    Attributes:
+        step: The instruction on one line.
+        line: Where it is in the Dockerfile, from 1.
+    """
+
+    code = "build.failed"
+    exit_code = 1
+
+    def __init__(
+        self, what: str, *, exit_status: int, tail: str = "", step: str = "", line: int = 0
+    ) -> None:
+        super().__init__(what, exit_status=exit_status, tail=tail)
+        self.step, self.line = step, line
 
 
 class NotReady(FastboxError):

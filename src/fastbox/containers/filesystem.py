@@ -89,7 +89,7 @@ class FileSystem:
         return self._open(filled[0]) if filled else -1
 
     def _merged(self, uppers: list[str]) -> str:
-        from fastbox.containers.merge import merge
+        from fastbox.store.merge import merge
 
         self._work = self._store.work()
         path = self._work.directory("merged")

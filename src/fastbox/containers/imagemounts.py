@@ -41,11 +41,11 @@ def _found(mount: Mount, images: ImageService) -> Mount:
     image = images.resolve(mount.source)
     if not image.layers:
         raise InvalidArgument("the image has no files to mount", where=mount.source)
-    layers = _below(image.layers, mount) if subpath else image.layers
+    layers = below(image.layers, mount) if subpath else image.layers
     return mount.replace(image_id=image.id, layers=layers)
 
 
-def _below(layers: Sequence[str], mount: Mount) -> tuple[str, ...]:
+def below(layers: Sequence[str], mount: Mount) -> tuple[str, ...]:
     """What the layers have at the subpath, topmost first: directories to be stacked, or one file.
 
     By overlayfs's rules: what is no directory, a whiteout too, hides all that lies lower, and so

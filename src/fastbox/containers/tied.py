@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from fastbox.containers.fork import ForkKeywords
     from fastbox.containers.service import Containers
+    from fastbox.containers.step import Steps
     from fastbox.runtime.session import Session
     from fastbox.store.containers import ContainerRecord
     from fastbox.types import RunOptions
@@ -94,6 +95,12 @@ class Tie:
                 tied=True,
             )  # fmt: skip
         return conversation
+
+    def steps(self) -> Steps:
+        """Runs commands over layers, for builds."""
+        from fastbox.containers.step import Steps
+
+        return Steps(self._service, self._session)
 
     def forget(self, container: str) -> None:
         """It is gone."""

@@ -127,7 +127,7 @@ def _stage_image(
     config = content.stage(work, json.dumps_bytes(document), documents.OCI_CONFIG)
     data = content.read(parent.manifest, documents.MAX_MANIFEST)
     below = documents.parse_manifest(data, parent.manifest.media_type).layers
-    layers = [_oci(packed) for packed in below] + ([layer.packed] if layer else [])
+    layers = [oci_layer(packed) for packed in below] + ([layer.packed] if layer else [])
     return Ref(
         reference=config.digest,
         manifest=stage_manifest(content, work, config, layers),
@@ -139,7 +139,7 @@ def _stage_image(
     )
 
 
-def _oci(layer: Descriptor) -> Descriptor:
+def oci_layer(layer: Descriptor) -> Descriptor:
     """The same blob by OCI's name for its type, since the manifest is OCI's."""
     kind = layer.media_type.rpartition(".rootfs.")[2]
     if kind not in _OCI_LAYERS:

@@ -131,7 +131,7 @@ class Images:
         """
         from fastbox.images.history import history
 
-        ref = self._find_for(reference, platform)
+        ref = self.find(reference, platform)
         layers = [self._layers.get(chain) for chain in ref.chains]
         sizes = [layer.size if layer else 0 for layer in layers]
         return history(ref.config.digest, self._config(ref), sizes)
@@ -249,7 +249,7 @@ class Images:
         """
         from fastbox.images.listing import describe
 
-        ref = self._find_for(reference, platform)
+        ref = self.find(reference, platform)
         return describe(ref, self._same(ref), self._config(ref), self._trees(ref))
 
     def tag(self, source: str, target: str) -> None:
@@ -392,7 +392,12 @@ class Images:
         ref, by_name = self._find_how(reference)
         yield ref, by_name and not name.digest
 
-    def _find_for(self, reference: str, platform: str) -> Ref:
+    def find(self, reference: str, platform: str = "") -> Ref:
+        """An image's record.
+
+        Raises:
+            ImageNotFound: There is none, or it is for another platform.
+        """
         ref = self._find(reference)
         self._check_platform(ref, reference, _wanted(platform))
         return ref

@@ -13,6 +13,7 @@ import os
 from fastbox.errors import DiskFull, IntegrityError, NotFound, Unsupported, os_error
 from fastbox.images import documents
 from fastbox.images.reference import familiar
+from fastbox.store.buildcache import BuildCache
 from fastbox.store.content import Content, Descriptor, hex_of, is_hex64
 from fastbox.store.layers import Layers, chain_ids
 from fastbox.store.lease import Work, dead_work, heal, try_sweep_lock
@@ -179,6 +180,9 @@ def find_live(root: Root) -> Live | None:
             manifest = documents.parse_manifest(data, ref.manifest.media_type)
             live.blobs.update(layer.digest for layer in manifest.layers)
         _mark_containers(root, content, live)
+        for _, step in BuildCache(root).steps():
+            live.chains.add(step.chain)
+            live.blobs.add(step.digest)
     except (ValueError, IntegrityError, NotFound, Unsupported):
         return None
     return live

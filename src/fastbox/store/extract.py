@@ -90,7 +90,7 @@ class NewLayer:
                 f"the layer's digest does not match: its tar is {layer.diff_id}",
                 where=self.diff_id,
             )
-        return _record(home, layer.replace(chain_id=self.chain_id))
+        return describe(home, layer.replace(chain_id=self.chain_id))
 
     def close(self) -> None:
         """Let go of the tree."""
@@ -171,7 +171,7 @@ class NewLayers:
         home = _make_home(self._work.directory("new"))
         layer = _extract(home, fd, None, watch=watch, copy=copy)
         os.rename(home, os.path.join(self._work.directory("layers"), hex_of(layer.chain_id)))
-        return _record(os.path.join(self._work.directory("layers"), hex_of(layer.chain_id)), layer)
+        return describe(os.path.join(self._work.directory("layers"), hex_of(layer.chain_id)), layer)
 
     def publish(self) -> None:
         """Make all staged layers appear. The caller has synced the file system first.
@@ -182,12 +182,19 @@ class NewLayers:
         staged = self._work.directory("layers")
         try:
             for name in os.listdir(staged):
-                self._publish_one(os.path.join(staged, name), os.path.join(self._home, name))
+                self.place(os.path.join(staged, name), "sha256:" + name)
             sync_directory(self._home)
         except OSError as error:
             raise os_error(error, "cannot store a layer", self._home) from error
 
-    def _publish_one(self, staged: str, home: str) -> None:
+    def place(self, staged: str, chain_id: str) -> None:
+        """Make one layer appear, a directory that is complete and synced; where the store has it
+        already, the directory stays where it is.
+
+        Raises:
+            OSError: The kernel said no.
+        """
+        home = os.path.join(self._home, hex_of(chain_id))
         try:
             os.rename(staged, home)
             return
@@ -199,7 +206,8 @@ class NewLayers:
             os.rename(staged, home)
 
 
-def _record(home: str, layer: Layer) -> Layer:
+def describe(home: str, layer: Layer) -> Layer:
+    """Write the record of a layer into its directory."""
     write_record(os.path.join(home, "record.json"), layer.as_dict())
     return layer
 

@@ -33,8 +33,13 @@ def chain_ids(diff_ids: Sequence[str]) -> tuple[str, ...]:
     """The chain id of each layer, bottom first, by OCI's formula."""
     chains: list[str] = []
     for diff_id in diff_ids:
-        chains.append(digest_of(f"{chains[-1]} {diff_id}".encode()) if chains else diff_id)
+        chains.append(chain_over(chains[-1] if chains else "", diff_id))
     return tuple(chains)
+
+
+def chain_over(below: str, diff_id: str) -> str:
+    """The chain id of a layer over others; `below` is theirs, "" for none."""
+    return digest_of(f"{below} {diff_id}".encode()) if below else diff_id
 
 
 class Layers:

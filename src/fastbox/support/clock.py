@@ -38,7 +38,15 @@ def source_date() -> int | None:
     Raises:
         InvalidArgument: It is not a number.
     """
-    text = os.environ.get("SOURCE_DATE_EPOCH")
+    return source_date_of(os.environ.get("SOURCE_DATE_EPOCH", ""))
+
+
+def source_date_of(text: str) -> int | None:
+    """The same, of a text; None for "".
+
+    Raises:
+        InvalidArgument: It is not a number.
+    """
     if not text:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 11:

@@ -1,0 +1,124 @@
+"""One build: what all of its stages share."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from fastbox.builder.layers import LayerStore
+from fastbox.builder.secrets import SecretFiles
+from fastbox.builder.solver import Stop
+from fastbox.builder.telling import Teller
+from fastbox.store.buildcache import BuildCache
+from fastbox.support import clock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fastbox.builder.context import Context
+    from fastbox.builder.graph import Graph
+    from fastbox.builder.named import Named
+    from fastbox.builder.needs import ImageService, StepService
+    from fastbox.builder.sources import Source
+    from fastbox.builds import BuildOptions, Event
+    from fastbox.dockerfile.instructions import Dockerfile
+    from fastbox.errors import FastboxError
+    from fastbox.store.buildcache import Claim
+    from fastbox.store.lease import Work
+    from fastbox.store.root import Root
+
+
+class Build:
+    """One build, from its context to its result.
+
+    Attributes:
+        options: What was asked for.
+        file: The Dockerfile.
+        graph: Its stages.
+        context: The files that COPY takes, or None when nothing does.
+        named: Named contexts by their lower-case names.
+        given: Build arguments that have a value.
+        platform: TARGETPLATFORM and the like, as arguments.
+        epoch: SOURCE_DATE_EPOCH in seconds, or None.
+    """
+
+    __slots__ = (
+        "cache", "context", "epoch", "file", "given", "graph", "images", "layers", "named",
+        "options", "platform", "refuse", "root", "secrets", "source_lock", "sources", "steps",
+        "stop", "teller", "work",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        root: Root,
+        work: Work,
+        options: BuildOptions,
+        images: ImageService,
+        steps: Callable[[], StepService],
+        watch: Callable[[Event], None] | None,
+    ) -> None:
+        self.root, self.work, self.options = root, work, options
+        self.images, self.steps = images, steps
+        self.teller, self.stop = Teller(watch), Stop()
+        self.cache = BuildCache(root)
+        self.given = given_args(options.args or {})
+        self.epoch = _epoch(self.given)
+        self.layers = LayerStore(root, work, self.epoch)
+        self.secrets = SecretFiles(root, options)
+        self.platform: Mapping[str, str] = {}
+        self.named: Mapping[str, Named] = {}
+        self.file: Dockerfile
+        self.graph: Graph
+        self.context: Context
+        self.refuse: Callable[[int, str, str], FastboxError]
+        self.source_lock = threading.Lock()
+        self.sources: dict[int | str, Source] = {}  # by stage or image
+
+    def now(self) -> str:
+        """The time that goes into documents."""
+        return clock.now() if self.epoch is None else clock.rfc3339(self.epoch * 1_000_000_000)
+
+    def claim(self, key: str) -> Claim:
+        """The right to make a step, once nobody else makes it.
+
+        Raises:
+            Canceled: The build is to end.
+        """
+        while True:
+            claim = self.cache.try_claim(key)
+            if claim is not None:
+                return claim
+            self.stop.check()
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """Publish what is on its way, and let go of all."""
+        try:
+            self.layers.close()
+        finally:
+            for source in self.sources.values():
+                os.close(source.root)
+            self.secrets.close()
+            self.stop.close()
+
+
+def given_args(args: Mapping[str, str | None]) -> dict[str, str]:
+    """Build arguments with their values; one without takes this process's variable, if there is
+    one. The host's proxies are no arguments unless they are given: an image must not depend on
+    them.
+    """
+    found = {}
+    for name, value in args.items():
+        value = os.environ.get(name) if value is None else value
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _epoch(given: Mapping[str, str]) -> int | None:
+    text = given.get("SOURCE_DATE_EPOCH")
+    if text is None:
+        return clock.source_date()
+    return clock.source_date_of(text)

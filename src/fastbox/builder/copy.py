@@ -1,0 +1,169 @@
+"""COPY and ADD: files become a layer, each read once for the cache's key and copied once."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+
+from fastbox import _bytes, _files
+from fastbox.builder import owners, sources
+from fastbox.builder.place import Place, open_view
+from fastbox.builder.placing import check_target, copy_list, digest_of_selection
+from fastbox.builder.selection import select, target_path
+from fastbox.builder.state import key_of
+from fastbox.errors import FastboxError, os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastbox.builder.build import Build
+    from fastbox.builder.course import Course
+    from fastbox.builder.selection import Selection
+    from fastbox.builder.sources import Source
+    from fastbox.builder.state import State
+    from fastbox.builder.telling import Vertex
+    from fastbox.dockerfile.instructions import Copy
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def step(build: Build, course: Course, state: State, copy: Copy) -> None:
+    """Copy, as a step of its own.
+
+    Raises:
+        NotFound: A source is not there.
+        InvalidArgument: A target, an owner or a mode that can't be.
+    """
+    _Copying(build, course, state, copy).step()
+
+
+class _Copying:
+    __slots__ = ("_build", "_copy", "_course", "_mode", "_source", "_state", "_target")
+
+    def __init__(self, build: Build, course: Course, state: State, copy: Copy) -> None:
+        self._build, self._course, self._state, self._copy = build, course, state, copy
+        self._mode = owners.mode(copy.chmod) if copy.chmod else None
+        self._target = target_path(state.workdir, copy.target)
+        self._source: Source | None = None
+
+    def step(self) -> None:
+        text = self._copy.where.text
+        self._course.layer(self._state, text, text, self._keys, self._make)
+
+    def _from(self) -> Source:
+        if self._source is None:
+            self._source = sources.source(self._build, self._course, self._copy.from_)
+        return self._source
+
+    def _keys(self) -> list[str]:
+        copy, state = self._copy, self._state
+        how = [
+            self._target, copy.chown, copy.chmod, copy.link, self._build.epoch,
+            [(each.name, each.content) for each in copy.heredocs],
+        ]  # fmt: skip
+        found = []
+        source = self._from() if copy.sources else None
+        if source is not None and source.state is not None:
+            # What the other stage depends on is known without looking at its files.
+            found.append(
+                key_of("copy of", state.key, source.state.key, copy.sources, copy.exclude,
+                       copy.parents, how)
+            )  # fmt: skip
+            if not self._is_wanted(found[0]):
+                return found
+        digest = self._digest(source) if source is not None else ""
+        return [*found, key_of("copy", state.key, digest, how)]
+
+    def _is_wanted(self, key: str) -> bool:
+        """Whether files have to be looked at."""
+        return self._build.options.no_cache or self._build.cache.get(key) is None
+
+    def _digest(self, source: Source) -> str:
+        """Of what is copied; whether the target is a directory already is known by what is below."""
+        chosen = self._chosen(source, self._target, lambda _: False)
+        return digest_of_selection(chosen, source.digests, owners=source.state is not None)
+
+    def _chosen(
+        self, source: Source, target: str, is_directory: Callable[[str], bool]
+    ) -> Selection:
+        copy = self._copy
+        return select(
+            source.tree, copy.sources, target,
+            is_directory=is_directory, exclude=copy.exclude, parents=copy.parents,
+        )  # fmt: skip
+
+    def _make(self, _vertex: Vertex, home: str) -> bool:
+        copy = self._copy
+        with Place(self._build, None if copy.link else self._state, home) as place:
+            owner = self._owner(place)
+            resolved = place.resolve(self._target)
+            target = "/" + resolved + ("/" if self._target.endswith("/") and resolved else "")
+            try:
+                if copy.sources:
+                    self._files(place, target, owner)
+                for heredoc in copy.heredocs:
+                    self._inline(place, target, heredoc.name, heredoc.content, owner or (0, 0))
+            except FastboxError:
+                raise
+            except OSError as error:
+                raise os_error(error, "cannot copy", str(getattr(error, "path", ""))) from error
+            return place.changed
+
+    def _files(self, place: Place, target: str, owner: tuple[int, int] | None) -> None:
+        source = self._from()
+        chosen = self._chosen(source, target, place.is_directory)
+        uid, gid = owner or (0, 0)
+        for directory in chosen.directories:
+            place.directory(directory, uid, gid, bring=True)
+        check_target(chosen, lambda path: stat.S_IFMT(place.mode(path) or 0))
+        if chosen.entries:
+            place.changed = True
+        if source.state is None and owner is None:
+            owner = (0, 0)
+        _files.copy_entries(
+            source.root,
+            place.tree,
+            copy_list(chosen, source.digests, owner=owner, mode=self._mode),
+        )
+
+    def _owner(self, place: Place) -> tuple[int, int] | None:
+        if not self._copy.chown:
+            return None
+        view, own = place.view, -1
+        if view < 0 and self._copy.link:
+            view = own = open_view(self._build, self._state)
+        try:
+            return owners.owner(self._copy.chown, view)
+        finally:
+            if own >= 0:
+                os.close(own)
+
+    def _inline(
+        self, place: Place, target: str, name: str, content: str, owner: tuple[int, int]
+    ) -> None:
+        """A file whose content is in the Dockerfile."""
+        path = target.strip("/")
+        many = len(self._copy.heredocs) + len(self._copy.sources) > 1
+        if target.endswith("/") or many or place.is_directory(path):
+            path = posixpath.join(path, posixpath.basename(name))
+        place.directory(posixpath.dirname(path), *owner, bring=True)
+        parent = _bytes.open_in_root(
+            place.tree, os.fsencode(posixpath.dirname(path)) or b".", _DIRECTORY
+        )
+        try:
+            mode = 0o644 if self._mode is None else self._mode(stat.S_IFREG, 0o644)
+            fd = os.open(
+                posixpath.basename(path),
+                os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC,
+                0o600,
+                dir_fd=parent,
+            )
+            with open(fd, "wb") as file:
+                file.write(content.encode("utf-8", "surrogateescape"))
+                os.fchown(fd, *owner)
+                os.fchmod(fd, mode)
+        finally:
+            os.close(parent)
+        place.changed = True

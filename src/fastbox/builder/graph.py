@@ -1,0 +1,186 @@
+"""A Dockerfile's stages as a graph: what each begins with, which others it takes files from, and
+which of them a target needs.
+"""
+
+from __future__ import annotations
+
+from fastbox.dockerfile.expand import expanded
+from fastbox.dockerfile.instructions import Copy, Run
+from fastbox.dockerfile.words import expand
+from fastbox.errors import InvalidArgument
+from fastbox.support.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fastbox.dockerfile.instructions import Dockerfile, From, Instruction, Stage
+    from fastbox.errors import FastboxError
+
+    # What raises an error at a line of the file: (line, what, hint).
+    Refusal = Callable[[int, str, str], FastboxError]
+
+# Arguments that every RUN may use without declaring them; neither in the cache's key nor in history.
+PROXIES = frozenset(
+    name
+    for word in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+    for name in (word, word.lower())
+)
+
+
+class Node(Record):
+    """One stage of the graph."""
+
+    stage: Stage
+    start: From  # its variables expanded
+    base: int | None  # the stage that it begins with, if it is one
+    needs: frozenset[int]  # stages, the base among them
+
+
+class Graph:
+    """The stages of one build.
+
+    Attributes:
+        nodes: All, in the file's order.
+        target: The number of the one that is the result.
+        args: The arguments before the first FROM, and those of the platform, with their values.
+        used: Names of build arguments that something looked at.
+    """
+
+    __slots__ = ("_contexts", "_names", "args", "nodes", "target", "used")
+
+    def __init__(
+        self,
+        file: Dockerfile,
+        *,
+        given: Mapping[str, str],
+        platform: Mapping[str, str],
+        target: str,
+        contexts: Mapping[str, object],
+        refuse: Refusal,
+    ) -> None:
+        """
+        Args:
+            file: The Dockerfile.
+            given: Build arguments.
+            platform: TARGETPLATFORM and the like.
+            target: A stage's name or number; "" for the last.
+            contexts: Named contexts; they stand for stages and images of their name.
+            refuse: Makes the error for a line.
+        """
+        self.used: set[str] = set()
+        self._contexts = contexts
+        self._names: dict[str, int] = {}
+        self.args = self._globals(file, given, platform)
+        self.nodes: list[Node] = []
+        for stage in file.stages:
+            self.nodes.append(self._node(stage, file.escape, refuse))
+            if stage.start.name:
+                self._names[stage.start.name] = stage.number
+        self.target = self._target(target)
+
+    def _globals(
+        self, file: Dockerfile, given: Mapping[str, str], platform: Mapping[str, str]
+    ) -> dict[str, str]:
+        values = dict(platform)
+        for arg in file.args:
+            for name, default in arg.args:
+                self.used.add(name)
+                if name in given:
+                    values[name] = given[name]
+                elif default is not None:
+                    values[name] = expand(default, values, file.escape)
+        return values
+
+    def _node(self, stage: Stage, escape: str, refuse: Refusal) -> Node:
+        start = expanded(stage.start, self.args, escape, self.used)
+        line = start.where.line
+        if not start.image:
+            raise refuse(
+                line, f"the base name ({stage.start.image}) is blank",
+                "give the argument a default, or a value with --build-arg",
+            )  # fmt: skip
+        base = None if start.image.lower() in self._contexts else self.find(start.image)
+        needs = {base} if base is not None else set()
+        for instruction in stage.instructions:
+            needs.update(self.sources(instruction, stage.number, refuse))
+        return Node(stage=stage, start=start, base=base, needs=frozenset(needs))
+
+    def find(self, name: str) -> int | None:
+        """The number of an earlier stage of that name."""
+        return self._names.get(name.lower())
+
+    def sources(self, instruction: Instruction, stage: int, refuse: Refusal) -> list[int]:
+        """The stages that an instruction takes files from."""
+        found = []
+        for name in sources_of(instruction):
+            number = self.source(name, stage)
+            if number is None:
+                continue
+            if number == stage or name.lower() == self._name_of(stage):
+                raise refuse(
+                    instruction.where.line, f'circular dependency: stage "{name}" takes files '
+                    "from itself", "take them from another stage",
+                )  # fmt: skip
+            found.append(number)
+        return found
+
+    def _name_of(self, stage: int) -> str:
+        return next((name for name, number in self._names.items() if number == stage), "")
+
+    def source(self, name: str, stage: int) -> int | None:
+        """The stage that `--from` names, for an instruction in a stage; None: an image or context."""
+        if name.lower() in self._contexts:
+            return None
+        found = self.find(name)
+        if found is not None:
+            return found
+        if name.isascii() and name.isdigit() and len(name) < 7 and int(name) < stage:
+            return int(name)
+        return None
+
+    def _target(self, wanted: str) -> int:
+        if not wanted:
+            return len(self.nodes) - 1
+        found = self.find(wanted)
+        if found is not None:
+            return found
+        if wanted.isascii() and wanted.isdigit() and len(wanted) < 7:
+            if int(wanted) < len(self.nodes):
+                return int(wanted)
+        from fastbox.support.nearest import nearest
+
+        near = nearest(wanted.lower(), self._names)
+        raise InvalidArgument(
+            f'target stage "{wanted}" could not be found',
+            hint=f'did you mean "{near}"?' if near else _known(self._names),
+        )
+
+    def needed(self) -> list[int]:
+        """The stages that the target needs, itself among them, in the file's order."""
+        found, waiting = set(), [self.target]
+        while waiting:
+            number = waiting.pop()
+            if number not in found:
+                found.add(number)
+                waiting.extend(self.nodes[number].needs)
+        return sorted(found)
+
+    def name(self, number: int) -> str:
+        """How people call a stage."""
+        return self.nodes[number].start.name or f"stage-{number}"
+
+
+def sources_of(instruction: Instruction) -> list[str]:
+    """The texts of an instruction's `--from`s."""
+    if isinstance(instruction, Copy):
+        return [instruction.from_] if instruction.from_ else []
+    if isinstance(instruction, Run):
+        return [mount.from_ for mount in instruction.mounts if mount.from_]
+    return []
+
+
+def _known(names: Mapping[str, int]) -> str:
+    if not names:
+        return "no stage has a name: give one with FROM ... AS name"
+    return "there are: " + ", ".join(list(names)[:20])

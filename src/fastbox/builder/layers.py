@@ -1,0 +1,340 @@
+"""Layers that steps have made: mountable at once, packed while the next step runs, published in
+groups.
+
+A step's tree lies in the build's work directory. A packer's thread writes its tar, packed, and so
+learns its diff id; the publisher takes all that are ready, has one sync for them, and renames them
+into the store. Whoever mounts trees does it within `still()`: no tree is renamed meanwhile. A build
+that is killed loses what was not published, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from contextlib import contextmanager
+
+from fastbox import _bytes, _files
+from fastbox.errors import FastboxError, os_error
+from fastbox.store.content import Content, Descriptor, staged_path
+from fastbox.store.extract import NewLayers, describe
+from fastbox.store.layers import Layer, Layers, chain_over
+from fastbox.store.lease import Work
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fastbox.store.root import Root
+
+# A tar with nothing in it: an image gets no layer of it, as docker's do not.
+EMPTY = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+PACKED = "application/vnd.oci.image.layer.v1.tar+gzip"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class Made:
+    """One layer: known from the start (of an image, or cached), or on its way.
+
+    Attributes:
+        tree: Its files; read it within `still()`.
+        below: What it was made over.
+        layer: Its digests and sizes, once it is packed.
+        chain: Its chain id, once it is published; of one that changed nothing, that of what is
+            below.
+    """
+
+    __slots__ = ("_done", "_error", "below", "chain", "descriptor", "layer", "tree")
+
+    def __init__(
+        self, tree: str, below: Made | None, chain: str = "", layer: Layer | None = None
+    ) -> None:
+        self.tree, self.below, self.chain, self.layer = tree, below, chain, layer
+        self.descriptor: Descriptor | None = None  # of an image's manifest
+        self._done = threading.Event()
+        self._error: BaseException | None = None
+        if chain:
+            self._done.set()
+
+    def settle(self, error: BaseException | None = None) -> None:
+        """It is published, or will never be."""
+        self._error = error
+        self._done.set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether all is known of it."""
+        return self._done.is_set()
+
+    @property
+    def empty(self) -> bool:
+        """Whether it changed nothing, and so is no layer of an image; False: not known yet."""
+        return self.layer is not None and self.layer.diff_id == EMPTY
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files in it, as far as it is known."""
+        return self.layer.size if self.layer else 0
+
+    @property
+    def packed(self) -> Descriptor:
+        """Its packed bytes, as a manifest names them."""
+        if self.descriptor is not None:
+            return self.descriptor
+        assert self.layer is not None
+        return Descriptor(
+            media_type=PACKED, digest=self.layer.digest, size=self.layer.packed_size
+        )
+
+    def wait(self) -> Made:
+        """Until it is published.
+
+        Raises:
+            FastboxError: It could not be.
+        """
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self
+
+
+def stack(top: Made | None) -> list[Made]:
+    """A layer and those below it, topmost first."""
+    found = []
+    while top is not None:
+        found.append(top)
+        top = top.below
+    return found
+
+
+class LayerStore:
+    """The layers of one build. Close it: what is on its way is published first.
+
+    Attributes:
+        epoch: SOURCE_DATE_EPOCH: no file in a layer is later; None: times stay.
+    """
+
+    def __init__(self, root: Root, work: Work, epoch: int | None) -> None:
+        self._root, self._work, self.epoch = root, work, epoch
+        self._layers = Layers(root)
+        self._changed = threading.Condition()
+        self._starting = 0  # who mounts trees just now
+        self._moving = False
+        self._queue: deque[_Job] = deque()
+        self._ready: list[_Job] = []
+        self._packing = 0
+        self._closed = False
+        self._number = 0
+        self._threads: list[threading.Thread] = []
+
+    # Trees
+
+    def new_home(self) -> str:
+        """A directory for a layer, without its `tree` yet."""
+        with self._changed:
+            self._number += 1
+            number = self._number
+        return self._work.directory(f"step{number}")
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """While the block runs, trees stay where they are."""
+        with self._changed:
+            while self._moving:
+                self._changed.wait()
+            self._starting += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._starting -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._changed:
+            self._moving = True
+            while self._starting:
+                self._changed.wait()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._moving = False
+                self._changed.notify_all()
+
+    def trees(self, top: Made | None) -> list[str]:
+        """Where a stack's files are, topmost first; within `still()`."""
+        return [made.tree for made in stack(top) if not made.empty]
+
+    def lookup(self, chain: str, below: Made | None) -> Made | None:
+        """A layer that the store has, over others."""
+        layer = self._layers.get(chain)
+        if layer is None or not Content(self._root).has(layer.digest):
+            return None
+        return Made(self._layers.tree(chain), below, chain, layer)
+
+    # Packing and publishing
+
+    def add(
+        self,
+        home: str,
+        below: Made | None,
+        then: Callable[[Made], None],
+        finally_: Callable[[], None],
+    ) -> Made:
+        """Take a step's finished tree, `home`/tree; it can be mounted from now on.
+
+        Args:
+            home: Of `new_home`.
+            below: What it was made over.
+            then: Called when it is published, before anybody who waits for it goes on.
+            finally_: Called after that, or when it can't be published.
+        """
+        job = _Job(Made(home + "/tree", below), then, finally_)
+        with self._changed:
+            self._queue.append(job)
+            self._packing += 1
+            if not self._threads:
+                self._start()
+            self._changed.notify_all()
+        return job.made
+
+    def _start(self) -> None:
+        for target in (self._pack_all, self._publish_all):
+            thread = threading.Thread(target=target, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _pack_all(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue:
+                    if self._closed:
+                        return
+                    self._changed.wait()
+                job = self._queue.popleft()
+            error: BaseException | None = None
+            try:
+                self._pack(job.made)
+            except OSError as failed:
+                error = _failure(failed)
+            except BaseException as failed:
+                error = failed
+            if error is not None:
+                job.settle(error)
+            with self._changed:
+                if error is None:
+                    self._ready.append(job)
+                self._packing -= 1
+                self._changed.notify_all()
+
+    def _pack(self, made: Made) -> None:
+        tree = os.open(made.tree, _DIRECTORY)
+        try:
+            size = _files.settle_tree(tree, self.epoch)
+            fd = os.open(_packed(made), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                packed, diff, packed_size, _, entries = _bytes.write_changes(
+                    tree, fd, max_mtime=self.epoch
+                )
+            finally:
+                os.close(fd)
+        finally:
+            os.close(tree)
+        made.layer = Layer(
+            chain_id="", diff_id="sha256:" + diff, digest="sha256:" + packed,
+            packed_size=packed_size, size=size, entries=entries,
+        )  # fmt: skip
+
+    def _publish_all(self) -> None:
+        while True:
+            with self._changed:
+                while not self._ready:
+                    if self._closed and not self._packing and not self._queue:
+                        return
+                    self._changed.wait()
+                group, self._ready = self._ready, []
+            self._publish(group)
+
+    def _publish(self, group: list[_Job]) -> None:
+        """One packer works in the order in which steps end, so what is below is packed before."""
+        error: BaseException | None = None
+        try:
+            full = [job.made for job in group if self._chained(job.made)]
+            if full:
+                with Work(self._root) as work:
+                    self._store(work, full)
+            for job in group:
+                job.then(job.made)
+        except OSError as failed:
+            error = _failure(failed)
+        except BaseException as failed:
+            error = failed
+        for job in group:
+            job.settle(error)
+
+    def _chained(self, made: Made) -> bool:
+        """Give it its chain id; False for one that changed nothing: it stands for what is below.
+
+        Raises:
+            FastboxError: What is below could not be published.
+        """
+        assert made.layer is not None
+        if made.below is not None and made.below.settled:
+            made.below.wait()
+        below = made.below.chain if made.below else ""
+        if made.empty:
+            made.chain = below
+            return False
+        made.chain = chain_over(below, made.layer.diff_id)
+        made.layer = made.layer.replace(chain_id=made.chain)
+        return True
+
+    def _store(self, work: Work, group: list[Made]) -> None:
+        content, layers = Content(self._root), NewLayers(self._root, work)
+        for made in group:
+            assert made.layer is not None
+            os.rename(_packed(made), staged_path(work, made.layer.digest))
+            describe(os.path.dirname(made.tree), made.layer)
+        _bytes.sync_file_system(work.fd)
+        content.publish(work)
+        with self._alone():
+            for made in group:
+                layers.place(os.path.dirname(made.tree), made.chain)
+                made.tree = self._layers.tree(made.chain)
+
+    def flush(self) -> None:
+        """Until all that was added is published."""
+        with self._changed:
+            while self._packing or self._ready or self._queue:
+                self._changed.wait(0.05)
+
+    def close(self) -> None:
+        """Publish what is on its way, and end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+
+def _failure(error: OSError) -> FastboxError:
+    return os_error(error, "cannot store the layer", getattr(error, "path", ""))
+
+
+class _Job:
+    __slots__ = ("_finally", "made", "then")
+
+    def __init__(
+        self, made: Made, then: Callable[[Made], None], finally_: Callable[[], None]
+    ) -> None:
+        self.made, self.then, self._finally = made, then, finally_
+
+    def settle(self, error: BaseException | None) -> None:
+        self._finally()
+        self.made.settle(error)
+
+
+def _packed(made: Made) -> str:
+    return os.path.dirname(made.tree) + "/packed"

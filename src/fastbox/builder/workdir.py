@@ -1,0 +1,32 @@
+"""WORKDIR: the directory is made when the files so far have none of that name."""
+
+from __future__ import annotations
+
+from fastbox.builder.place import Place
+from fastbox.builder.state import key_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fastbox.builder.build import Build
+    from fastbox.builder.course import Course
+    from fastbox.builder.state import State
+    from fastbox.builder.telling import Vertex
+    from fastbox.dockerfile.instructions import Workdir
+
+
+def step(build: Build, course: Course, state: State, workdir: Workdir) -> None:
+    """Make it, as a step of its own."""
+    path = state.workdir
+
+    def make(_vertex: Vertex, home: str) -> bool:
+        with Place(build, state, home) as place:
+            place.directory(path)
+            return place.changed
+
+    course.layer(
+        state,
+        workdir.where.text,
+        workdir.where.text,
+        lambda: [key_of("workdir", state.key, path, build.epoch)],
+        make,
+    )

@@ -1,0 +1,113 @@
+"""Images of builds: what a build begins with, and what it makes of layers that the store has."""
+
+from __future__ import annotations
+
+from fastbox.errors import FastboxError, os_error
+from fastbox.images import documents
+from fastbox.images.commit import oci_layer
+from fastbox.images.load import publish, stage_manifest
+from fastbox.images.reference import familiar, parse_tagged
+from fastbox.store.content import Content
+from fastbox.store.lease import Work
+from fastbox.store.refs import Ref, Refs
+from fastbox.support import clock, json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from fastbox.images.service import Images
+    from fastbox.store.content import Descriptor
+    from fastbox.store.root import Root
+
+
+class BuiltImages:
+    """What builds need of one store's images."""
+
+    __slots__ = ("_images", "_root")
+
+    def __init__(self, root: Root, images: Images) -> None:
+        self._root, self._images = root, images
+
+    def parts(
+        self, reference: str, platform: str = ""
+    ) -> tuple[Ref, Sequence[Descriptor], Mapping[str, Any]]:
+        """What a build needs of an image: its record, its packed layers bottom first, by OCI's
+        names of their types, and its configuration.
+
+        Raises:
+            ImageNotFound: There is none, or none for the platform.
+        """
+        ref, content = self._images.find(reference, platform), Content(self._root)
+        data = content.read(ref.manifest, documents.MAX_MANIFEST)
+        layers = documents.parse_manifest(data, ref.manifest.media_type).layers
+        config = documents.parse_config(content.read(ref.config, documents.MAX_CONFIG))
+        return ref, [oci_layer(layer) for layer in layers], config.document
+
+    def check_names(self, names: Sequence[str]) -> Sequence[str]:
+        """References that an image is to get, normalised.
+
+        Raises:
+            InvalidReference: One is malformed.
+        """
+        return list(dict.fromkeys(str(parse_tagged(name)) for name in names))
+
+    def save(self, references: Sequence[str], target: str | int, *, format: str) -> None:
+        """Write images as an archive."""
+        self._images.save(references, target, format=format)
+
+    def sweep(self) -> None:
+        """Give back what nothing needs."""
+        self._images.sweep()
+
+    def publish_built(
+        self,
+        document: Mapping[str, Any],
+        layers: Sequence[tuple[Descriptor, str]],
+        size: int,
+        names: Sequence[str],
+    ) -> Ref:
+        """Make an image of layers that the store has: each packed, and its chain id, bottom first.
+        The caller keeps the sweeper away.
+
+        Raises:
+            InvalidReference: A name is malformed.
+            FastboxError: The kernel said no; nothing was changed.
+        """
+        references = self.check_names(names)
+        documents.check_layer_count(len(layers))
+        data = json.dumps_bytes(document)
+        documents.parse_config(data)  # whoever reads it later does the same
+        root = self._root
+        content, refs = Content(root), Refs(root)
+        try:
+            with Work(root) as work:
+                config = content.stage(work, data, documents.OCI_CONFIG)
+                manifest = stage_manifest(content, work, config, [packed for packed, _ in layers])
+                ref = Ref(
+                    reference=config.digest, manifest=manifest, config=config,
+                    chains=tuple(chain for _, chain in layers), size=size,
+                    created=str(document["created"]), time=clock.now(),
+                )  # fmt: skip
+                wanted = [ref.replace(reference=name) for name in references or [config.digest]]
+                if not all(_is_there(refs, each) for each in wanted):
+                    publish(root, work)
+                    refs.assign(*wanted, familiar=familiar)
+        except FastboxError:
+            raise
+        except OSError as error:
+            raise os_error(error, "cannot store the image", root.store) from error
+        return wanted[0]
+
+
+def _is_there(refs: Refs, ref: Ref) -> bool:
+    """Whether the name leads to this very image already."""
+    try:
+        found = refs.get(ref.reference)
+    except FastboxError:
+        return False
+    if found is None and not ref.named:
+        named = [each for each in refs.all()[0] if each.config.digest == ref.config.digest]
+        found = named[0].replace(reference=ref.reference) if named else None
+    return found is not None and (found.manifest, found.chains) == (ref.manifest, ref.chains)
