@@ -10,12 +10,40 @@ from fastbox.support import clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol
+
+    from fastbox.builds import BuildOptions, Built, Event, Warned
     from fastbox.containers.service import Containers
     from fastbox.engine import Engine
     from fastbox.images.service import Images
     from fastbox.networks.service import Networks
     from fastbox.system.service import System
+    from fastbox.types import Pruned
     from fastbox.volumes.service import Volumes
+
+    class Builds(Protocol):
+        """What commands need of the builder."""
+
+        def build(self, options: BuildOptions, watch: Callable[[Event], None] | None) -> Built:
+            """Build; FastboxError when it fails."""
+            ...
+
+        def check(self, options: BuildOptions) -> tuple[Warned, ...]:
+            """What is wrong with a Dockerfile, without building."""
+            ...
+
+        def prune(
+            self,
+            *,
+            all: bool,
+            keep: int | None,
+            max_used: int | None,
+            min_free: int | None,
+            filters: Sequence[str],
+        ) -> Pruned:
+            """Take steps that nobody needs out of the cache. Sizes are bytes."""
+            ...
 
 
 class Door:
@@ -43,6 +71,13 @@ class Door:
     def containers(self) -> Containers:
         """The engine's containers."""
         return self._open().containers
+
+    @property
+    def builds(self) -> Builds:
+        """The engine's builder."""
+        engine: Any = self._open()
+        found: Builds = engine.builds
+        return found
 
     @property
     def system(self) -> System:

@@ -34,19 +34,21 @@ _OF_CONTAINERS = (
 )  # fmt: skip
 PLAIN = {
     **{word: word for word in _OF_CONTAINERS},
-    "doctor": "doctor", "hello": "hello", "history": "history", "images": "images",
-    "import": "import_", "info": "info", "load": "load", "rmi": "rmi", "save": "save", "tag": "tag",
-    "version": "version",
+    "build": "build", "doctor": "doctor", "hello": "hello", "history": "history",
+    "images": "images", "import": "import_", "info": "info", "load": "load", "rmi": "rmi",
+    "save": "save", "tag": "tag", "version": "version",
 }  # fmt: skip
 GROUPS = {
+    "builder": {"build": "build", "prune": "builder_prune"},
+    "buildx": {"build": "build", "prune": "builder_prune"},
     "container": {
         **{word: word for word in _OF_CONTAINERS},
         "list": "ps", "ls": "ps", "prune": "container_prune", "remove": "rm",
     },
     "image": {
-        "history": "history", "import": "import_", "inspect": "image_inspect", "list": "images",
-        "load": "load", "ls": "images", "prune": "image_prune", "remove": "rmi", "rm": "rmi",
-        "save": "save", "tag": "tag",
+        "build": "build", "history": "history", "import": "import_", "inspect": "image_inspect",
+        "list": "images", "load": "load", "ls": "images", "prune": "image_prune", "remove": "rmi",
+        "rm": "rmi", "save": "save", "tag": "tag",
     },
     "network": {
         "connect": "network_connect", "create": "network_create",
