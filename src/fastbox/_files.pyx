@@ -114,20 +114,24 @@ def copy_entries(int source_root, int target_root, entries, *, unsigned threads=
         free(array)
 
 
-cdef extern from "clamp_times.h":
-    int fb_clamp_times(int root, int64_t seconds, uint64_t *ret_count, fb_error *err) nogil
+cdef extern from "settle_tree.h":
+    int fb_settle_tree(int root, const int64_t *max_mtime, uint64_t *ret_size, fb_error *err) nogil
 
 
-def clamp_times(int root_fd, int64_t seconds):
-    """Give all of a tree, its root too, that was modified later than `seconds` since 1970 exactly this time; how many that were."""
-    cdef uint64_t count = 0
+def settle_tree(int root_fd, max_mtime):
+    """Make an overlay's upper directory what the archive of its layer says: no marks of overlayfs, no sockets, nothing modified later
+    than `max_mtime` (seconds, or None); the bytes of its files.
+    """
+    cdef int64_t seconds = 0 if max_mtime is None else max_mtime
+    cdef const int64_t *wanted = NULL if max_mtime is None else &seconds
+    cdef uint64_t size = 0
     cdef fb_error err
     cdef int r
     with nogil:
-        r = fb_clamp_times(root_fd, seconds, &count, &err)
+        r = fb_settle_tree(root_fd, wanted, &size, &err)
     if r < 0:
         raise _error(&err)
-    return count
+    return size
 
 
 cdef extern from "stubs.h":

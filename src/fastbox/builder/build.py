@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from fastbox.builder.context import Context
     from fastbox.builder.graph import Graph
-    from fastbox.builder.named import Named
+    from fastbox.builder.named import NamedContext
     from fastbox.builder.needs import ImageService, StepService
+    from fastbox.builder.remote import Download
     from fastbox.builder.sources import Source
     from fastbox.builds import BuildOptions, Event
     from fastbox.dockerfile.instructions import Dockerfile
@@ -45,7 +46,7 @@ class Build:
     """
 
     __slots__ = (
-        "cache", "context", "epoch", "file", "given", "graph", "images", "layers", "named",
+        "cache", "context", "downloads", "epoch", "file", "given", "graph", "images", "layers", "named",
         "options", "platform", "refuse", "root", "secrets", "source_lock", "sources", "steps",
         "stop", "teller", "work",
     )  # fmt: skip
@@ -68,13 +69,14 @@ class Build:
         self.layers = LayerStore(root, work, self.epoch)
         self.secrets = SecretFiles(root, options)
         self.platform: Mapping[str, str] = {}
-        self.named: Mapping[str, Named] = {}
+        self.named: Mapping[str, NamedContext] = {}
         self.file: Dockerfile
         self.graph: Graph
-        self.context: Context
+        self.context: Context | None = None
         self.refuse: Callable[[int, str, str], FastboxError]
         self.source_lock = threading.Lock()
-        self.sources: dict[int | str, Source] = {}  # by stage or image
+        self.sources: dict[int | str, Source] = {}  # by stage, image or context
+        self.downloads: dict[str, Download] = {}  # by address
 
     def now(self) -> str:
         """The time that goes into documents."""
@@ -99,7 +101,9 @@ class Build:
             self.layers.close()
         finally:
             for source in self.sources.values():
-                os.close(source.root)
+                source.close()
+            if self.context is not None:
+                self.context.close()
             self.secrets.close()
             self.stop.close()
 

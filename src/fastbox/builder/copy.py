@@ -8,6 +8,7 @@ import stat
 
 from fastbox import _bytes, _files
 from fastbox.builder import owners, sources
+from fastbox.builder.add import Added
 from fastbox.builder.place import Place, open_view
 from fastbox.builder.placing import check_target, copy_list, digest_of_selection
 from fastbox.builder.selection import select, target_path
@@ -40,13 +41,16 @@ def step(build: Build, course: Course, state: State, copy: Copy) -> None:
 
 
 class _Copying:
-    __slots__ = ("_build", "_copy", "_course", "_mode", "_source", "_state", "_target")
+    __slots__ = (
+        "_added", "_build", "_copy", "_course", "_mode", "_source", "_state", "_target",
+    )  # fmt: skip
 
     def __init__(self, build: Build, course: Course, state: State, copy: Copy) -> None:
         self._build, self._course, self._state, self._copy = build, course, state, copy
         self._mode = owners.mode(copy.chmod) if copy.chmod else None
         self._target = target_path(state.workdir, copy.target)
         self._source: Source | None = None
+        self._added = Added(build, copy)
 
     def step(self) -> None:
         text = self._copy.where.text
@@ -64,7 +68,7 @@ class _Copying:
             [(each.name, each.content) for each in copy.heredocs],
         ]  # fmt: skip
         found = []
-        source = self._from() if copy.sources else None
+        source = self._from() if self._added.plain else None
         if source is not None and source.state is not None:
             # What the other stage depends on is known without looking at its files.
             found.append(
@@ -74,7 +78,8 @@ class _Copying:
             if not self._is_wanted(found[0]):
                 return found
         digest = self._digest(source) if source is not None else ""
-        return [*found, key_of("copy", state.key, digest, how)]
+        more = self._added.keys() if copy.add else []
+        return [*found, key_of("add" if copy.add else "copy", state.key, digest, how, more)]
 
     def _is_wanted(self, key: str) -> bool:
         """Whether files have to be looked at."""
@@ -82,15 +87,20 @@ class _Copying:
 
     def _digest(self, source: Source) -> str:
         """Of what is copied; whether the target is a directory already is known by what is below."""
-        chosen = self._chosen(source, self._target, lambda _: False)
+        # Several files need a directory, whose slash is checked when they are copied.
+        chosen = self._chosen(source, self._added.plain, self._target, lambda _: True)
         return digest_of_selection(chosen, source.digests, owners=source.state is not None)
 
     def _chosen(
-        self, source: Source, target: str, is_directory: Callable[[str], bool]
+        self,
+        source: Source,
+        sources: tuple[str, ...],
+        target: str,
+        is_directory: Callable[[str], bool],
     ) -> Selection:
         copy = self._copy
         return select(
-            source.tree, copy.sources, target,
+            source.tree, sources, target,
             is_directory=is_directory, exclude=copy.exclude, parents=copy.parents,
         )  # fmt: skip
 
@@ -101,8 +111,10 @@ class _Copying:
             resolved = place.resolve(self._target)
             target = "/" + resolved + ("/" if self._target.endswith("/") and resolved else "")
             try:
-                if copy.sources:
-                    self._files(place, target, owner)
+                source = self._from() if self._added.plain else None
+                if source is not None:
+                    self._files(place, source, target, owner)
+                self._added.put(place, source, target, owner or (0, 0), self._mode)
                 for heredoc in copy.heredocs:
                     self._inline(place, target, heredoc.name, heredoc.content, owner or (0, 0))
             except FastboxError:
@@ -111,9 +123,13 @@ class _Copying:
                 raise os_error(error, "cannot copy", str(getattr(error, "path", ""))) from error
             return place.changed
 
-    def _files(self, place: Place, target: str, owner: tuple[int, int] | None) -> None:
-        source = self._from()
-        chosen = self._chosen(source, target, place.is_directory)
+    def _files(
+        self, place: Place, source: Source, target: str, owner: tuple[int, int] | None
+    ) -> None:
+        plain = self._added.take_archives(source)
+        if not plain:
+            return
+        chosen = self._chosen(source, plain, target, place.is_directory)
         uid, gid = owner or (0, 0)
         for directory in chosen.directories:
             place.directory(directory, uid, gid, bring=True)

@@ -9,9 +9,10 @@ from fastbox.builder.layers import Made
 from fastbox.builder.state import Entry, State, base_document, key_of
 from fastbox.builds import StepReport
 from fastbox.dockerfile import config
-from fastbox.dockerfile.expand import expanded
+from fastbox.dockerfile.expand import declared, expanded
 from fastbox.dockerfile.instructions import (
     Arg,
+    Cmd,
     Copy,
     From,
     Maintainer,
@@ -19,7 +20,7 @@ from fastbox.dockerfile.instructions import (
     Workdir,
 )
 from fastbox.dockerfile.parse import parse_line
-from fastbox.errors import FastboxError, IntegrityError
+from fastbox.errors import FastboxError, IntegrityError, Unsupported
 from fastbox.store.buildcache import Step
 from fastbox.store.content import Descriptor
 
@@ -135,7 +136,10 @@ class Course:
         if isinstance(instruction, Arg):
             self._declare(instruction, state)
             return
-        meant = expanded(instruction, state.variables, build.file.escape, build.graph.used)
+        meant = expanded(
+            instruction, state.variables, build.file.escape, build.graph.used,
+            name=build.file.name,
+        )  # fmt: skip
         if isinstance(meant, Run):
             run.step(build, self, state, meant)
         elif isinstance(meant, Copy):
@@ -147,20 +151,18 @@ class Course:
             state.document["author"] = meant.name
             state.history.append(Entry(created_by=instruction.where.text))
         else:
-            state.fresh_cmd = config.apply(state.run, meant, fresh_cmd=state.fresh_cmd)
+            config.apply(state.run, meant, own_cmd=state.own_cmd)
+            state.own_cmd = state.own_cmd or isinstance(meant, Cmd)
             state.history.append(Entry(created_by=instruction.where.text))
 
     def _declare(self, instruction: Arg, state: State) -> None:
         build = self._build
-        for name, default in instruction.args:
-            value = build.given.get(name)
-            build.graph.used.add(name)
-            if value is None and default is not None:
-                one = instruction.replace(args=((name, default),))
-                meant = expanded(one, state.variables, build.file.escape, build.graph.used)
-                value = meant.args[0][1]
-            if value is None:
-                value = build.graph.args.get(name)
+        found = declared(
+            instruction, state.variables, build.given, build.graph.args, build.file.escape,
+            build.graph.used, name=build.file.name,
+        )  # fmt: skip
+        build.graph.used.update(found)
+        for name, value in found.items():
             state.args.pop(name, None)
             state.args[name] = value
         state.history.append(Entry(created_by=instruction.where.text))
@@ -309,12 +311,13 @@ def image_state(build: Build, reference: str, platform: str) -> State:
     """The state that an image is."""
     named = build.named.get(reference.lower())
     if named is not None:
-        from fastbox.builder.named import image_of
-
-        reference = image_of(named)
-    ref, packed, document = build.images.parts(
-        reference, platform or build.options.platform or ""
-    )
+        if named.kind != "image":
+            raise Unsupported(
+                f'a stage can\'t begin with the context "{named.name}": it is no image of the store',
+                hint="bring it in with: fastbox load",
+            )
+        reference = named.value
+    ref, packed, document = build.images.parts(reference, platform or build.options.platform or "")
     state = State()
     for chain, descriptor in zip(ref.chains, packed, strict=True):
         made = build.layers.lookup(chain, state.top)
@@ -337,9 +340,7 @@ def image_state(build: Build, reference: str, platform: str) -> State:
     return state
 
 
-def _history_layers(
-    document: Any, top: Made | None
-) -> list[tuple[dict[str, Any], Made | None]]:
+def _history_layers(document: Any, top: Made | None) -> list[tuple[dict[str, Any], Made | None]]:
     from fastbox.builder.layers import stack
 
     layers = list(stack(top))

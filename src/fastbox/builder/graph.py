@@ -4,9 +4,8 @@ which of them a target needs.
 
 from __future__ import annotations
 
-from fastbox.dockerfile.expand import expanded
+from fastbox.dockerfile.expand import declared, expanded
 from fastbox.dockerfile.instructions import Copy, Run
-from fastbox.dockerfile.words import expand
 from fastbox.errors import InvalidArgument
 from fastbox.support.record import Record
 
@@ -84,12 +83,9 @@ class Graph:
     ) -> dict[str, str]:
         values = dict(platform)
         for arg in file.args:
-            for name, default in arg.args:
-                self.used.add(name)
-                if name in given:
-                    values[name] = given[name]
-                elif default is not None:
-                    values[name] = expand(default, values, file.escape)
+            found = declared(arg, values, given, {}, file.escape, self.used, name=file.name)
+            self.used.update(found)
+            values.update({name: value for name, value in found.items() if value is not None})
         return values
 
     def _node(self, stage: Stage, escape: str, refuse: Refusal) -> Node:

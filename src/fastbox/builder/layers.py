@@ -82,9 +82,7 @@ class Made:
         if self.descriptor is not None:
             return self.descriptor
         assert self.layer is not None
-        return Descriptor(
-            media_type=PACKED, digest=self.layer.digest, size=self.layer.packed_size
-        )
+        return Descriptor(media_type=PACKED, digest=self.layer.digest, size=self.layer.packed_size)
 
     def wait(self) -> Made:
         """Until it is published.

@@ -46,7 +46,9 @@ def step(build: Build, course: Course, state: State, run: Run) -> None:
         ]  # fmt: skip
 
     def make(vertex: Vertex, home: str) -> bool:
-        env = [f"{name}={value}" for name, value in {**_proxies(build), **args, **state.env}.items()]
+        env = [
+            f"{name}={value}" for name, value in {**_proxies(build), **args, **state.env}.items()
+        ]
         with mounts:
             mounts.prepare()
             if run.script:

@@ -80,7 +80,9 @@ class Mounts:
     def _origin(self, mount: RunMount) -> State:
         state = sources.source(self._build, self._course, mount.from_).state
         if state is None:
-            raise InvalidArgument("a cache mount begins with a stage or an image", where=mount.from_)
+            raise InvalidArgument(
+                "a cache mount begins with a stage or an image", where=mount.from_
+            )
         return state
 
     # The mounts
@@ -160,7 +162,9 @@ class Mounts:
         name = mount.id or posixpath.basename(mount.target)
         value = self._build.secrets.value(name)
         if value is None and mount.required:
-            raise NotFound(f'secret "{name}": not found', hint=f"give it: --secret id={name},src=FILE")
+            raise NotFound(
+                f'secret "{name}": not found', hint=f"give it: --secret id={name},src=FILE"
+            )
         return value
 
     def _ssh(self, mount: RunMount, target: str) -> Mount | None:
@@ -187,7 +191,9 @@ class Mounts:
             try:
                 inner = _bytes.open_in_root(fd, os.fsencode(mount.source), os.O_PATH | os.O_CLOEXEC)
             except FileNotFoundError:
-                raise NotFound("the cache mount has no such directory", where=mount.source) from None
+                raise NotFound(
+                    "the cache mount has no such directory", where=mount.source
+                ) from None
             finally:
                 os.close(fd)
             path = os.readlink(f"/proc/self/fd/{inner}")

@@ -9,7 +9,7 @@ from fastbox.builder.build import Build
 from fastbox.builder.context import open_context
 from fastbox.builder.course import Course
 from fastbox.builder.graph import Graph
-from fastbox.builder.named import open_named
+from fastbox.builder.named import parse_named
 from fastbox.builder.platform import platform_args
 from fastbox.builder.solver import Solver
 from fastbox.builds import Built, Output, StepReport
@@ -47,9 +47,7 @@ class Builds:
         # Called when needed: a build that is all cached starts no container.
         self._root, self._images, self._steps = root, images, steps
 
-    def build(
-        self, options: BuildOptions, watch: Callable[[Event], None] | None = None
-    ) -> Built:
+    def build(self, options: BuildOptions, watch: Callable[[Event], None] | None = None) -> Built:
         """Build an image, or files.
 
         Args:
@@ -89,7 +87,7 @@ class Builds:
             build.refuse = refusal(build.file)
             del vertex
         build.platform = platform_args(options.platform, options.target)
-        build.named = open_named(options.contexts or {}, build.work)
+        build.named = parse_named(options.contexts)
         build.graph = Graph(
             build.file, given=build.given, platform=build.platform, target=options.target,
             contexts=build.named, refuse=build.refuse,

@@ -6,6 +6,7 @@ import os
 import stat
 
 from fastbox import _files
+from fastbox.builder.named import open_named
 from fastbox.builder.place import open_view
 from fastbox.builder.placing import Digests, copy_list, digest_of_selection
 from fastbox.builder.scan import Tree
@@ -14,14 +15,16 @@ from fastbox.builder.selection import follow, select
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fastbox.builder.build import Build
+    from fastbox.builder.context import Context
     from fastbox.builder.course import Course
+    from fastbox.builder.named import NamedContext
     from fastbox.builder.state import State
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Source:
-    """A tree that files are taken from. Its build closes it.
+    """A tree that files are taken from.
 
     Attributes:
         root: Its root, open.
@@ -30,19 +33,21 @@ class Source:
         state: Whose files it has; None: it is a context, whose files belong to nobody.
     """
 
-    __slots__ = ("_build", "_ignores", "digests", "root", "state", "tree")
+    __slots__ = ("_build", "_context", "digests", "root", "state", "tree")
 
     def __init__(
-        self,
-        build: Build,
-        root: int,
-        tree: Tree,
-        digests: Digests,
-        state: State | None,
-        ignores: bool,
+        self, build: Build, root: int, state: State | None, context: Context | None
     ) -> None:
-        self._build, self.root, self.tree, self.digests = build, root, tree, digests
-        self.state, self._ignores = state, ignores
+        self._build, self.root, self.state, self._context = build, root, state, context
+        self.tree = context.tree if context else Tree(root)
+        self.digests = context.digests if context else Digests(root)
+
+    def close(self) -> None:
+        """Let go of the root."""
+        if self._context is not None:
+            self._context.close()
+        else:
+            os.close(self.root)
 
     def key_of_tree(self, path: str) -> str:
         """What depends on all that is at a path."""
@@ -56,7 +61,7 @@ class Source:
         and nothing of it is hidden; else a copy, for this build.
         """
         found = follow(self.tree, path)
-        if self.state is None and not self._ignores and not writable:
+        if self._context is not None and not self._context.ignores and not writable:
             return os.path.join(os.readlink(f"/proc/self/fd/{self.root}"), found.path)
         home = self._build.layers.new_home()
         os.mkdir(home + "/copy", 0o755)
@@ -64,9 +69,7 @@ class Source:
         try:
             chosen = select(self.tree, (path,), "/", is_directory=lambda _: True)
             owner = None if self.state is not None else (0, 0)
-            _files.copy_entries(
-                self.root, target, copy_list(chosen, self.digests, owner=owner)
-            )
+            _files.copy_entries(self.root, target, copy_list(chosen, self.digests, owner=owner))
         finally:
             os.close(target)
         if found.kind == stat.S_IFDIR:
@@ -81,30 +84,32 @@ def source(build: Build, course: Course, name: str) -> Source:
         ImageNotFound: Neither a stage, nor a context, nor an image.
     """
     if not name:
-        return _of_context(build, build.context)
+        context = build.context
+        assert context is not None
+        return Source(build, context.root, None, context)
     named = build.named.get(name.lower())
-    if named is not None and named.context is not None:
-        return _of_context(build, named.context)
     number = None if named is not None else build.graph.source(name, course.number)
+    key = name.lower() if number is None else number
     with build.source_lock:
-        known = build.sources.get(name if number is None else number)
+        known = build.sources.get(key)
         if known is None:
-            state = course.result(number) if number is not None else _image(build, name)
-            view = open_view(build, state)
-            if view < 0:
-                view = os.open(build.work.directory("empty"), _DIRECTORY)
-            known = Source(build, view, Tree(view), Digests(view), state, False)
-            build.sources[name if number is None else number] = known
+            known = build.sources[key] = _opened(build, course, name, named, number)
     return known
 
 
-def _image(build: Build, name: str) -> State:
-    from fastbox.builder.course import image_state
+def _opened(
+    build: Build, course: Course, name: str, named: NamedContext | None, number: int | None
+) -> Source:
+    if named is not None and named.kind not in ("image", "layout"):
+        context = open_named(named, build.work, lambda: build.stop.stopped)
+        return Source(build, context.root, None, context)
+    if number is None:
+        from fastbox.builder.course import image_state
 
-    return image_state(build, name, "")
-
-
-def _of_context(build: Build, context: object) -> Source:
-    return Source(
-        build, context.root, context.tree, context.digests, None, context.ignores  # type: ignore
-    )
+        state = image_state(build, name, "")
+    else:
+        state = course.result(number)
+    view = open_view(build, state)
+    if view < 0:
+        view = os.open(build.work.directory("empty"), _DIRECTORY)
+    return Source(build, view, state, None)

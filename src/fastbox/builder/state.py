@@ -46,10 +46,10 @@ class State:
         document: What is kept of the base image's configuration.
         history: How it came to be.
         args: Arguments in scope, in the order of their declaration; None without a value.
-        fresh_cmd: The stage has a CMD of its own: ENTRYPOINT leaves it.
+        own_cmd: The stage has a CMD of its own: ENTRYPOINT leaves it.
     """
 
-    __slots__ = ("args", "document", "fresh_cmd", "history", "key", "run", "top")
+    __slots__ = ("args", "document", "own_cmd", "history", "key", "run", "top")
 
     def __init__(self) -> None:
         self.top: Made | None = None
@@ -58,7 +58,7 @@ class State:
         self.document: dict[str, Any] = {}
         self.history: list[Entry] = []
         self.args: dict[str, str | None] = {}
-        self.fresh_cmd = False
+        self.own_cmd = False
 
     def successor(self) -> State:
         """What a stage that begins with this one has: all but arguments."""

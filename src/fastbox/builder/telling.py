@@ -71,9 +71,7 @@ class Vertex:
     def progress(self, current: int, total: int) -> None:
         """It has done `current` of `total` bytes."""
         self._teller.tell(
-            Event(
-                kind="progress", step=self.number, name=self._name, current=current, total=total
-            )
+            Event(kind="progress", step=self.number, name=self._name, current=current, total=total)
         )
 
     def end(self, status: str = "done", error: str = "") -> None:

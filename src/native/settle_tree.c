@@ -1,18 +1,24 @@
-/* A walk that keeps a few directories open: each is read whole at once (only the names of the directories in it are kept), and one that
- * was closed meanwhile is opened again by "..", comparing device and inode.
+/* What a step of a build has written, made what its layer's archive says.
+ *
+ * A walk that keeps a few directories open: each is read whole at once (only the names of the directories in it are kept),
+ * and one that was closed meanwhile is opened again by "..", comparing device and inode.
  */
-#include "clamp_times.h"
+#include "settle_tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "inroot.h"
+#include "links.h"
 
 #define OPEN_LEVELS 32
+#define MARKS	    "trusted.overlay."
 
 #define FAIL(code, call, path) FB_FAIL_CODE(walk->err, FB_STAGE_WRITE, (code), (call), (path), NULL)
 
@@ -27,13 +33,17 @@ struct level {
 struct walk {
 	struct level *levels;
 	size_t depth, room;
+	bool clamp;
 	int64_t seconds;
-	uint64_t count;
+	uint64_t size;
+	struct fb_links links;
 	struct fb_error *err;
 };
 
 static bool is_late(const struct walk *walk, const struct stat *st)
 {
+	if (!walk->clamp)
+		return false;
 	return st->st_mtim.tv_sec > walk->seconds ||
 	       (st->st_mtim.tv_sec == walk->seconds && st->st_mtim.tv_nsec > 0);
 }
@@ -44,7 +54,38 @@ static int clamp_name(struct walk *walk, int fd, const char *name)
 
 	if (utimensat(fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
 		return FAIL(errno, "utimensat", name);
-	walk->count++;
+	return 0;
+}
+
+static bool is_mark(const char *name)
+{
+	return strncmp(name, MARKS, sizeof(MARKS) - 1) == 0 && strcmp(name, MARKS "opaque") != 0;
+}
+
+/* By the descriptor of its directory: the last link on that path is the kernel's own. */
+static int drop_marks(struct walk *walk, int fd, const char *name)
+{
+	char path[NAME_MAX + 64], list[4096];
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", fd, name);
+	length = llistxattr(path, list, sizeof(list));
+	if (length < 0) /* more than 4 KiB of names: what else is there counts more than the marks */
+		return errno == ENOTSUP || errno == ERANGE ? 0 : FAIL(errno, "llistxattr", name);
+	for (char *at = list; at < list + length; at += strlen(at) + 1)
+		if (is_mark(at) && lremovexattr(path, at) < 0)
+			return FAIL(errno, "lremovexattr", name);
+	return 0;
+}
+
+static int count(struct walk *walk, const struct stat *st)
+{
+	const char *first = "";
+
+	if (st->st_nlink > 1 && fb_links_note(&walk->links, st, "", &first) < 0)
+		return FAIL(ENOMEM, "calloc", NULL);
+	if (st->st_nlink == 1 || !first)
+		walk->size += (uint64_t)st->st_size;
 	return 0;
 }
 
@@ -69,6 +110,7 @@ static int remember(struct walk *walk, struct level *level, const char *name)
 static int clamp_entry(struct walk *walk, struct level *level, const char *name)
 {
 	struct stat st;
+	int r;
 
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return 0;
@@ -76,7 +118,12 @@ static int clamp_entry(struct walk *walk, struct level *level, const char *name)
 		return FAIL(errno, "fstatat", name);
 	if (S_ISDIR(st.st_mode)) /* its own turn comes when it is opened */
 		return remember(walk, level, name);
-	return is_late(walk, &st) ? clamp_name(walk, level->fd, name) : 0;
+	if (S_ISSOCK(st.st_mode)) /* no archive holds one */
+		return unlinkat(level->fd, name, 0) < 0 ? FAIL(errno, "unlinkat", name) : 0;
+	r = drop_marks(walk, level->fd, name);
+	if (r == 0 && S_ISREG(st.st_mode))
+		r = count(walk, &st);
+	return r == 0 && is_late(walk, &st) ? clamp_name(walk, level->fd, name) : r;
 }
 
 static int read_level(struct walk *walk, struct level *level)
@@ -111,13 +158,16 @@ static int push(struct walk *walk, int taken)
 	}
 	if (fstat(fd, &st) < 0)
 		return FAIL(errno, "fstat", NULL);
-	if (is_late(walk, &st) && clamp_name(walk, fd, ".") < 0)
+	if (drop_marks(walk, fd, ".") < 0)
 		return -walk->err->code;
 	level = &walk->levels[walk->depth++];
 	*level = (struct level){.dev = st.st_dev, .ino = st.st_ino, .fd = fb_steal_fd(&fd)};
 	if (walk->depth > OPEN_LEVELS)
 		fb_cleanup_fd(&walk->levels[walk->depth - 1 - OPEN_LEVELS].fd);
-	return read_level(walk, level);
+	if (read_level(walk, level) < 0)
+		return -walk->err->code;
+	/* After its sockets are gone, and before those below it are: each sets its own time when it was read. */
+	return is_late(walk, &st) ? clamp_name(walk, level->fd, ".") : 0;
 }
 
 static void drop_last(struct walk *walk)
@@ -160,9 +210,10 @@ static int step(struct walk *walk)
 	return fd < 0 ? FAIL(-fd, "openat2", name) : push(walk, fd);
 }
 
-int fb_clamp_times(int root, int64_t seconds, uint64_t *ret_count, struct fb_error *err)
+int fb_settle_tree(int root, const int64_t *max_mtime, uint64_t *ret_size, struct fb_error *err)
 {
-	struct walk state = {.seconds = seconds, .err = err}, *walk = &state;
+	struct walk state = {.clamp = max_mtime, .seconds = max_mtime ? *max_mtime : 0, .err = err};
+	struct walk *walk = &state;
 	int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = fd < 0 ? FAIL(errno, "openat", ".") : push(walk, fd);
 
@@ -171,7 +222,8 @@ int fb_clamp_times(int root, int64_t seconds, uint64_t *ret_count, struct fb_err
 	while (walk->depth)
 		drop_last(walk);
 	free(walk->levels);
+	fb_links_free(&walk->links);
 	if (r == 0)
-		*ret_count = walk->count;
+		*ret_size = walk->size;
 	return r;
 }
