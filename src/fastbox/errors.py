@@ -81,6 +81,44 @@ class InvalidSpec(InvalidArgument):
     code = "spec.invalid"
 
 
+class DockerfileError(InvalidArgument):
+    """A Dockerfile, or one instruction, that can't be read as one.
+
+    Attributes:
+        line: Where, from 1; 0 when it is about the whole file.
+        column: The character in that line, from 1; 0 when it is about the whole line.
+        detail: The line with a caret below that character, as people print it; "" without a line.
+    """
+
+    code = "dockerfile.invalid"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        hint: str = "",
+        line: int = 0,
+        column: int = 0,
+        source: str = "",
+    ) -> None:
+        place = "".join(f":{number}" for number in (line, column) if number)
+        super().__init__(what, where=where + place, hint=hint)
+        self.line, self.column = line, column
+        self.detail = _excerpt(line, column, source) if line and source else ""
+
+
+def _excerpt(line: int, column: int, source: str) -> str:
+    """A line of a file, cut to what a terminal holds, with its number and a caret."""
+    start = max(0, column - 60)
+    margin = f"{line:>4} | "
+    shown = f"{margin}{printable(source[start : start + 100].replace(chr(9), ' '))}"
+    if not column:
+        return shown
+    before = printable(source[start : column - 1].replace(chr(9), " "))
+    return f"{shown}\n{' ' * len(margin + before)}^"
+
+
 class NotFound(FastboxError):
     """Something named does not exist."""
 

@@ -81,6 +81,13 @@ void fb_pool_submit(struct fb_pool *pool, struct fb_job *job)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+void fb_pool_wake(struct fb_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+}
+
 bool fb_pool_help(struct fb_pool *pool)
 {
 	bool found;

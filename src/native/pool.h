@@ -18,6 +18,8 @@ struct fb_pool;
 int fb_pool_open(unsigned threads, struct fb_pool **ret_pool, struct fb_error *err);
 /* From one thread at a time. */
 void fb_pool_submit(struct fb_pool *pool, struct fb_job *job);
+/* Every thread that sleeps is to work: nothing more will come, and what waits is too little to wake one by itself, but heavy. */
+void fb_pool_wake(struct fb_pool *pool);
 /* Run one job here. False: none waits. */
 bool fb_pool_help(struct fb_pool *pool);
 /* Until every job has run. */

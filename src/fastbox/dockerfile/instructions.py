@@ -72,6 +72,8 @@ class Run(Record):
     network: str = ""  # "", default, none, host
     security: str = ""  # "", sandbox, insecure
     heredocs: tuple[Heredoc, ...] = ()
+    mount_texts: tuple[str, ...] = ()  # the mounts as written, for their expansion
+    script: str = ""  # a document with `#!`: the program that `command` names, by its path
 
 
 class Copy(Record):

@@ -1,0 +1,13 @@
+from collections.abc import Iterable, Sequence
+
+# source, target, kind (S_IFMT), mode, uid, gid, ctime_ns
+Entry = tuple[bytes, bytes, int, int, int, int, int]
+
+def digest_files(
+    root_fd: int, paths: Sequence[bytes], *, threads: int = 0
+) -> list[tuple[bytes, int, int, int]]: ...
+def copy_entries(
+    source_root: int, target_root: int, entries: Sequence[Entry], *, threads: int = 0
+) -> tuple[int, int]: ...
+def clamp_times(root_fd: int, seconds: int) -> int: ...
+def remove_stubs(root_fd: int, paths: Iterable[tuple[bytes, int]]) -> int: ...
