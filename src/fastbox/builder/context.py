@@ -1,0 +1,247 @@
+"""The files that a build may copy from, and the Dockerfile beside them.
+
+A context is a directory, a tar or nothing at all from a stream, a git repository, or what an http
+address has. Whatever it is, it ends as a directory's descriptor: the builder reads nothing by a
+path of the host afterwards. The Dockerfile and the ignore file are read whether the latter excludes
+them or not.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+
+from fastbox.builder import git, remote, stdin, unpacking
+from fastbox.builder.giturl import parse_git, redacted
+from fastbox.builder.placing import Digests
+from fastbox.builder.reading import read_in_root, read_path
+from fastbox.builder.scan import Tree
+from fastbox.errors import Conflict, InvalidArgument, NotFound, os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from fastbox.builder.giturl import Repository
+    from fastbox.builder.scan import Ignoring
+    from fastbox.builds import BuildOptions
+    from fastbox.store.lease import Work
+
+    Stop = Callable[[], bool]
+
+DOCKERFILE = "Dockerfile"
+_IGNORE = ".dockerignore"
+_LIKE = ("dockerfile", "containerfile")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Context:
+    """A tree to copy from, for a `with` block.
+
+    Attributes:
+        name: What it is, for people.
+        root: Its descriptor, closed at the block's end.
+        tree: Its entries, without what is ignored.
+        digests: Those of its files, each read once.
+        owners: Whether its files keep their owners: not those of a context.
+        commit: The commit that it is, when it is of a git repository.
+    """
+
+    __slots__ = ("commit", "digests", "name", "owners", "root", "tree")
+
+    def __init__(
+        self, name: str, root: int, ignore: Ignoring | None = None, *, commit: str = ""
+    ) -> None:
+        """A context of a descriptor, which is its own from now on."""
+        self.name, self.root, self.commit = name, root, commit
+        self.owners = False
+        self.tree = Tree(root, ignore)
+        self.digests = Digests(root)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the root."""
+        fd, self.root = self.root, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def open_context(
+    options: BuildOptions, work: Work, stop: Stop | None = None
+) -> tuple[Context, bytes, str]:
+    """The context of a build, its Dockerfile, and the Dockerfile's name for messages.
+
+    Args:
+        options: What is built.
+        work: Where a context that is no directory of the host is put.
+        stop: Asked some times a second while something is fetched; true ends it.
+
+    Raises:
+        NotFound: There is no such directory, or no Dockerfile in it.
+        InvalidArgument: No context; a Dockerfile that can't be one.
+        IntegrityError: An archive that is damaged, or not what a checksum says.
+        FastboxError: The kernel, git or a server said no.
+    """
+    if options.context == options.file == "-":
+        raise InvalidArgument("can't use stdin for both build context and dockerfile")
+    here = is_directory(options.context)
+    root, data, commit = (
+        (open_directory(options.context), None, "")
+        if here
+        else _fetched(options.context, options, work, stop)
+    )
+    try:
+        if data is not None and options.file:
+            raise Conflict(
+                "ambiguous Dockerfile source: the context is one, and --file names another"
+            )
+        name = options.file or DOCKERFILE
+        ignored = None
+        if data is None:
+            data, ignored = _dockerfile(root, options, here)
+        if ignored is None:
+            ignored = read_in_root(root, _IGNORE)
+        ignore = parse_ignore(ignored) if ignored else None
+        return Context(redacted(options.context), root, ignore, commit=commit), data, name
+    except BaseException:
+        os.close(root)
+        raise
+
+
+def fetch_context(text: str, work: Work, stop: Stop | None = None) -> tuple[int, bytes | None, str]:
+    """(root, the Dockerfile when the address is one of such, commit) of an address.
+
+    Raises:
+        NotFound: The text is no address, and no directory either.
+        FastboxError: It can't be fetched.
+    """
+    repository = parse_git(text, short=True)
+    if repository:
+        root, commit = fetch_repository(repository, work, stop)
+        return root, None, commit
+    if remote.is_url(text):
+        return *_downloaded(text, work, stop), ""
+    if os.path.exists(text):
+        raise InvalidArgument("not a directory", where=text)
+    raise NotFound(
+        f'unable to prepare context: path "{text}" not found',
+        hint="the context is a directory, - for stdin, or an address of http or git",
+    )
+
+
+def fetch_repository(
+    repository: Repository, work: Work, stop: Stop | None = None, *, keep_git_dir: bool = False
+) -> tuple[int, str]:
+    """(root, which the caller closes; the commit) of a repository.
+
+    Raises:
+        FastboxError: It can't be fetched.
+    """
+    keep = repository.keep_git_dir if repository.keep_git_dir is not None else keep_git_dir
+    commit = git.resolve(repository, work, stop)
+    return git.checkout(repository, commit, work, keep_git_dir=keep, stop=stop), commit
+
+
+def is_directory(text: str) -> bool:
+    """Whether a context's text is a directory of the host, rather than an address."""
+    return "://" not in text and os.path.isdir(text)
+
+
+def open_directory(path: str) -> int:
+    """A directory of the host, held.
+
+    Raises:
+        FastboxError: The kernel said no.
+    """
+    try:
+        return os.open(path, _DIRECTORY)
+    except OSError as error:
+        raise os_error(error, "cannot open the context", path) from error
+
+
+def parse_ignore(data: bytes) -> Ignoring:
+    """The patterns of a .dockerignore file."""
+    from fastbox.dockerfile.ignore import Ignore
+
+    return Ignore.parse(data)
+
+
+def _fetched(
+    text: str, options: BuildOptions, work: Work, stop: Stop | None
+) -> tuple[int, bytes | None, str]:
+    if text == "-":
+        return *stdin.read_context(options.stdin, work), ""
+    return fetch_context(text, work, stop)
+
+
+def _downloaded(url: str, work: Work, stop: Stop | None) -> tuple[int, bytes | None]:
+    """An archive is unpacked; anything else is a Dockerfile, whose context is empty."""
+
+    def tell(_done: int, _total: int) -> None:
+        if stop and stop():
+            raise InterruptedError
+
+    download = remote.download(url, work, tell=tell)
+    root = stdin.empty_root(work)
+    try:
+        fd = os.open(download.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if unpacking.is_archive(os.pread(fd, unpacking.HEAD, 0)):
+                unpacking.unpack(fd, root)
+                return root, None
+        finally:
+            os.close(fd)
+        return root, read_path(download.path)
+    except BaseException:
+        os.close(root)
+        raise
+
+
+def _dockerfile(root: int, options: BuildOptions, here: bool) -> tuple[bytes, bytes | None]:
+    """(the Dockerfile, the ignore file that is its own): of the host for a directory, of the
+    context for one that was fetched.
+    """
+    if options.file == "-":
+        return stdin.read_dockerfile(options.stdin), None
+    if here and options.file:
+        if remote.is_url(options.file):
+            raise InvalidArgument("a Dockerfile can't be an address", where=options.file)
+        data = read_path(options.file)
+        if data is not None:
+            return data, read_path(options.file + _IGNORE)
+        raise _no_dockerfile(options.file, _names_of(os.path.dirname(options.file) or "."))
+    name = options.file or DOCKERFILE
+    data = read_in_root(root, name)
+    if data is not None:
+        return data, read_in_root(root, name + _IGNORE)
+    where = name if not here else os.path.join(options.context, name)
+    raise _no_dockerfile(where, _names_in(root, posixpath.dirname(name)))
+
+
+def _no_dockerfile(path: str, names: list[str]) -> NotFound:
+    name = posixpath.basename(path)
+    near = [other for other in names if other.lower() in (name.lower(), *_LIKE) and other != name]
+    near += [other for other in names if other.lower().startswith(DOCKERFILE.lower() + ".")]
+    near = [other for other in near if not other.endswith(_IGNORE)]
+    hint = ""
+    if near:
+        other = posixpath.join(posixpath.dirname(path), near[0])
+        hint = f"there is {other}: name it with -f"
+    return NotFound(f"failed to read dockerfile: open {path}: no such file or directory", hint=hint)
+
+
+def _names_of(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def _names_in(root: int, directory: str) -> list[str]:
+    return [posixpath.basename(found.path) for found in Tree(root).children(directory)]

@@ -1,0 +1,259 @@
+"""A tree of files as a build sees it: looked at below a held descriptor, as far as it is asked for.
+
+Nothing leaves the root: every directory is opened by its path in it (`open_in_root`), and a link is
+an entry like others. What an ignore file excludes is not there, and is not walked. The depth of a
+tree is the length of a list here, never one of calls.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+
+from fastbox import _bytes
+from fastbox.errors import FastboxError, ResourceExhausted, os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Protocol
+
+    class Ignoring(Protocol):
+        """Patterns that exclude paths, with docker's rules."""
+
+        def matches(self, path: str) -> bool:
+            """Whether the path, or a directory that it is in, is excluded."""
+
+        def may_hold(self, directory: str) -> bool:
+            """Whether something below an excluded directory may be not excluded."""
+
+
+MAX_ENTRIES = 2_000_000
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_TYPE, _MODE = 0o170000, 0o7777
+
+
+class Found:
+    """One entry, as one stat of it told; no `Record`, since there are tens of thousands.
+
+    Attributes:
+        path: Relative to the root, without a slash in front; "" is the root.
+        kind: Its type (`stat.S_IFREG` and so on).
+        mode: Its permissions, with the set-id and sticky bits.
+        uid: Its owner.
+        gid: Its group.
+        size: Bytes; of a device its number.
+        mtime_ns: When its content was changed last, in nanoseconds.
+        ctime_ns: When anything about it was changed last, in nanoseconds.
+        link: What a symbolic link says, else "".
+    """
+
+    __slots__ = ("ctime_ns", "gid", "kind", "link", "mode", "mtime_ns", "path", "size", "uid")
+
+    def __init__(self, path: str, status: os.stat_result, link: str = "") -> None:
+        mode = status.st_mode
+        self.path = path
+        self.kind = mode & _TYPE
+        self.mode = mode & _MODE
+        self.uid = status.st_uid
+        self.gid = status.st_gid
+        self.size = status.st_size
+        self.mtime_ns = status.st_mtime_ns
+        self.ctime_ns = status.st_ctime_ns
+        self.link = link
+        if self.kind in (stat.S_IFCHR, stat.S_IFBLK):
+            self.size = status.st_rdev
+
+    def __repr__(self) -> str:
+        return f"Found({self.path!r}, {stat.filemode(self.kind | self.mode)})"
+
+
+class Tree:
+    """The entries below a root, remembered once they were seen. For several threads."""
+
+    __slots__ = ("_ignore", "_known", "_lock", "_walked", "root")
+
+    def __init__(self, root: int, ignore: Ignoring | None = None) -> None:
+        """A tree below a descriptor (O_PATH will do), which stays the caller's."""
+        self.root, self._ignore = root, ignore
+        self._known: dict[str, Found | None] = {}
+        self._walked: dict[str, list[Found]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, path: str) -> Found | None:
+        """The entry of a path, links not followed; None when there is none, or it is excluded.
+
+        Raises:
+            FastboxError: The kernel said no.
+        """
+        if path in self._known:
+            return self._known[path]
+        if any(_is_below(path, walked) for walked in tuple(self._walked)):
+            return None
+        found = self._look(path)
+        if found and path and self._ignore and self._ignore.matches(path):
+            keeps = found.kind == stat.S_IFDIR and self._ignore.may_hold(path) and self.below(path)
+            found = found if keeps else None
+        self._known[path] = found
+        return found
+
+    def below(self, path: str) -> list[Found]:
+        """Everything below a directory: each directory before what is in it, names in order.
+
+        Raises:
+            ResourceExhausted: More entries than a build may have.
+            FastboxError: The kernel said no.
+        """
+        with self._lock:
+            for walked, entries in self._walked.items():
+                if walked == path:
+                    return entries
+                if _is_below(path, walked):
+                    prefix = path + "/"
+                    return [found for found in entries if found.path.startswith(prefix)]
+            entries = _walk(self.root, path, self._ignore)
+            self._known.update([(found.path, found) for found in entries])
+            self._walked[path] = entries
+            return entries
+
+    def children(self, path: str) -> list[Found]:
+        """What is in a directory itself, in order; nothing when it is none.
+
+        Raises:
+            FastboxError: The kernel said no.
+        """
+        with self._lock:
+            for walked, entries in self._walked.items():
+                if walked == path or _is_below(path, walked):
+                    start = len(path) + 1 if path else 0
+                    prefix = path + "/" if path else ""
+                    return [
+                        found
+                        for found in entries
+                        if found.path.startswith(prefix) and "/" not in found.path[start:]
+                    ]
+        return [found for found in _list(self.root, path) if self.get(found.path)]
+
+    def excluded(self, path: str) -> bool:
+        """Whether there is something of that path, which only the ignore file hides."""
+        return bool(self._ignore and self._ignore.matches(path) and self._look(path))
+
+    def _look(self, path: str) -> Found | None:
+        try:
+            fd = _bytes.open_in_root(self.root, os.fsencode(path) or b".", _PLACE)
+        except OSError as error:
+            if error.errno in _GONE:
+                return None
+            raise _failure(error, path) from error
+        try:
+            status = os.fstat(fd)
+            link = os.readlink("", dir_fd=fd) if stat.S_ISLNK(status.st_mode) else ""
+        finally:
+            os.close(fd)
+        return None if stat.S_ISSOCK(status.st_mode) else Found(path, status, link)
+
+
+def without_empty(entries: list[Found], hidden: set[str]) -> list[Found]:
+    """The entries without those directories of `hidden` that have nothing below them: an excluded
+    directory is there for the sake of what is not excluded in it.
+    """
+    if not hidden:
+        return entries
+    kept: list[Found] = []
+    for found in reversed(entries):
+        if found.path not in hidden or (kept and kept[-1].path.startswith(found.path + "/")):
+            kept.append(found)
+    kept.reverse()
+    return kept
+
+
+def filtered(entries: Iterable[Found], prefix: str, ignore: Ignoring) -> list[Found]:
+    """The entries that patterns don't exclude, which are for paths below `prefix`."""
+    start = len(prefix) + 1 if prefix else 0
+    kept: list[Found] = []
+    hidden: set[str] = set()
+    skipped = "\0"  # no path begins with it
+    for found in entries:
+        if found.path.startswith(skipped):
+            continue
+        path = found.path[start:]
+        if ignore.matches(path):
+            if found.kind != stat.S_IFDIR:
+                continue
+            if not ignore.may_hold(path):
+                skipped = found.path + "/"
+                continue
+            hidden.add(found.path)
+        kept.append(found)
+    return without_empty(kept, hidden)
+
+
+def _walk(root: int, start: str, ignore: Ignoring | None) -> list[Found]:
+    entries: list[Found] = []
+    hidden: set[str] = set()
+    pending = _list(root, start)[::-1]
+    while pending:
+        found = pending.pop()
+        directory = found.kind == stat.S_IFDIR
+        if ignore and ignore.matches(found.path):
+            if not directory or not ignore.may_hold(found.path):
+                continue
+            hidden.add(found.path)
+        entries.append(found)
+        if len(entries) > MAX_ENTRIES:
+            raise ResourceExhausted(
+                f"more than {MAX_ENTRIES} files", where=start or ".", hint="list what is not needed"
+                " in .dockerignore"
+            )  # fmt: skip
+        if directory:
+            below = _list(root, found.path)
+            below.reverse()
+            pending += below
+    return without_empty(entries, hidden)
+
+
+def _list(root: int, directory: str) -> list[Found]:
+    """The entries of one directory; sockets, which nothing can copy, are none."""
+    try:
+        fd = _bytes.open_in_root(root, os.fsencode(directory) or b".", _DIRECTORY)
+    except OSError as error:
+        if error.errno in _GONE:
+            return []
+        raise _failure(error, directory) from error
+    prefix = directory + "/" if directory else ""
+    found = []
+    try:
+        with os.scandir(fd) as names:
+            for entry in names:
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                    kind = status.st_mode & _TYPE
+                    if kind == stat.S_IFLNK:
+                        link = os.readlink(entry.name, dir_fd=fd)
+                        found.append(Found(prefix + entry.name, status, link))
+                    elif kind != stat.S_IFSOCK:
+                        found.append(Found(prefix + entry.name, status))
+                except FileNotFoundError:
+                    continue  # removed meanwhile
+    except OSError as error:
+        raise _failure(error, directory) from error
+    finally:
+        os.close(fd)
+    found.sort(key=_path_of)
+    return found
+
+
+def _path_of(found: Found) -> str:
+    return found.path
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return path.startswith(directory + "/") if directory else path != ""
+
+
+def _failure(error: OSError, path: str) -> FastboxError:
+    return os_error(error, "cannot read", path or ".")
