@@ -1,5 +1,6 @@
 """What follows an instruction's keyword, in the forms that docker knows: words between blanks, a
-JSON array, `name=value` words, and flags. Everything raises ValueError with a fragment that says why.
+JSON array, `name=value` words, and flags. Everything raises ValueError with a fragment that says
+why.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def flags(words: Sequence[str], known: Sequence[Flag]) -> dict[str, str | bool |
             raise Unknown(f"unknown flag: --{name} (it takes none)", name, (), "--")
         if kind is None:
             raise Unknown(f"unknown flag: --{name}", name, tuple(kinds), "--")
-        if kind != "bool" and not equals or kind == "bool" and equals and not value:
+        if (kind != "bool" and not equals) or (kind == "bool" and equals and not value):
             raise ValueError(f"flag without a value: --{name}")
         if kind == "list":
             values = found.setdefault(name, [])

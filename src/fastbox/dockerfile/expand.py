@@ -1,4 +1,4 @@
-"""Variables in instructions: which fields of which instruction docker expands, and what ARG gives."""
+"""Variables in instructions: which fields docker expands, and what ARG gives."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from fastbox.dockerfile.instructions import Instruction
+    from fastbox.dockerfile.words import Variables
 
-    Any_ = TypeVar("Any_", bound=Instruction | From)
+    Given = TypeVar("Given", bound=Instruction | From)
 
 
 def expanded(
-    instruction: Any_,
-    env: Mapping[str, str],
+    instruction: Given,
+    env: Variables,
     escape: str = "\\",
     used: set[str] | None = None,
     missing: set[str] | None = None,
     name: str = "Dockerfile",
-) -> Any_:
+) -> Given:
     """An instruction with its variables replaced; one that has none is returned as it is.
 
     RUN is only expanded in its flags (the shell does the rest), CMD, ENTRYPOINT, SHELL, HEALTHCHECK
@@ -67,7 +68,7 @@ def expanded(
 
 def declared(
     instruction: Arg,
-    env: Mapping[str, str],
+    env: Variables,
     given: Mapping[str, str],
     outer: Mapping[str, str] | None = None,
     escape: str = "\\",
@@ -83,8 +84,7 @@ def declared(
         outer: Arguments from before the first FROM: an ARG without a default takes its value there.
     """
     found: dict[str, str | None] = {}
-    seen = dict(env)
-    field = _Field(seen, escape, used, missing)
+    field = _Field(_Layer(found, env), escape, used, missing)
     try:
         for key, default in instruction.args:
             if key in given:
@@ -94,14 +94,21 @@ def declared(
             else:
                 value = field(default)
             found[key] = value
-            if value is not None:
-                seen[key] = value
     except ValueError as error:
         where = instruction.where
-        raise DockerfileError(
-            str(error), where=name, line=where.line, source=where.text
-        ) from None
+        raise DockerfileError(str(error), where=name, line=where.line, source=where.text) from None
     return found
+
+
+class _Layer:
+    """Variables on top of others."""
+
+    def __init__(self, own: Mapping[str, str | None], below: Variables) -> None:
+        self.own, self.below = own, below
+
+    def get(self, name: str, /) -> str | None:
+        value = self.own.get(name)
+        return self.below.get(name) if value is None else value
 
 
 class _Field:
@@ -109,7 +116,7 @@ class _Field:
 
     def __init__(
         self,
-        env: Mapping[str, str],
+        env: Variables,
         escape: str,
         used: set[str] | None,
         missing: set[str] | None,
@@ -201,7 +208,7 @@ def _ports(instruction: Expose, field: _Field) -> tuple[str, ...]:
 
 def port_words(
     instruction: Expose,
-    env: Mapping[str, str],
+    env: Variables,
     escape: str,
     used: set[str] | None = None,
     missing: set[str] | None = None,

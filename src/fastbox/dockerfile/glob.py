@@ -78,7 +78,7 @@ def tokens(pattern: str, deep: bool) -> list[Token]:
             # At the very beginning and with nothing but a plain name behind it, `**` is any text
             # for docker, also within a name: "**foo" matches "xfoo".
             plain = begin == 0 and pattern[1:2] == "*" and pattern[2:3] != "/"
-            token = ALL if at >= end or plain and not has_magic(pattern[at:]) else GAP
+            token = ALL if at >= end or (plain and not has_magic(pattern[at:])) else GAP
         elif char == "*":
             token = STAR
         elif char == "?":

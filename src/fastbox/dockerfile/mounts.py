@@ -60,7 +60,7 @@ def _typed(values: dict[str, str], complete: bool) -> RunMount:
     sharing = values.get("sharing", "shared").lower()
     if sharing not in SHARING:
         raise Unknown(f'unknown sharing "{sharing}" of a mount', sharing, SHARING)
-    found = {
+    found: dict[str, Any] = {
         "kind": kind,
         "target": values.get("target", ""),
         "source": values.get("source", ""),

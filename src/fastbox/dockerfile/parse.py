@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from fastbox.dockerfile.instructions import Instruction
+    from fastbox.dockerfile.instructions import Instruction, RunMount
 
     Flags = dict[str, Any]
 
@@ -166,7 +166,7 @@ def _command(node: Node) -> Command:
 
 def _run(node: Node, flags: Flags, _escape: str) -> Run:
     texts = tuple(flags.get("mount", ()))
-    mounts = ()
+    mounts: tuple[RunMount, ...] = ()
     if texts:
         from fastbox.dockerfile.mounts import mount
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from typing import Protocol
+
+    class Variables(Protocol):
+        """What expansion asks for values: a mapping, or less."""
+
+        def get(self, name: str, /) -> str | None:
+            """The value of a variable, None if it is unset."""
+
 
 MAX_DEPTH = 64  # of `${A:-${B:-...}}`: each level is a few calls
 MAX_RESULT = 16 << 20  # characters from variables: `ENV A=$A$A` doubles with each line
@@ -22,7 +29,7 @@ _END = ""
 
 def expand(
     text: str,
-    env: Mapping[str, str],
+    env: Variables,
     escape: str = "\\",
     *,
     used: set[str] | None = None,
@@ -53,7 +60,7 @@ def expand(
 
 def expand_document(
     text: str,
-    env: Mapping[str, str],
+    env: Variables,
     *,
     used: set[str] | None = None,
     missing: set[str] | None = None,
@@ -70,7 +77,7 @@ def expand_document(
 
 def split(
     text: str,
-    env: Mapping[str, str],
+    env: Variables,
     escape: str = "\\",
     *,
     used: set[str] | None = None,
@@ -132,7 +139,7 @@ class _Lexer:
     def __init__(
         self,
         source: str,
-        env: Mapping[str, str],
+        env: Variables,
         escape: str,
         used: set[str] | None,
         missing: set[str] | None,
