@@ -37,7 +37,7 @@ class Output(Record):
 
 
 class CacheSource(Record):
-    """One `--cache-from` or `--cache-to`: `kind` is registry (or an image of the store), local, inline."""
+    """One `--cache-from` or `--cache-to`: `kind` is registry (or an image here), local, inline."""
 
     kind: str
     ref: str = ""  # an image (registry)
@@ -120,7 +120,7 @@ class Event(Record):
 
 
 class StepReport(Record):
-    """One step of the graph, for `build --print=graph` and the API; `needs` are numbers of others."""
+    """One step of the graph, for `build --print=graph`; `needs` are numbers of others."""
 
     number: int
     stage: str  # the stage's name, or its number

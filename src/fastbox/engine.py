@@ -101,8 +101,8 @@ class Engine:
         Args:
             context: A directory, or a git URL.
             watch: Gets what happens, from any thread, one event at a time.
-            **options: `BuildOptions`' fields in friendly types: tags as a text or a list, secrets as
-                a mapping of ids to bytes' paths.
+            **options: `BuildOptions`' fields in friendly types: `tag` as a text or a list, secrets
+                as a mapping of ids to files.
 
         Raises:
             DockerfileError: The Dockerfile is not one.

@@ -101,6 +101,7 @@ SOURCE = {
     "cmd/client/main.go": "client\n",
     "cmd/server/main.go": "server\n",
     "README.md": "buildme\n",
+    ".dockerignore": "Dockerfile\n",
 }
 
 

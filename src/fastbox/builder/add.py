@@ -1,5 +1,5 @@
-"""What ADD takes beyond COPY: files of web addresses, git repositories, and archives of the context,
-which are unpacked.
+"""What ADD takes beyond COPY: files of web addresses, git repositories, and archives of the
+context, which are unpacked.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from fastbox.builder.layers import LayerStore
 from fastbox.builder.secrets import SecretFiles
 from fastbox.builder.solver import Stop
 from fastbox.builder.telling import Teller
+from fastbox.errors import DockerfileError
 from fastbox.store.buildcache import BuildCache
 from fastbox.support import clock
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from fastbox.store.lease import Work
     from fastbox.store.root import Root
 
+EPOCH = "SOURCE_DATE_EPOCH"  # as a variable of ours, or a build argument
+
 
 class Build:
     """One build, from its context to its result.
@@ -46,8 +49,9 @@ class Build:
     """
 
     __slots__ = (
-        "cache", "context", "downloads", "epoch", "file", "given", "graph", "images", "layers", "named",
-        "options", "platform", "refuse", "root", "secrets", "source_lock", "sources", "steps",
+        "cache", "context", "downloads", "epoch", "file", "given", "graph", "images", "layers",
+        "named",
+        "options", "platform", "root", "secrets", "source_lock", "sources", "steps",
         "stop", "teller", "work",
     )  # fmt: skip
 
@@ -73,7 +77,6 @@ class Build:
         self.file: Dockerfile
         self.graph: Graph
         self.context: Context | None = None
-        self.refuse: Callable[[int, str, str], FastboxError]
         self.source_lock = threading.Lock()
         self.sources: dict[int | str, Source] = {}  # by stage, image or context
         self.downloads: dict[str, Download] = {}  # by address
@@ -94,6 +97,18 @@ class Build:
                 return claim
             self.stop.check()
             time.sleep(0.01)
+
+    def refuse(self, line: int, what: str, hint: str) -> FastboxError:
+        """The error for a line of the Dockerfile."""
+        text = self.file.lines[line - 1] if 0 < line <= len(self.file.lines) else ""
+        return DockerfileError(what, where=self.file.name, hint=hint, line=line, source=text)
+
+    def place(self, error: FastboxError, line: int) -> FastboxError:
+        """The error, with the line that it happened at, for whoever shows it."""
+        if not getattr(error, "line", 0):
+            error.line = line  # type: ignore[attr-defined]
+        error.file, error.source = self.file.name, self.file.lines  # type: ignore[attr-defined]
+        return error
 
     def close(self) -> None:
         """Publish what is on its way, and let go of all."""
@@ -122,7 +137,7 @@ def given_args(args: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _epoch(given: Mapping[str, str]) -> int | None:
-    text = given.get("SOURCE_DATE_EPOCH")
+    text = given.get(EPOCH)
     if text is None:
         return clock.source_date()
     return clock.source_date_of(text)

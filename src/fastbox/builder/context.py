@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from fastbox.builder.giturl import Repository
-    from fastbox.builder.scan import Ignoring
     from fastbox.builds import BuildOptions
+    from fastbox.dockerfile.ignore import Ignore
     from fastbox.store.lease import Work
 
     Stop = Callable[[], bool]
@@ -44,20 +44,28 @@ class Context:
         root: Its descriptor, closed at the block's end.
         tree: Its entries, without what is ignored.
         digests: Those of its files, each read once.
-        owners: Whether its files keep their owners: not those of a context.
         commit: The commit that it is, when it is of a git repository.
     """
 
-    __slots__ = ("commit", "digests", "name", "owners", "root", "tree")
+    __slots__ = ("_ignore", "commit", "digests", "name", "root", "tree")
 
     def __init__(
-        self, name: str, root: int, ignore: Ignoring | None = None, *, commit: str = ""
+        self, name: str, root: int, ignore: Ignore | None = None, *, commit: str = ""
     ) -> None:
         """A context of a descriptor, which is its own from now on."""
         self.name, self.root, self.commit = name, root, commit
-        self.owners = False
+        self._ignore = ignore
         self.tree = Tree(root, ignore)
         self.digests = Digests(root)
+
+    @property
+    def ignores(self) -> bool:
+        """Whether an ignore file may hide something of it."""
+        return self._ignore is not None
+
+    def hides(self, source: str) -> bool:
+        """Whether its ignore file hides a source of COPY."""
+        return self._ignore is not None and self._ignore.hides(source)
 
     def __enter__(self) -> Self:
         return self
@@ -165,7 +173,7 @@ def open_directory(path: str) -> int:
         raise os_error(error, "cannot open the context", path) from error
 
 
-def parse_ignore(data: bytes) -> Ignoring:
+def parse_ignore(data: bytes) -> Ignore:
     """The patterns of a .dockerignore file."""
     from fastbox.dockerfile.ignore import Ignore
 

@@ -54,7 +54,7 @@ class _Copying:
 
     def step(self) -> None:
         text = self._copy.where.text
-        self._course.layer(self._state, text, text, self._keys, self._make)
+        self._course.layer(self._state, self._copy, text, self._keys, self._make)
 
     def _from(self) -> Source:
         if self._source is None:
@@ -86,7 +86,7 @@ class _Copying:
         return self._build.options.no_cache or self._build.cache.get(key) is None
 
     def _digest(self, source: Source) -> str:
-        """Of what is copied; whether the target is a directory already is known by what is below."""
+        """Of what is copied; whether the target is a directory is known by what is below."""
         # Several files need a directory, whose slash is checked when they are copied.
         chosen = self._chosen(source, self._added.plain, self._target, lambda _: True)
         return digest_of_selection(chosen, source.digests, owners=source.state is not None)

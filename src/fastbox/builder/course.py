@@ -54,7 +54,7 @@ class Course:
         self._steps = 1 + sum(isinstance(each, FILES) for each in self._pending)
         self._done = 0
         self.state: State | None = None
-        self.reports: list[StepReport] = []
+        self.reports: list[tuple[StepReport, frozenset[int]]] = []
 
     @property
     def number(self) -> int:
@@ -92,7 +92,7 @@ class Course:
             try:
                 self._do(instruction, self.state)
             except FastboxError as error:
-                raise _placed(error, instruction.where.line) from error.__cause__
+                raise self._build.place(error, instruction.where.line) from error.__cause__
         return bool(self._pending)
 
     # FROM
@@ -119,7 +119,7 @@ class Course:
         with self.vertex(start.where.text) as vertex:
             state = image_state(build, start.image, start.platform)
             vertex.end("cached")
-        self.report(vertex, start.where.text, state.key, 0)
+        self.report(vertex, start.where.text, frozenset(), state.key, 0)
         return state
 
     def _trigger(self, state: State) -> None:
@@ -178,19 +178,20 @@ class Course:
         place = f"{stage} {self._done}/{self._steps}".strip()
         return build.teller.vertex(f"[{place}] {text}", stage)
 
-    def report(self, vertex: Vertex, text: str, key: str, size: int) -> None:
-        """A step is over."""
-        self.reports.append(
-            StepReport(
-                number=vertex.number, stage=self._build.graph.name(self.number), name=text,
-                status=vertex.status or "done", seconds=vertex.seconds, key=key, size=size,
-            )
+    def report(
+        self, vertex: Vertex, text: str, needs: frozenset[int], key: str = "", size: int = 0
+    ) -> None:
+        """A step is over; it took files of these stages."""
+        made = StepReport(
+            number=vertex.number, stage=self._build.graph.name(self.number), name=text,
+            status=vertex.status or "failed", seconds=vertex.seconds, key=key, size=size,
         )  # fmt: skip
+        self.reports.append((made, needs))
 
     def layer(
         self,
         state: State,
-        text: str,
+        instruction: Instruction,
         created_by: str,
         keys: Callable[[], list[str]],
         make: Callable[[Vertex, str], bool],
@@ -199,7 +200,7 @@ class Course:
 
         Args:
             state: Before it; changed.
-            text: The instruction on one line.
+            instruction: It, expanded.
             created_by: What its history says.
             keys: Gives the keys under which the cache may know it, the cheapest first; the last
                 is its own. Called within the step, for what it costs.
@@ -207,21 +208,18 @@ class Course:
                 yet. False: nothing changed, and there is none.
         """
         build = self._build
+        needs = frozenset(build.graph.sources(instruction, self.number, build.refuse))
+        text = instruction.where.text
         with self.vertex(text) as vertex:
-            try:
-                known = keys()
-                found = self._cached(state, known)
-                if found is None:
-                    found = self._made(state, text, known[-1], vertex, make)
-                    self._alias(known, known[-1])
-                else:
-                    vertex.end("cached")
-                made, key, created = found
-            finally:
-                self.report(vertex, text, "", 0)
-        self.reports[-1] = self.reports[-1].replace(
-            status=vertex.status, seconds=vertex.seconds, key=key, size=made.size if made else 0
-        )
+            known = keys()
+            found = self._cached(state, known)
+            if found is None:
+                found = self._made(state, text, known[-1], vertex, make)
+                self._alias(known, known[-1])
+            else:
+                vertex.end("cached")
+        made, key, created = found
+        self.report(vertex, text, needs, key, made.size if made else 0)
         if made is not None:
             state.top = made
         state.key = key
@@ -313,7 +311,7 @@ def image_state(build: Build, reference: str, platform: str) -> State:
     if named is not None:
         if named.kind != "image":
             raise Unsupported(
-                f'a stage can\'t begin with the context "{named.name}": it is no image of the store',
+                f'a stage can\'t begin with the context "{named.name}": it is no image',
                 hint="bring it in with: fastbox load",
             )
         reference = named.value
@@ -351,13 +349,3 @@ def _history_layers(document: Any, top: Made | None) -> list[tuple[dict[str, Any
             has = not given.get("empty_layer") and layers
             found.append((given, layers.pop() if has else None))
     return found
-
-
-def _placed(error: FastboxError, line: int) -> FastboxError:
-    """The error, with the line it happened at for whoever shows it."""
-    if not getattr(error, "line", 0):
-        try:
-            error.line = line  # type: ignore[attr-defined]
-        except AttributeError:
-            pass
-    return error

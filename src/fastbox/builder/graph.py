@@ -5,7 +5,7 @@ which of them a target needs.
 from __future__ import annotations
 
 from fastbox.dockerfile.expand import declared, expanded
-from fastbox.dockerfile.instructions import Copy, Run
+from fastbox.dockerfile.instructions import Arg, Copy, Run
 from fastbox.errors import InvalidArgument
 from fastbox.support.record import Record
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     # What raises an error at a line of the file: (line, what, hint).
     Refusal = Callable[[int, str, str], FastboxError]
 
-# Arguments that every RUN may use without declaring them; neither in the cache's key nor in history.
+# What every RUN may use without declaring it; neither in the cache's key nor in history.
 PROXIES = frozenset(
     name
     for word in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
@@ -43,10 +43,11 @@ class Graph:
         nodes: All, in the file's order.
         target: The number of the one that is the result.
         args: The arguments before the first FROM, and those of the platform, with their values.
-        used: Names of build arguments that something looked at.
+        used: Names of arguments that something looked at.
+        declared: Names of arguments that the file declares, anywhere.
     """
 
-    __slots__ = ("_contexts", "_names", "args", "nodes", "target", "used")
+    __slots__ = ("_contexts", "_names", "args", "declared", "nodes", "target", "used")
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Graph:
         self._contexts = contexts
         self._names: dict[str, int] = {}
         self.args = self._globals(file, given, platform)
+        self.declared = declared_names(file)
         self.nodes: list[Node] = []
         for stage in file.stages:
             self.nodes.append(self._node(stage, file.escape, refuse))
@@ -125,7 +127,7 @@ class Graph:
         return next((name for name, number in self._names.items() if number == stage), "")
 
     def source(self, name: str, stage: int) -> int | None:
-        """The stage that `--from` names, for an instruction in a stage; None: an image or context."""
+        """The stage that `--from` names, seen from a stage; None: an image or a context."""
         if name.lower() in self._contexts:
             return None
         found = self.find(name)
@@ -141,9 +143,9 @@ class Graph:
         found = self.find(wanted)
         if found is not None:
             return found
-        if wanted.isascii() and wanted.isdigit() and len(wanted) < 7:
-            if int(wanted) < len(self.nodes):
-                return int(wanted)
+        number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 7 else -1
+        if 0 <= number < len(self.nodes):
+            return number
         from fastbox.support.nearest import nearest
 
         near = nearest(wanted.lower(), self._names)
@@ -174,6 +176,12 @@ def sources_of(instruction: Instruction) -> list[str]:
     if isinstance(instruction, Run):
         return [mount.from_ for mount in instruction.mounts if mount.from_]
     return []
+
+
+def declared_names(file: Dockerfile) -> set[str]:
+    """The names of all arguments that a file declares."""
+    args = [each for stage in file.stages for each in stage.instructions if isinstance(each, Arg)]
+    return {name for arg in (*file.args, *args) for name, _ in arg.args}
 
 
 def _known(names: Mapping[str, int]) -> str:

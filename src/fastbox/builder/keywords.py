@@ -1,4 +1,4 @@
-"""Friendly keywords to `BuildOptions`: one tag or several, secrets as a mapping, sizes as "256m"."""
+"""Friendly keywords to `BuildOptions`: a tag or several, secrets as a mapping, sizes as "256m"."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def _tar(
             raise
 
 
-def _with_view(build: Build, state: State, use: Callable[[int], None]) -> None:
+def _with_view(build: Build, state: State, use: Callable[[int], object]) -> None:
     view = open_view(build, state)
     if view < 0:  # nothing in it: an empty directory stands for it
         view = os.open(build.work.directory("empty"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -25,7 +25,7 @@ def platform_args(wanted: str, target: str) -> dict[str, str]:
     """
     here = _split(f"linux/{_here()}")
     there = _split(wanted) if wanted else here
-    found = {}
+    found: dict[str, str] = {}
     for prefix, (system, architecture, variant) in (("BUILD", here), ("TARGET", there)):
         parts = [part for part in (system, architecture, variant) if part]
         found |= {

@@ -71,7 +71,7 @@ def step(build: Build, course: Course, state: State, run: Run) -> None:
     count = "".join(f" {name}={value}" for name, value in args.items() if name not in PROXIES)
     shown = [name for name in args if name not in PROXIES]
     prefix = f"|{len(shown)}{count} " if shown else ""
-    course.layer(state, run.where.text, f"RUN {prefix}{' '.join(argv)}", keys, make)
+    course.layer(state, run, f"RUN {prefix}{' '.join(argv)}", keys, make)
 
 
 def _argv(state: State, run: Run) -> list[str]:

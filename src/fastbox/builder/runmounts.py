@@ -89,8 +89,8 @@ class Mounts:
 
     def prepare(self) -> None:
         """Make what is to be mounted."""
-        found = []
-        env = []
+        found: list[Mount] = []
+        env: list[str] = []
         for mount in self._asked:
             if mount.kind == "secret" and mount.env:
                 value = self._secret(mount)

@@ -173,7 +173,7 @@ class _Picking:
         self.selection = Selection()
 
     def add(self, source: str) -> None:
-        for path, by_pattern in _resolve(self._tree, _clean(source)):
+        for path, by_pattern in resolve(self._tree, _clean(source)):
             found = follow(self._tree, path)
             name = posixpath.basename(path)
             if found.kind == stat.S_IFDIR:
@@ -189,7 +189,7 @@ class _Picking:
         start, pattern = (_clean(before), _clean(after)) if pivot else ("", _clean(source))
         self._make(self._target.take_directory())
         some = False
-        for path, _ in _resolve(self._tree, start):
+        for path, _ in resolve(self._tree, start):
             root = follow(self._tree, path)
             entries = _matching(self._tree, root.path, pattern, patterns)
             some = some or bool(entries)
@@ -233,7 +233,7 @@ def _clean(source: str) -> str:
     return posixpath.normpath("/" + source).lstrip("/")
 
 
-def _resolve(tree: Tree, source: str) -> list[tuple[str, bool]]:
+def resolve(tree: Tree, source: str) -> list[tuple[str, bool]]:
     """The paths that a source means, each with whether a pattern found it."""
     names = source.split("/") if source else []
     first = next((at for at, name in enumerate(names) if has_wildcard(name)), len(names))

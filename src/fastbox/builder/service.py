@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import time
 
-from fastbox.builder import result
-from fastbox.builder.build import Build
+from fastbox.builder import reports, result
+from fastbox.builder.build import EPOCH, Build, given_args
 from fastbox.builder.context import open_context
 from fastbox.builder.course import Course
-from fastbox.builder.graph import Graph
+from fastbox.builder.graph import PROXIES, Graph
 from fastbox.builder.named import parse_named
 from fastbox.builder.platform import platform_args
 from fastbox.builder.solver import Solver
-from fastbox.builds import Built, Output, StepReport
+from fastbox.builds import Event
 from fastbox.dockerfile import checks
-from fastbox.dockerfile.errors import refusal
-from fastbox.dockerfile.parse import read
-from fastbox.errors import FastboxError, os_error
+from fastbox.dockerfile.parse import understood
+from fastbox.dockerfile.source import parse
+from fastbox.errors import os_error
 from fastbox.store.lease import Work, hold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     from fastbox.builder.needs import ImageService, StepService
-    from fastbox.builder.state import State
-    from fastbox.builds import BuildOptions, Event, Warned
+    from fastbox.builds import BuildOptions, Built, Event, Warned
+    from fastbox.dockerfile.source import Document
     from fastbox.store.root import Root
     from fastbox.types import Pruned
 
@@ -67,6 +67,7 @@ class Builds:
         with hold(self._root), Work(self._root) as work:
             build = Build(self._root, work, options, self._images(), self._steps, watch)
             try:
+                warnings = self._read(build)
                 courses = self._solve(build)
                 state, document = result.finish(build, courses[build.graph.target].end)
                 made = write_outputs(build, state, document, names)
@@ -74,28 +75,49 @@ class Builds:
                 raise os_error(error, "the build failed") from error
             finally:
                 build.close()
-        reports = _reports(build, courses)
         return made.replace(
-            warnings=_warnings(build), steps=reports, seconds=time.monotonic() - began
+            warnings=warnings,
+            steps=reports.of_all(build.graph, courses),
+            seconds=time.monotonic() - began,
         )
 
-    def _solve(self, build: Build) -> dict[int, Course]:
+    def _read(self, build: Build) -> tuple[Warned, ...]:
+        """Context, Dockerfile and graph; what its checks say."""
         options = build.options
-        with build.teller.vertex("[internal] load build definition") as vertex:
-            build.context, data, name = open_context(options, build.work)
-            build.file = read(data, name)
-            build.refuse = refusal(build.file)
-            del vertex
-        build.platform = platform_args(options.platform, options.target)
-        build.named = parse_named(options.contexts)
-        build.graph = Graph(
-            build.file, given=build.given, platform=build.platform, target=options.target,
-            contexts=build.named, refuse=build.refuse,
+        with build.teller.vertex("[internal] load build definition"):
+            context, data, name = open_context(options, build.work, lambda: build.stop.stopped)
+            build.context = context
+            document = parse(data, name)
+            build.file = understood(document)
+            build.platform = platform_args(options.platform, options.target)
+            build.named = parse_named(options.contexts)
+            build.graph = Graph(
+                build.file, given=build.given, platform=build.platform,
+                target=options.target, contexts=build.named, refuse=build.refuse,
+            )  # fmt: skip
+        found = self._warnings(build, document)
+        unused = sorted(set(build.given) - build.graph.declared - PROXIES - {EPOCH})
+        if unused:
+            text = f"one or more build-args {unused} were not consumed"
+            build.teller.tell(Event(kind="warning", text=text))
+        return found
+
+    def _warnings(self, build: Build, document: Document) -> tuple[Warned, ...]:
+        context = build.context
+        found = checks.check(
+            build.file, document, args=build.given, predefined=build.platform,
+            ignored=context.hides if context else None,
         )  # fmt: skip
+        if found and checks.chosen_rules(document).error:
+            first = found[0]
+            raise build.refuse(first.line, f"check {first.rule}: {first.message}", "")
+        return found
+
+    def _solve(self, build: Build) -> dict[int, Course]:
         courses: dict[int, Course] = {}
         for number in build.graph.needed():
             courses[number] = Course(build, build.graph.nodes[number], courses)
-        Solver(courses, build.stop, options.parallel or _threads()).run()
+        Solver(courses, build.stop, build.options.parallel or _threads()).run()
         return courses
 
     def check(self, options: BuildOptions) -> tuple[Warned, ...]:
@@ -107,7 +129,12 @@ class Builds:
         with Work(self._root) as work:
             context, data, name = open_context(options, work)
             with context:
-                return checks.check(data, name, target=options.target, ignored=context.ignored)
+                document = parse(data, name)
+                return checks.check(
+                    understood(document), document, args=given_args(options.args or {}),
+                    predefined=platform_args(options.platform, options.target),
+                    ignored=context.hides,
+                )  # fmt: skip
 
     def prune(
         self,
@@ -126,3 +153,8 @@ class Builds:
         )
         self._images().sweep()
         return pruned
+
+
+def _threads() -> int:
+    """Steps mostly wait for programs, which may wait themselves."""
+    return max(_LEAST_THREADS, 4 * (os.cpu_count() or 1))

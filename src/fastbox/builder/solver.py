@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Stop:
-    """That a build is to end, for whoever looks (`stopped`) and whoever sleeps (`fd` is readable)."""
+    """That a build is to end, for who looks (`stopped`) and who sleeps (`fd` is readable)."""
 
     __slots__ = ("_writer", "fd", "stopped")
 

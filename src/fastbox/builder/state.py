@@ -49,7 +49,7 @@ class State:
         own_cmd: The stage has a CMD of its own: ENTRYPOINT leaves it.
     """
 
-    __slots__ = ("args", "document", "own_cmd", "history", "key", "run", "top")
+    __slots__ = ("args", "document", "history", "key", "own_cmd", "run", "top")
 
     def __init__(self) -> None:
         self.top: Made | None = None

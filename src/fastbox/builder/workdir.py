@@ -25,7 +25,7 @@ def step(build: Build, course: Course, state: State, workdir: Workdir) -> None:
 
     course.layer(
         state,
-        workdir.where.text,
+        workdir,
         workdir.where.text,
         lambda: [key_of("workdir", state.key, path, build.epoch)],
         make,

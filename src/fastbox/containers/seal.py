@@ -15,9 +15,9 @@ import os
 from fastbox import _native
 from fastbox.containers import heal
 from fastbox.containers.exec import MAX_BUNDLE
-from fastbox.store.merge import merge, take_attributes
 from fastbox.errors import InvalidArgument, NotFound, ResourceExhausted, StateConflict, os_error
 from fastbox.runtime import supervisor
+from fastbox.store.merge import merge, take_attributes
 from fastbox.store.root import write_file
 from fastbox.store.sealed import Sealed
 from fastbox.support import json

@@ -22,7 +22,7 @@ from fastbox.support.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Self
+    from typing import Any, Self
 
     from fastbox.store.root import Root
 
@@ -75,7 +75,7 @@ class BuildCache:
     def get(self, key: str) -> Step | None:
         """What is known of a step; None when it is absent, or damaged and so as good as absent."""
         try:
-            record = read_record(f"{self._steps}/{key}/record.json")
+            record: dict[str, Any] | None = read_record(f"{self._steps}/{key}/record.json")
             if record is None:
                 return None
             record.pop("schema")

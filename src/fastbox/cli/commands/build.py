@@ -131,7 +131,7 @@ def _explain(error: FastboxError, wanted: BuildOptions, watch: Watch, out: Outpu
     if detail:
         if detail not in str(error):
             out.note(detail)
-    elif place and error.code == "build.failed":
+    elif place:
         source = getattr(error, "source", ()) or buildfiles.source(wanted)
         name = str(getattr(error, "file", "")) or buildfiles.name(wanted)
         for line in build_failure.excerpt(name, source, place, int(getattr(error, "end", 0))):
