@@ -214,7 +214,8 @@ def test_arguments_choose_the_base(engine: fastbox.Engine, golang: None) -> None
         assert "go1.21" in build(engine, where, tags=("buildme",)).output
         other = build(engine, where, tags=("buildme:19",), args={"GO_VERSION": "1.19"})
         assert "go1.19" in other.output
-        assert len(other.ran) == 6
+        # Both stand-ins have the same files, so what comes before the first RUN is the same.
+        assert [name.split()[0] for name in other.ran] == ["RUN", "COPY", "RUN", "RUN"]
         with pytest.raises(ImageNotFound, match=r"golang:1\.18-alpine"):
             build(engine, where, args={"GO_VERSION": "1.18"})
 
@@ -222,7 +223,7 @@ def test_arguments_choose_the_base(engine: fastbox.Engine, golang: None) -> None
 def test_the_command_line(box: Box, golang: None) -> None:
     with context({**SOURCE, "Dockerfile": FIRST}) as where:
         first = box("build", "--tag=buildme", str(where))
-        assert "CACHED" not in first.stderr.replace("CACHED [1/", "")
+        assert first.stderr.count("CACHED") == 1  # FROM
         again = box("build", "--tag=buildme", str(where), "--progress=plain")
         assert again.stderr.count("CACHED") == 6
         lines = box("images", "buildme").stdout.splitlines()
