@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from fastbox.builder import copy, run, workdir
-from fastbox.builder.layers import Made
+from fastbox.builder.layers import PACKED, Made
 from fastbox.builder.state import Entry, State, base_document, key_of
 from fastbox.builds import StepReport
 from fastbox.dockerfile import config
@@ -259,7 +259,10 @@ class Course:
         below = state.top.wait().chain if state.top else ""
         if step.parent != below:
             return None  # what is below was made anew, and came out otherwise
-        made = self._build.layers.lookup(step.chain, state.top)
+        packed = Descriptor(
+            media_type=step.media_type or PACKED, digest=step.digest, size=step.packed_size
+        )
+        made = self._build.layers.lookup(step.chain, state.top, packed)
         return None if made is None else (made,)
 
     def _made(
@@ -318,7 +321,7 @@ def image_state(build: Build, reference: str, platform: str) -> State:
     ref, packed, document = build.images.parts(reference, platform or build.options.platform or "")
     state = State()
     for chain, descriptor in zip(ref.chains, packed, strict=True):
-        made = build.layers.lookup(chain, state.top)
+        made = build.layers.lookup(chain, state.top, descriptor)
         if made is None:
             raise IntegrityError(
                 "a layer of the image is missing", where=reference, hint="load the image again"
