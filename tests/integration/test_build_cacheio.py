@@ -18,7 +18,7 @@ from fastbox.builds import CacheSource
 from fastbox.errors import InvalidArgument, Unsupported
 
 from .buildtool import Told, build, cat, context
-from .conftest import Box, busybox_tar
+from .conftest import Box
 
 pytestmark = pytest.mark.integration
 
@@ -43,9 +43,9 @@ class Place:
         self.base = Path(tempfile.mkdtemp(prefix="fastbox-cache-", dir="/var/tmp"))
         self.run = tempfile.mkdtemp(prefix="fastbox-cache-", dir="/run")
         self.engine = fastbox.Engine.open(root=f"{self.base}/store", run=self.run)
-        tar = self.base / "busybox.tar"
-        tar.write_bytes(busybox_tar())
-        self.engine.images.import_tar(str(tar), "busybox")
+        with fastbox.Engine.open() as engine:
+            engine.images.save(["busybox"], f"{self.base}/busybox.tar")
+        self.engine.images.load(f"{self.base}/busybox.tar")
 
     def close(self) -> None:
         self.engine.close()
@@ -344,3 +344,10 @@ def test_inline(engine: fastbox.Engine, other: Callable[[], Place], cache: Path)
         (where / "Dockerfile").write_text(PLAIN["Dockerfile"] + "RUN echo 2 > more\n")
         third = build(place.engine, where, network="none", cache_from=source)
         assert third.ran == ["RUN echo 2 > more"]
+
+
+def test_a_layer_has_the_root_of_what_is_below(engine: fastbox.Engine, box: Box) -> None:
+    """As it has when it is loaded elsewhere: an archive doesn't list its root."""
+    with context(PLAIN) as where:
+        build(engine, where, network="none", tags=("made",))
+    assert not list(engine.system.check())

@@ -10,6 +10,7 @@ that is killed loses what was not published, and nothing else.
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections import deque
 from contextlib import contextmanager
@@ -244,6 +245,7 @@ class LayerStore:
         tree = os.open(made.tree, _DIRECTORY)
         try:
             size = _files.settle_tree(tree, self.epoch)
+            self._inherit(tree, made.below)
             fd = os.open(_packed(made), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 packed, diff, packed_size, _, entries = _bytes.write_changes(
@@ -257,6 +259,16 @@ class LayerStore:
             chain_id="", diff_id="sha256:" + diff, digest="sha256:" + packed,
             packed_size=packed_size, size=size, entries=entries,
         )  # fmt: skip
+
+    def _inherit(self, tree: int, below: Made | None) -> None:
+        """A layer doesn't list its root: that is what it is below, wherever the layer goes."""
+        if below is None:
+            return
+        with self.still():
+            found = os.stat(below.tree)
+        os.fchown(tree, found.st_uid, found.st_gid)
+        os.fchmod(tree, stat.S_IMODE(found.st_mode))
+        os.utime(tree, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     def _publish_all(self) -> None:
         while True:
