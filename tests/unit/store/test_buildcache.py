@@ -72,7 +72,7 @@ def test_forgetting_races_with_remembering(cache: BuildCache) -> None:
     thread = threading.Thread(target=forget)
     thread.start()
     try:
-        for _ in range(300):
+        for _ in range(50):
             cache.put(KEY, Step(name="x"))
             cache.touch(KEY)
     finally:
@@ -102,7 +102,7 @@ def test_a_mount_that_is_held_is_there(cache: BuildCache) -> None:
     thread = threading.Thread(target=forget)
     thread.start()
     try:
-        for _ in range(100):
+        for _ in range(30):
             fd = cache.hold_mount(KEY, alone=False)
             assert os.path.isdir(cache.mount(KEY))
             assert os.path.samestat(os.fstat(fd), os.stat(cache.mount_path(KEY)))
