@@ -9,6 +9,8 @@ import os
 from fastbox import _bytes
 from fastbox.errors import FastboxError, os_error
 from fastbox.images import documents
+from fastbox.images.sweep import find_live
+from fastbox.store.buildusage import kept as kept_by_builds
 from fastbox.store.content import Content, hex_of
 from fastbox.store.refs import Refs
 from fastbox.support.record import Record
@@ -16,7 +18,9 @@ from fastbox.support.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
+    from fastbox.store.buildusage import Kept
     from fastbox.store.refs import Ref
     from fastbox.store.root import Root
     from fastbox.types import ContainerInfo, ImageInfo, VolumeInfo
@@ -61,6 +65,14 @@ class VolumeUsage(Record):
     size: int
 
 
+class CacheUsage(Record):
+    """One step or cache mount that builds keep, and what it takes, in bytes on disk."""
+
+    item: Kept
+    size: int
+    shared: bool  # an image or a container needs its layer, too
+
+
 class Usage(Record):
     """The whole store."""
 
@@ -68,6 +80,7 @@ class Usage(Record):
     images: tuple[ImageUsage, ...]
     containers: tuple[ContainerUsage, ...]
     volumes: tuple[VolumeUsage, ...]
+    cache: tuple[CacheUsage, ...] = ()
 
 
 class _Meter:
@@ -117,6 +130,7 @@ def _measure(
     blobs, layers = meter.each("blobs", "sha256"), meter.each("layers")
     own, of_volumes = meter.each("containers"), meter.each("volumes")
     tmp = meter.each("tmp")
+    steps, mounts = meter.each("build", "steps"), meter.each("build", "mounts")
     trash = sum(size for name, size in tmp.items() if name.startswith("rm-"))
     rest = {"": os.stat(root.store).st_blocks * 512, **_rest(root, meter)}
     of_containers = sum(rest.pop(name, 0) for name in _OF_CONTAINERS)
@@ -126,8 +140,17 @@ def _measure(
     stopped = [info.id for info in containers if not info.up]
     stored = {"b" + name: size for name, size in blobs.items() if name}
     stored |= {"l" + name: size for name, size in layers.items() if name}
-    kept = {thing for image in used for thing in needs[image]}
+    stored |= {"m" + name: size for name, size in mounts.items() if name}
+    needed = _needed_otherwise(root)
+    cache = _cache(root, stored, needed)
+    cached = {thing for each in cache for thing in each.item.things}
+    # What else only the cache needs, prune gives back; the records' own directories are small.
+    only_cached = cached - needed
+    cache_own = sum(stored.get(thing, 0) for thing in only_cached)
+    kept = cached.union(*(needs[image] for image in used))
     image_size = sum(blobs.values()) + sum(layers.values()) + sum(rest.values())
+    image_size -= sum(stored.get(thing, 0) for thing in only_cached if thing[0] != "m")
+    records = sum(steps.values()) + mounts.get("", 0)
     container_size = sum(own.values()) + of_containers + trash
     return Usage(
         parts=(
@@ -136,7 +159,9 @@ def _measure(
                 total=len({info.id for info in images}),
                 active=len(used),
                 size=image_size + sum(tmp.values()) - trash,
-                reclaimable=sum(size for name, size in stored.items() if name not in kept),
+                reclaimable=sum(
+                    size for name, size in stored.items() if name not in kept and name[0] != "m"
+                ),
             ),
             Part(
                 kind="Containers",
@@ -154,7 +179,12 @@ def _measure(
                     of_volumes.get(info.name, 0) for info in volumes if not info.containers
                 ),
             ),
-            Part(kind="Build Cache"),
+            Part(
+                kind="Build Cache",
+                total=len(cache),
+                size=cache_own + records,
+                reclaimable=cache_own,
+            ),
         ),
         images=_images(images, containers, needs, stored),
         containers=tuple(
@@ -163,14 +193,39 @@ def _measure(
         volumes=tuple(
             VolumeUsage(info=info, size=of_volumes.get(info.name, 0)) for info in volumes
         ),
+        cache=cache,
     )
+
+
+def _cache(
+    root: Root, stored: Mapping[str, int], needed: AbstractSet[str]
+) -> tuple[CacheUsage, ...]:
+    return tuple(
+        CacheUsage(
+            item=item,
+            size=sum(stored.get(thing, 0) for thing in item.things),
+            shared=any(thing in needed for thing in item.things),
+        )
+        for item in kept_by_builds(root)
+    )
+
+
+def _needed_otherwise(root: Root) -> set[str]:
+    """What images and containers need; a damaged record hides that: then all may be needed."""
+    live = find_live(root, builds=False)
+    if live is None:
+        items = kept_by_builds(root)
+        return {thing for item in items for thing in item.things if not item.is_mount}
+    return {"l" + hex_of(chain) for chain in live.chains} | {"b" + hex_of(b) for b in live.blobs}
 
 
 def _rest(root: Root, meter: _Meter) -> dict[str, int]:
     """What lies at the top of the store, but for what is told entry by entry."""
     found = {"blobs": sum(meter.each("blobs", without="sha256").values())}
+    if os.path.isdir(root.path("build")):
+        found["build"] = os.stat(root.path("build")).st_blocks * 512
     for name in os.listdir(root.store):
-        if name in ("blobs", "layers", "containers", "volumes", "tmp"):
+        if name in ("blobs", "layers", "containers", "volumes", "tmp", "build"):
             continue
         path = root.path(name)
         if os.path.isdir(path) and not os.path.islink(path):

@@ -27,6 +27,9 @@ _CONTAINERS = (
     "CONTAINER ID", "IMAGE", "COMMAND", "LOCAL VOLUMES", "SIZE", "CREATED", "STATUS", "NAMES",
 )  # fmt: skip
 _VOLUMES = ("VOLUME NAME", "LINKS", "SIZE")
+_CACHE_WORDS = (
+    "ID", "CacheType", "Size", "CreatedSince", "LastUsedSince", "UsageCount", "Shared",
+)  # fmt: skip
 _CACHE = ("CACHE ID", "CACHE TYPE", "SIZE", "CREATED", "LAST USED", "USAGE", "SHARED")
 
 
@@ -80,7 +83,7 @@ def _show_verbose(usage: Usage, out: Output) -> None:
     _section(out, "Local Volumes space usage:", [_VOLUMES, *_volume_rows(usage)])
     cache = next(part.size for part in usage.parts if part.kind == "Build Cache")
     out.line(f"Build cache usage: {human.size(cache)}\n")
-    for line in table.lines([_CACHE]):
+    for line in table.lines([_CACHE, *_cache_rows(usage)]):
         out.line(line)
 
 
@@ -134,6 +137,31 @@ def _volume_rows(usage: Usage) -> list[tuple[str, ...]]:
     ]
 
 
+def _cache_rows(usage: Usage) -> list[tuple[str, ...]]:
+    """How often something was used is not counted."""
+    import time
+
+    from fastbox.cli.render import human
+
+    now = time.time()
+    rows: list[tuple[str, ...]] = []
+    for each in usage.cache:
+        item = each.item
+        created = human.since(item.created, now)
+        rows.append(
+            (
+                item.key[:12],
+                "exec.cachemount" if item.is_mount else "regular",
+                human.size(each.size),
+                f"{created} ago" if created else "N/A",
+                f"{human.age(now - item.used)} ago",
+                "N/A",
+                str(each.shared).lower(),
+            )
+        )
+    return rows
+
+
 def _links(usage: Usage, container: str) -> int:
     return sum(container in volume.info.containers for volume in usage.volumes)
 
@@ -155,7 +183,11 @@ def _document(usage: Usage) -> dict[str, object]:
             | {"Driver": volume.info.driver, "Mountpoint": volume.info.mountpoint}
             for row, volume in zip(_volume_rows(usage), usage.volumes, strict=True)
         ],
-        "BuildCache": [],
+        "BuildCache": [
+            dict(zip(_CACHE_WORDS, row, strict=True))
+            | {"ID": each.item.key, "Description": each.item.name, "InUse": "false"}
+            for row, each in zip(_cache_rows(usage), usage.cache, strict=True)
+        ],
     }
 
 
