@@ -59,7 +59,8 @@ class Shell:
         self.containers, self.images = Calls(ContainerNotFound), Calls(ImageNotFound)
         self.system, self.volumes = Calls(ImageNotFound), Calls(NotFound)
         self.networks = Calls(NetworkNotFound)
-        self.networks.answers["prune"] = Pruned()
+        self.builds = Calls(NotFound)
+        self.networks.answers["prune"] = self.builds.answers["prune"] = Pruned()
         self.out = self.err = ""
 
     def __call__(self, *words: str, terminal: bool = False) -> int:

@@ -223,3 +223,21 @@ def test_no_reader(shell, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(shell, "images", SimpleNamespace(save=broken))
     assert shell("save", "a") == 141
+
+
+def test_builder_prune(shell) -> None:
+    line = "a" * 25 + "\ttrue\t1500\t7200"
+    shell.builds.answers["prune"] = Pruned(lines=(line,), reclaimed=1500)
+    assert shell("builder", "prune", "-f", "--keep-storage", "1gb") == 0
+    assert shell.builds.calls[-1][2]["keep"] == 1 << 30
+    heading, row, total = shell.out.splitlines()
+    assert heading.split() == ["ID", "RECLAIMABLE", "SIZE", "LAST", "ACCESSED"]
+    assert row.split() == ["a" * 25, "true", "1.5kB", "2", "hours", "ago"]
+    assert total == "Total:\t1.5kB"
+    shell.images.answers["prune"] = shell.containers.answers["prune"] = Pruned()
+    assert shell("system", "prune", "-a", "-f") == 0
+    assert shell.out.startswith("Deleted build cache objects:\n" + "a" * 25 + "\n\n")
+    assert shell.builds.calls[-1][2]["all"]
+    count = len(shell.builds.calls)
+    assert shell("system", "prune", "-f", "--filter", "label=a") == 0
+    assert len(shell.builds.calls) == count

@@ -1,4 +1,4 @@
-"""Remove all that nobody uses: stopped containers, then networks and images."""
+"""Remove all that nobody uses: stopped containers, then networks, images and steps of builds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NAME = "prune"
 USAGE = "[OPTIONS]"
-SUMMARY = "remove stopped containers, and the networks and images that nobody uses"
+SUMMARY = "remove stopped containers, and the networks, images and steps that nobody uses"
 OPERANDS = (0, 0)
 
 
@@ -46,8 +46,19 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
     if volumes:
         groups["Deleted Volumes"] = engine.volumes.prune(filters=filters)
     groups["Deleted Images"] = engine.images.prune(all=everything, filters=filters)
+    if _takes_the_cache(filters):
+        pruned = engine.builds.prune(
+            all=everything, keep=None, max_used=None, min_free=None, filters=filters
+        )
+        lines = tuple(line.partition("\t")[0] for line in pruned.lines)
+        groups["Deleted build cache objects"] = pruned.replace(lines=lines)
     show_pruned(out, groups)
     return 0
+
+
+def _takes_the_cache(filters: Sequence[str]) -> bool:
+    """Steps of builds have no labels."""
+    return all(text.partition("=")[0].strip().lower() == "until" for text in filters)
 
 
 def _warning(everything: bool, volumes: bool, filters: Sequence[str]) -> str:
@@ -60,7 +71,10 @@ def _warning(everything: bool, volumes: bool, filters: Sequence[str]) -> str:
     lines.append("  - all networks not used by at least one container")
     if volumes:
         lines.append("  - all anonymous volumes not used by at least one container")
-    lines += [f"  - {images}", ""]
+    lines.append(f"  - {images}")
+    if _takes_the_cache(filters):
+        lines.append("  - all build cache" if everything else "  - unused build cache")
+    lines.append("")
     if filters:
         lines.append("  Items to be pruned will be filtered with:")
         lines += [f"  - {text}" for text in sorted(filters)]
