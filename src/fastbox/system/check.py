@@ -25,6 +25,7 @@ from fastbox.store.lease import hold, try_sweep_lock
 from fastbox.store.refs import Refs
 from fastbox.store.sealed import named
 from fastbox.support.record import Record
+from fastbox.system.builds import below, check_builds, steps_with_layers
 from fastbox.system.layer import compare_layer
 from fastbox.system.volumes import check_volumes
 
@@ -43,6 +44,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ANY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _RELOAD = "load the image again"
 _SWEEP = "`fastbox image prune` gives it back"
+_FORGET = "`fastbox builder prune -a` removes it with all other steps"
 _REMOVE = "remove it; nothing reads it"
 _TO_LOCK = 0.2  # seconds from making a directory to its lock, or from a removal to its sweep
 
@@ -62,10 +64,11 @@ def check(root: Root, *, quick: bool) -> Iterator[Finding]:
         before = _lasting(checker.unneeded)
         with hold(root):
             yield from checker.images()
+            checker.add_steps()
             yield from checker.blobs(quick=quick)
             yield from checker.layers(quick=quick)
         yield from checker.containers()
-        for what, where, hint in check_volumes(root):
+        for what, where, hint in (*check_volumes(root), *check_builds(root)):
             yield Finding(what=what, where=where, hint=hint)
         checker.sweep_for_others(before)
         yield from checker.orphans(before)
@@ -82,7 +85,7 @@ class _Layer(Record):
     diff_id: str
     below: tuple[str, ...]  # chain ids, topmost first
     packed: tuple[str, ...]  # digests of the blobs it is in
-    image: str
+    hint: str  # for when its tree is not what it should be
 
 
 class _Checker:
@@ -138,10 +141,22 @@ class _Checker:
                 diff_id=diff_id,
                 below=chains[:number][::-1],
                 packed=tuple(dict.fromkeys((*others, packed))),
-                image=name,
+                hint=f"remove {name} with the containers that use it, and load it again",
             )
             if not os.path.isdir(self._layers.path(chain)):
                 yield Finding(what=f"layer {chain} is missing", where=name, hint=_RELOAD)
+
+    def add_steps(self) -> None:
+        """Layers that only the cache of builds knows."""
+        steps = steps_with_layers(self._root)
+        parents = {chain: (*layer.below, "")[0] for chain, layer in self._known.items()}
+        parents |= {step.chain: step.parent for step in steps if step.chain not in parents}
+        for step in steps:
+            lower = below(step.chain, parents)
+            if step.chain not in self._known and lower is not None:
+                self._known[step.chain] = _Layer(
+                    diff_id=step.diff_id, below=lower, packed=(step.digest,), hint=_FORGET
+                )
 
     def _sizes(self, name: str, manifest: Manifest) -> Iterator[Finding]:
         for layer in manifest.layers:
@@ -233,11 +248,7 @@ class _Checker:
         if not all(os.path.isdir(tree) for tree in below):
             return  # told already
         for path, what in compare_layer(self._root, self._layers.tree(chain), blob, below, known):
-            yield Finding(
-                what=what,
-                where=path,
-                hint=f"remove {known.image} with the containers that use it, and load it again",
-            )
+            yield Finding(what=what, where=path, hint=known.hint)
 
     # Containers.
 
