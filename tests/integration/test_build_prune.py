@@ -237,3 +237,35 @@ def test_check_compares_layers_that_only_the_cache_has(box: Box, engine: fastbox
     wrong = list(engine.system.check())
     assert {Path(each.where).name for each in wrong} == {"made"}
     assert all("builder prune" in each.hint for each in wrong)
+
+
+def test_a_layer_that_came_packed_otherwise_is_found(box: Box, engine: fastbox.Engine) -> None:
+    """Its record tells of bytes that went with the image that brought it; the step has its own."""
+    with context(FILES) as where:
+        build(engine, where, network="none")
+        for path in steps(box).values():
+            chain = json.loads(path.read_text())["chain"][7:]
+            record = Path(box.root, "layers", chain, "record.json")
+            record.write_text(
+                json.dumps(json.loads(record.read_text()) | {"digest": "sha256:" + "0" * 64})
+            )
+        assert not build(engine, where, network="none").ran
+
+
+def test_two_builds_make_a_step_once(box: Box, engine: fastbox.Engine) -> None:
+    text = "FROM busybox\nRUN --mount=type=cache,target=/c echo x >> /c/log; cp /c/log /log\n"
+    ids: list[str] = []
+
+    def run(where: Path) -> None:
+        with fastbox.Engine.open() as own:
+            ids.append(build(own, where, network="none", tags=("made",)).result.image_id)
+
+    with context({"Dockerfile": text}) as where:
+        threads = [threading.Thread(target=run, args=(where,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(set(ids)) == 1
+    assert len(ids) == 3
+    assert box("run", "--rm", "--network=none", "made", "cat", "/log").stdout == "x\n"
