@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import posixpath
 
-from fastbox.builder import git, remote, stdin, unpacking
-from fastbox.builder.giturl import parse_git, redacted
+from fastbox.builder.giturl import is_url, parse_git, redacted
 from fastbox.builder.placing import Digests
 from fastbox.builder.reading import read_in_root, read_path
 from fastbox.builder.scan import Tree
@@ -133,7 +132,7 @@ def fetch_context(text: str, work: Work, stop: Stop | None = None) -> tuple[int,
     if repository:
         root, commit = fetch_repository(repository, work, stop)
         return root, None, commit
-    if remote.is_url(text):
+    if is_url(text):
         return *_downloaded(text, work, stop), ""
     if os.path.exists(text):
         raise InvalidArgument("not a directory", where=text)
@@ -151,6 +150,8 @@ def fetch_repository(
     Raises:
         FastboxError: It can't be fetched.
     """
+    from fastbox.builder import git
+
     keep = repository.keep_git_dir if repository.keep_git_dir is not None else keep_git_dir
     commit = git.resolve(repository, work, stop)
     return git.checkout(repository, commit, work, keep_git_dir=keep, stop=stop), commit
@@ -184,6 +185,8 @@ def _fetched(
     text: str, options: BuildOptions, work: Work, stop: Stop | None
 ) -> tuple[int, bytes | None, str]:
     if text == "-":
+        from fastbox.builder import stdin
+
         return *stdin.read_context(options.stdin, work), ""
     return fetch_context(text, work, stop)
 
@@ -194,6 +197,8 @@ def _downloaded(url: str, work: Work, stop: Stop | None) -> tuple[int, bytes | N
     def tell(_done: int, _total: int) -> None:
         if stop and stop():
             raise InterruptedError
+
+    from fastbox.builder import remote, stdin, unpacking
 
     download = remote.download(url, work, tell=tell)
     root = stdin.empty_root(work)
@@ -216,9 +221,11 @@ def _dockerfile(root: int, options: BuildOptions, here: bool) -> tuple[bytes, by
     context for one that was fetched.
     """
     if options.file == "-":
+        from fastbox.builder import stdin
+
         return stdin.read_dockerfile(options.stdin), None
     if here and options.file:
-        if remote.is_url(options.file):
+        if is_url(options.file):
             raise InvalidArgument("a Dockerfile can't be an address", where=options.file)
         data = read_path(options.file)
         if data is not None:

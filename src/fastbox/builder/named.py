@@ -10,9 +10,8 @@ from fastbox.builder.context import (
     open_directory,
     parse_ignore,
 )
-from fastbox.builder.giturl import parse_git, redacted
+from fastbox.builder.giturl import is_url, parse_git, redacted
 from fastbox.builder.reading import read_in_root
-from fastbox.builder.remote import is_url
 from fastbox.errors import InvalidArgument, NotFound, Unsupported
 from fastbox.support.record import Record
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import posixpath
 
-from fastbox.builder.giturl import redacted
+from fastbox.builder.giturl import is_url, redacted
 from fastbox.errors import (
     DigestMismatch,
     FastboxError,
@@ -52,11 +52,6 @@ class Download(Record):
     mtime: int  # seconds since 1970; 0: the server does not say
     etag: str = ""
     last_modified: str = ""
-
-
-def is_url(text: str) -> bool:
-    """Whether the text is an address that this module takes."""
-    return text[:8].lower().startswith(("http://", "https://"))
 
 
 def name_of(url: str) -> str:
