@@ -187,6 +187,7 @@ class Starter:
             )
         if view.live is not None:
             supervisor.sync(self._run, view.live.supervisor)
+        self._store.tidy(held)
         return view.record
 
     def _launch_again(
