@@ -1,4 +1,4 @@
-"""Docker's rules for Dockerfiles: their names, where they are described, and which of them count."""
+"""Docker's rules for Dockerfiles: their names, where docker describes them, which count."""
 
 from __future__ import annotations
 
