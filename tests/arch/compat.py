@@ -28,6 +28,7 @@ COMMANDS = (
     "stats",
     "update",
     "inspect",
+    "build",
 )
 TEST = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 INTRO = """# Docker's flags
