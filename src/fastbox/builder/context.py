@@ -16,6 +16,7 @@ from fastbox.builder.giturl import parse_git, redacted
 from fastbox.builder.placing import Digests
 from fastbox.builder.reading import read_in_root, read_path
 from fastbox.builder.scan import Tree
+from fastbox.dockerfile.ignore import Ignore
 from fastbox.errors import Conflict, InvalidArgument, NotFound, os_error
 
 TYPE_CHECKING = False
@@ -105,9 +106,10 @@ def open_context(
         ignored = None
         if data is None:
             data, ignored = _dockerfile(root, options, here)
+        where = _IGNORE if ignored is None else name + _IGNORE
         if ignored is None:
             ignored = read_in_root(root, _IGNORE)
-        ignore = parse_ignore(ignored) if ignored else None
+        ignore = Ignore.parse(ignored, where) if ignored else None
         return Context(redacted(options.context), root, ignore, commit=commit), data, name
     except BaseException:
         os.close(root)
@@ -163,13 +165,6 @@ def open_directory(path: str) -> int:
         return os.open(path, _DIRECTORY)
     except OSError as error:
         raise os_error(error, "cannot open the context", path) from error
-
-
-def parse_ignore(data: bytes) -> Ignoring:
-    """The patterns of a .dockerignore file."""
-    from fastbox.dockerfile.ignore import Ignore
-
-    return Ignore.parse(data)
 
 
 def _fetched(
