@@ -15,6 +15,7 @@ from fastbox.builder.giturl import is_url, parse_git, redacted
 from fastbox.builder.placing import Digests
 from fastbox.builder.reading import read_in_root, read_path
 from fastbox.builder.scan import Tree
+from fastbox.dockerfile.ignore import Ignore
 from fastbox.errors import Conflict, InvalidArgument, NotFound, os_error
 
 TYPE_CHECKING = False
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from fastbox.builder.giturl import Repository
     from fastbox.builds import BuildOptions
-    from fastbox.dockerfile.ignore import Ignore
     from fastbox.store.lease import Work
 
     Stop = Callable[[], bool]
@@ -112,9 +112,10 @@ def open_context(
         ignored = None
         if data is None:
             data, ignored = _dockerfile(root, options, here)
+        where = _IGNORE if ignored is None else name + _IGNORE
         if ignored is None:
             ignored = read_in_root(root, _IGNORE)
-        ignore = parse_ignore(ignored) if ignored else None
+        ignore = Ignore.parse(ignored, where) if ignored else None
         return Context(redacted(options.context), root, ignore, commit=commit), data, name
     except BaseException:
         os.close(root)
@@ -172,13 +173,6 @@ def open_directory(path: str) -> int:
         return os.open(path, _DIRECTORY)
     except OSError as error:
         raise os_error(error, "cannot open the context", path) from error
-
-
-def parse_ignore(data: bytes) -> Ignore:
-    """The patterns of a .dockerignore file."""
-    from fastbox.dockerfile.ignore import Ignore
-
-    return Ignore.parse(data)
 
 
 def _fetched(

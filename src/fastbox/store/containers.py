@@ -234,7 +234,7 @@ class ContainerStore:
         write_record(self.directory(record.id) + "/record.json", record.as_dict())
 
     def tidy(self, held: Held) -> None:
-        """Remove what writers that were killed have left: who writes has the lock, which is ours."""
+        """Remove what killed writers have left: who writes has the lock, which is ours."""
         for name in os.listdir(held.directory):
             if name.endswith(".tmp") and name.startswith(("record.json.", "config.json.")):
                 os.unlink(f"{held.directory}/{name}")
