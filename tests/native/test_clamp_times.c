@@ -11,7 +11,7 @@
 #include "stubs.h"
 #include "tar_extract.h"
 
-static char base[] = "/tmp/fastbox-test-times-XXXXXX";
+static char base[] = "/dev/shm/fastbox-test-times-XXXXXX";
 static struct fb_error err;
 static int root;
 
@@ -108,18 +108,18 @@ static void test_stubs(void)
 
 int main(void)
 {
-	fb_auto_close int tmp = open("/tmp", O_RDONLY | O_DIRECTORY);
+	fb_auto_close int tmp = open("/dev/shm", O_RDONLY | O_DIRECTORY);
 
 	if (!mkdtemp(base))
 		return 77;
 	root = open(base, O_RDONLY | O_DIRECTORY);
 	test_clamp();
 	test_stubs();
-	CHECK(fb_remove_tree(tmp, base + 5, &err) == 0 && mkdir(base, 0755) == 0);
+	CHECK(fb_remove_tree(tmp, base + 9, &err) == 0 && mkdir(base, 0755) == 0);
 	close(root);
 	root = open(base, O_RDONLY | O_DIRECTORY);
 	test_depth();
 	close(root);
-	CHECK(fb_remove_tree(tmp, base + 5, &err) == 0);
+	CHECK(fb_remove_tree(tmp, base + 9, &err) == 0);
 	return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

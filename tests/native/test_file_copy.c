@@ -208,9 +208,13 @@ static void test_refusals(void)
 		CHECK(copy(&entry, 1) == -EINVAL);
 		entry = (struct fb_copy_entry)ENTRY(not_plain[i], "target", S_IFLNK);
 		CHECK(copy(&entry, 1) == -EINVAL);
+		entry.kind = S_IFREG;
+		CHECK(copy(&entry, 1) == -EINVAL);
 	}
 	CHECK(symlinkat("tree", from, "source-way") == 0);
-	CHECK(COPY(ENTRY("source-way/file", "stolen", S_IFREG)) == -ELOOP);
+	CHECK(COPY(ENTRY("source-way/file", "stolen", S_IFREG)) == -ESTALE);
+	CHECK(COPY(ENTRY("source-way/link", "stolen", S_IFLNK)) == -ESTALE);
+	CHECK(COPY(ENTRY("new/x", "stolen", S_IFREG)) == -ESTALE && COPY(ENTRY("none", "stolen", S_IFREG)) == -ENOENT);
 	CHECK(COPY(ENTRY("source-way", "stolen", S_IFDIR)) == -ESTALE);
 	CHECK(mknodat(from, "whiteout", S_IFCHR | 0600, 0) == 0);
 	CHECK(COPY(ENTRY("whiteout", "whiteout", S_IFCHR)) == -EINVAL);
