@@ -17,7 +17,7 @@ from fastbox.builder.placing import Digests
 from fastbox.builder.reading import read_in_root, read_path
 from fastbox.builder.scan import Tree
 from fastbox.dockerfile.ignore import Ignore
-from fastbox.errors import Conflict, InvalidArgument, NotFound, os_error
+from fastbox.errors import Conflict, FastboxError, InvalidArgument, NotFound, os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _fetched(
     text: str, options: BuildOptions, work: Work, stop: Stop | None
 ) -> tuple[int, bytes | None, str]:
     if text == "-":
-        return *stdin.read_context(options.stdin, work), ""
+        return *stdin.read_context(options.stdin, work, stop), ""
     return fetch_context(text, work, stop)
 
 
@@ -180,7 +180,7 @@ def _downloaded(url: str, work: Work, stop: Stop | None) -> tuple[int, bytes | N
 
     def tell(_done: int, _total: int) -> None:
         if stop and stop():
-            raise InterruptedError
+            raise FastboxError("canceled", where=redacted(url))
 
     download = remote.download(url, work, tell=tell)
     root = stdin.empty_root(work)
@@ -188,7 +188,7 @@ def _downloaded(url: str, work: Work, stop: Stop | None) -> tuple[int, bytes | N
         fd = os.open(download.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             if unpacking.is_archive(os.pread(fd, unpacking.HEAD, 0)):
-                unpacking.unpack(fd, root)
+                unpacking.unpack(fd, root, stop=stop)
                 return root, None
         finally:
             os.close(fd)

@@ -4,7 +4,6 @@ list that native code copies by.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import stat
@@ -72,9 +71,11 @@ def digest_of_selection(selection: Selection, digests: Digests, *, owners: bool)
     Raises:
         FastboxError: A file can't be read.
     """
+    from hashlib import sha256
+
     files = [found.path for _, _, found in selection.entries if found.kind == stat.S_IFREG]
     contents = digests.read(files)
-    whole = hashlib.sha256(b"selection 1\0")
+    whole = sha256(b"selection 1\0")
     for directory in selection.directories:
         whole.update(b"/%s\0" % os.fsencode(directory))
     for _, target, found in selection.entries:
