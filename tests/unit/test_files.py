@@ -127,13 +127,14 @@ def test_a_source_that_changed_since_is_told(source: Path, target: Path) -> None
     assert not (target / "copy").exists()
 
 
-def test_times_are_clamped(target: Path) -> None:
-    (target / "early").touch()
+def test_a_tree_is_settled(target: Path) -> None:
+    (target / "early").write_text("ab")
     os.utime(target / "early", (1, 1))
     (target / "late").touch()
     with held(target) as fd:
-        assert _files.clamp_times(fd, 1000) == 2
-        assert _files.clamp_times(fd, 1000) == 0
+        assert _files.settle_tree(fd, None) == 2
+        assert (target / "late").stat().st_mtime_ns > 1000 * 10**9
+        assert _files.settle_tree(fd, 1000) == 2
     assert (target / "early").stat().st_mtime_ns == 10**9
     assert (target / "late").stat().st_mtime_ns == 1000 * 10**9
     assert target.stat().st_mtime_ns == 1000 * 10**9

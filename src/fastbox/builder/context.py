@@ -16,7 +16,7 @@ from fastbox.builder.placing import Digests
 from fastbox.builder.reading import read_in_root, read_path
 from fastbox.builder.scan import Tree
 from fastbox.dockerfile.ignore import Ignore
-from fastbox.errors import Conflict, InvalidArgument, NotFound, os_error
+from fastbox.errors import Conflict, FastboxError, InvalidArgument, NotFound, os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _fetched(
     if text == "-":
         from fastbox.builder import stdin
 
-        return *stdin.read_context(options.stdin, work), ""
+        return *stdin.read_context(options.stdin, work, stop), ""
     return fetch_context(text, work, stop)
 
 
@@ -190,7 +190,7 @@ def _downloaded(url: str, work: Work, stop: Stop | None) -> tuple[int, bytes | N
 
     def tell(_done: int, _total: int) -> None:
         if stop and stop():
-            raise InterruptedError
+            raise FastboxError("canceled", where=redacted(url))
 
     from fastbox.builder import remote, stdin, unpacking
 
@@ -200,7 +200,7 @@ def _downloaded(url: str, work: Work, stop: Stop | None) -> tuple[int, bytes | N
         fd = os.open(download.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             if unpacking.is_archive(os.pread(fd, unpacking.HEAD, 0)):
-                unpacking.unpack(fd, root)
+                unpacking.unpack(fd, root, stop=stop)
                 return root, None
         finally:
             os.close(fd)

@@ -7,7 +7,6 @@ password in the address goes to the host that it is for only.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import posixpath
 
@@ -200,11 +199,12 @@ def _save(
     limit: int,
     tell: Callable[[int, int], None] | None,
 ) -> tuple[str, int]:
+    from hashlib import sha256
     from http.client import HTTPException
 
     promised = response.length
     _check_size(promised or 0, limit, url)
-    whole = hashlib.sha256()
+    whole = sha256()
     size = 0
     try:
         with open(os.open(path, _NEW, 0o600), "wb", buffering=0) as file:

@@ -1,10 +1,13 @@
-/* fb_clamp_times and fb_remove_stub: what they touch, and what they leave. */
-#include "clamp_times.h"
+/* fb_settle_tree and fb_remove_stub: what they touch, and what they leave. */
+#include "settle_tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
 
 #include "check.h"
 #include "cleanup.h"
@@ -37,13 +40,26 @@ static bool is(const char *name, time_t seconds, long nanoseconds)
 	       st.st_mtim.tv_nsec == nanoseconds && st.st_atim.tv_sec == 77;
 }
 
+/* Of a directory, which was read: its time of access is the kernel's. */
+static bool dir_is(const char *name, time_t seconds)
+{
+	struct stat st;
+
+	return fstatat(root, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtim.tv_sec == seconds && st.st_mtim.tv_nsec == 0;
+}
+
+static int settle(int64_t seconds, uint64_t *ret_size)
+{
+	return fb_settle_tree(root, &seconds, ret_size, &err);
+}
+
 static void test_clamp(void)
 {
-	uint64_t count = 0;
+	uint64_t size = 0;
 
-	put("early", "");
+	put("early", "12345");
 	put("exact", "");
-	put("late", "");
+	put("late", "123");
 	put("outside", "");
 	CHECK(mkdirat(root, "d", 0755) == 0 && symlinkat("../outside", root, "d/link") == 0 && mkfifoat(root, "d/fifo", 0600) == 0);
 	CHECK(linkat(root, "late", root, "late2", 0) == 0);
@@ -55,20 +71,45 @@ static void test_clamp(void)
 	modified("d/fifo", 4000, 0);
 	modified("d", 5000, 3);
 	modified(".", 6000, 0);
-	CHECK(fb_clamp_times(root, 1000, &count, &err) == 0 && count == 5);
+	CHECK(fb_settle_tree(root, NULL, &size, &err) == 0 && size == 8 && is("late", 1000, 1)); /* a file with two names once */
+	CHECK(settle(1000, &size) == 0 && size == 8);
 	CHECK(is("early", 999, 999999999) && is("exact", 1000, 0) && is("late", 1000, 0));
 	CHECK(is("outside", -5, 0)); /* not by the link to it */
-	CHECK(is("d/link", 1000, 0) && is("d/fifo", 1000, 0));
-	CHECK(fb_clamp_times(root, 1000, &count, &err) == 0 && count == 0);
-	CHECK(fb_clamp_times(root, -10, &count, &err) == 0 && count == 8);
-	CHECK(fb_clamp_times(-1, 0, &count, &err) == -EBADF);
+	CHECK(is("d/link", 1000, 0) && is("d/fifo", 1000, 0) && dir_is("d", 1000) && dir_is(".", 1000));
+	CHECK(settle(-10, &size) == 0 && is("early", -10, 0));
+	CHECK(fb_settle_tree(-1, NULL, &size, &err) == -EBADF);
+}
+
+/* What overlayfs notes for itself, but for what a layer means, and sockets. */
+static void test_marks(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	fb_auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fb_auto_close int dir = openat(root, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint64_t size;
+	char value[8];
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/d/socket", base);
+	CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+	put("copied", "x");
+	CHECK(fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) == 0 && fsetxattr(dir, "trusted.overlay.impure", "y", 1, 0) == 0);
+	CHECK(fsetxattr(dir, "user.kept", "y", 1, 0) == 0 || errno == ENOTSUP);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/copied", base);
+	CHECK(setxattr(address.sun_path, "trusted.overlay.origin", "handle", 6, 0) == 0);
+	modified("d", 2000, 0);
+	CHECK(fb_settle_tree(root, NULL, &size, &err) == 0);
+	CHECK(fgetxattr(dir, "trusted.overlay.opaque", value, sizeof(value)) == 1 && value[0] == 'y');
+	CHECK(fgetxattr(dir, "trusted.overlay.impure", value, sizeof(value)) < 0 && errno == ENODATA);
+	CHECK(getxattr(address.sun_path, "trusted.overlay.origin", value, sizeof(value)) < 0 && errno == ENODATA);
+	CHECK(faccessat(root, "d/socket", F_OK, 0) < 0 && errno == ENOENT);
+	CHECK(settle(1000, &size) == 0 && dir_is("d", 1000)); /* after the socket went */
 }
 
 /* Deeper than descriptors are held, and than a path is long. */
 static void test_depth(void)
 {
 	fb_auto_close int at = fcntl(root, F_DUPFD_CLOEXEC, 3);
-	uint64_t count = 0;
+	uint64_t size = 0;
 
 	for (int i = 0; i < 3000; i++) {
 		int next;
@@ -79,8 +120,9 @@ static void test_depth(void)
 		close(at);
 		at = next;
 	}
-	CHECK(fb_clamp_times(root, 500, &count, &err) == 0 && count == 6001); /* and the root */
-	CHECK(fb_clamp_times(root, 500, &count, &err) == 0 && count == 0);
+	CHECK(settle(500, &size) == 0 && size == 0);
+	modified("e", 77, 0);
+	CHECK(is("e", 77, 0));
 }
 
 static void test_stubs(void)
@@ -114,6 +156,7 @@ int main(void)
 		return 77;
 	root = open(base, O_RDONLY | O_DIRECTORY);
 	test_clamp();
+	test_marks();
 	test_stubs();
 	CHECK(fb_remove_tree(tmp, base + 9, &err) == 0 && mkdir(base, 0755) == 0);
 	close(root);
