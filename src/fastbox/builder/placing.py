@@ -76,8 +76,6 @@ def digest_of_selection(selection: Selection, digests: Digests, *, owners: bool)
     Raises:
         FastboxError: A file can't be read.
     """
-    from hashlib import sha256
-
     files = [found.path for _, _, found in selection.entries if found.kind == stat.S_IFREG]
     contents = digests.read(files)
     whole = sha256(b"selection 1\0")

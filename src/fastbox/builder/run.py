@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastbox.builder.graph import PROXIES
+from fastbox.builder.platform import check_runnable
 from fastbox.builder.runmounts import Mounts
 from fastbox.builder.state import key_of
 from fastbox.builder.telling import Canceled
@@ -28,6 +29,7 @@ def step(build: Build, course: Course, state: State, run: Run) -> None:
         BuildFailed: It ended with a code other than 0.
         InvalidArgument: A mount, or a right that nobody allowed.
     """
+    check_runnable(str(state.document.get("architecture", "")))
     network, insecure = _rights(build, run)
     argv = _argv(state, run)
     args = {

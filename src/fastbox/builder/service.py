@@ -13,7 +13,7 @@ from fastbox.builder.graph import PROXIES, Graph
 from fastbox.builder.named import parse_named
 from fastbox.builder.platform import platform_args
 from fastbox.builder.solver import Solver
-from fastbox.builds import Event
+from fastbox.builds import Built, Event
 from fastbox.dockerfile import checks
 from fastbox.dockerfile.parse import understood
 from fastbox.dockerfile.source import parse
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fastbox.builder.needs import ImageService, StepService
-    from fastbox.builds import BuildOptions, Built, Event, Warned
+    from fastbox.builds import BuildOptions, Warned
     from fastbox.dockerfile.source import Document
     from fastbox.store.root import Root
     from fastbox.types import Pruned
@@ -68,6 +68,8 @@ class Builds:
             build = Build(self._root, work, options, self._images(), self._steps, watch)
             try:
                 warnings = self._read(build)
+                if options.check:
+                    return Built(warnings=warnings, steps=reports.planned(build.graph))
                 courses = self._solve(build)
                 state, document = result.finish(build, courses[build.graph.target].end)
                 made = write_outputs(build, state, document, names)
