@@ -36,11 +36,13 @@ class Mounts:
 
     Attributes:
         mounts: What the container gets; images' layers come by `with_layers`.
-        env: Variables with secrets, and where an agent's socket is.
+        env: Variables that are secrets, by name.
+        places: Where agents' sockets are, as "NAME=value".
     """
 
     __slots__ = (
         "_asked", "_build", "_course", "_fds", "_lazy", "_state", "_stubs", "env", "mounts",
+        "places",
     )  # fmt: skip
 
     def __init__(
@@ -51,7 +53,8 @@ class Mounts:
         self._stubs: list[tuple[bytes, int]] = []
         self._lazy: dict[int, State] = {}  # a mount's number: whose layers it shows
         self.mounts: tuple[Mount, ...] = ()
-        self.env: tuple[str, ...] = ()
+        self.env: dict[str, str] = {}
+        self.places: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -90,24 +93,29 @@ class Mounts:
     def prepare(self) -> None:
         """Make what is to be mounted."""
         found: list[Mount] = []
-        env: list[str] = []
+        places: list[str] = []
         for mount in self._asked:
             if mount.kind == "secret" and mount.env:
                 value = self._secret(mount)
                 if value is not None:
-                    env.append(f"{mount.env}={value.decode('utf-8', 'surrogateescape')}")
+                    if b"\0" in value:
+                        raise InvalidArgument(
+                            f'secret "{mount.id}" has a byte 0: no variable can have it',
+                            hint="take it as a file: leave out env=",
+                        )
+                    self.env[mount.env] = value.decode("utf-8", "surrogateescape")
                 if not mount.target:
                     continue
             made = self._one(mount)
             if made is not None:
                 if mount.kind == "ssh":
-                    env.append(f"SSH_AUTH_SOCK={made.target}")
+                    places.append(f"SSH_AUTH_SOCK={made.target}")
                 if mount.kind == "bind" and made.kind == "image":
                     state = sources.source(self._build, self._course, mount.from_).state
                     assert state is not None
                     self._lazy[len(found)] = state
                 found.append(made)
-        self.mounts, self.env = tuple(found), tuple(env)
+        self.mounts, self.places = tuple(found), tuple(places)
         self._stubs = self._missing()
 
     def add_script(self, target: str, script: str) -> None:
