@@ -244,7 +244,7 @@ class Mounts:
 
     def _bind(self, mount: RunMount, target: str) -> Mount:
         source = sources.source(self._build, self._course, mount.from_)
-        if source.state is not None and mount.read_only:
+        if source.state is not None and mount.read_only and source.is_directory(mount.source):
             inner = posixpath.normpath("/" + mount.source).lstrip("/")
             return Mount(kind="image", target=target, layers=("/",), subpath=inner, read_only=True)
         path = source.directory(mount.source or "/", writable=not mount.read_only)
