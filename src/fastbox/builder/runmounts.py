@@ -74,10 +74,14 @@ class Mounts:
         if mount.kind == "bind":
             source = sources.source(self._build, self._course, mount.from_)
             found += [mount.source, source.key_of_tree(mount.source or "/")]
-        elif mount.kind == "cache" and mount.from_:
-            found.append(self._origin(mount).key)
-        elif mount.kind in ("secret", "ssh"):
-            found += [mount.id, mount.required]  # never what it holds
+        elif mount.kind == "cache":
+            found += [mount.id, mount.source, mount.uid, mount.gid, mount.mode, mount.read_only]
+            found.append(self._origin(mount).key if mount.from_ else "")
+        elif mount.kind == "tmpfs":
+            found.append(mount.size)
+        else:
+            # Never what it holds.
+            found += [mount.id, mount.required, mount.uid, mount.gid, mount.mode]
         return found
 
     def _origin(self, mount: RunMount) -> State:
