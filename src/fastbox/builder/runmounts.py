@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import os
 import posixpath
-import stat
 
-from fastbox import _bytes, _files
+from fastbox import _bytes
 from fastbox.builder import sources
 from fastbox.builder.place import open_view
 from fastbox.builder.state import State, key_of
+from fastbox.builder.stubs import Stubs
 from fastbox.errors import InvalidArgument, NotFound
 from fastbox.types import Mount
 
@@ -50,7 +50,7 @@ class Mounts:
     ) -> None:
         self._build, self._course, self._state, self._asked = build, course, state, asked
         self._fds: list[int] = []
-        self._stubs: list[tuple[bytes, int]] = []
+        self._stubs: Stubs | None = None
         self._lazy: dict[int, State] = {}  # a mount's number: whose layers it shows
         self.mounts: tuple[Mount, ...] = ()
         self.env: dict[str, str] = {}
@@ -120,7 +120,7 @@ class Mounts:
                     self._lazy[len(found)] = state
                 found.append(made)
         self.mounts, self.places = tuple(found), tuple(places)
-        self._stubs = self._missing()
+        self._stubs = self._traces()
 
     def add_script(self, target: str, script: str) -> None:
         """A document that is the command, for whatever its first line names."""
@@ -256,41 +256,17 @@ class Mounts:
 
     # Their places in the layer
 
-    def _missing(self) -> list[tuple[bytes, int]]:
-        """The mount points that the files so far don't have: the start makes them, and they go."""
+    def _traces(self) -> Stubs:
         view = open_view(self._build, self._state)
-        found: list[tuple[bytes, int]] = []
         try:
-            for mount in self.mounts:
-                parts = [part for part in mount.target.split("/") if part]
-                for count in range(1, len(parts) + 1):
-                    path = os.fsencode("/".join(parts[:count]))
-                    if view >= 0 and _is_there(view, path):
-                        continue
-                    last = count == len(parts)
-                    is_file = last and mount.kind == "bind" and not os.path.isdir(mount.source)
-                    found.append((path, stat.S_IFREG if is_file else stat.S_IFDIR))
+            return Stubs(view, self.mounts)
         finally:
             if view >= 0:
                 os.close(view)
-        return found
 
     def remove_stubs(self, tree: str) -> None:
         """Take the mount points that the start has made out of the new tree, unless something is
         in them.
         """
-        if not self._stubs:
-            return
-        fd = os.open(tree, _DIRECTORY)
-        try:
-            _files.remove_stubs(fd, self._stubs)
-        finally:
-            os.close(fd)
-
-
-def _is_there(view: int, path: bytes) -> bool:
-    try:
-        os.close(_bytes.open_in_root(view, path, os.O_PATH | os.O_CLOEXEC))
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
+        if self._stubs is not None:
+            self._stubs.remove(tree)
