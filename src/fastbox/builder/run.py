@@ -48,15 +48,17 @@ def step(build: Build, course: Course, state: State, run: Run) -> None:
         ]  # fmt: skip
 
     def make(vertex: Vertex, home: str) -> bool:
-        env = [
-            f"{name}={value}" for name, value in {**_proxies(build), **args, **state.env}.items()
-        ]
         with mounts:
             mounts.prepare()
+            env = [
+                f"{name}={value}"
+                for name, value in {**_proxies(build), **args, **state.env}.items()
+                if name not in mounts.env
+            ]
             if run.script:
                 mounts.add_script(run.command.line, run.script)
             options = _options(build, course, state, network, insecure).replace(
-                argv=tuple(argv), env=(*env, *mounts.env), mounts=mounts.mounts
+                argv=tuple(argv), env=(*env, *mounts.places), mounts=mounts.mounts
             )
             code = _run(build, state, options, mounts, vertex, home)
             mounts.remove_stubs(home + "/tree")
@@ -140,10 +142,13 @@ def _run(
         layers = tuple(build.layers.trees(state.top))
         return mounts.with_layers(options), ImageConfig(id="", labels={}, layers=layers)
 
+    secrets = tuple(f"{name}={value}" for name, value in mounts.env.items())
+    bundle = build.secrets.place() if secrets else ""
     try:
         return build.steps().run(
-            made, home + "/tree", vertex.output, build.stop.fd, build.layers.still()
-        )
+            made, home + "/tree", vertex.output, build.stop.fd, build.layers.still(),
+            secrets, bundle,
+        )  # fmt: skip
     except StateConflict:
         if build.stop.stopped:
             raise Canceled from None
