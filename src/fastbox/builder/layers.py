@@ -10,6 +10,7 @@ that is killed loses what was not published, and nothing else.
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections import deque
 
@@ -41,15 +42,17 @@ class Made:
         layer: Its digests and sizes, once it is packed.
         chain: Its chain id, once it is published; of one that changed nothing, that of what is
             below.
+        media_type: How it is packed.
     """
 
-    __slots__ = ("_done", "_error", "below", "chain", "descriptor", "layer", "tree")
+    __slots__ = ("_done", "_error", "below", "chain", "descriptor", "layer", "media_type", "tree")
 
     def __init__(
         self, tree: str, below: Made | None, chain: str = "", layer: Layer | None = None
     ) -> None:
         self.tree, self.below, self.chain, self.layer = tree, below, chain, layer
         self.descriptor: Descriptor | None = None  # of an image's manifest
+        self.media_type = PACKED
         self._done = threading.Event()
         self._error: BaseException | None = None
         if chain:
@@ -81,7 +84,8 @@ class Made:
         if self.descriptor is not None:
             return self.descriptor
         assert self.layer is not None
-        return Descriptor(media_type=PACKED, digest=self.layer.digest, size=self.layer.packed_size)
+        layer = self.layer
+        return Descriptor(media_type=self.media_type, digest=layer.digest, size=layer.packed_size)
 
     def wait(self) -> Made:
         """Until it is published.
@@ -166,12 +170,22 @@ class LayerStore:
         """Where a stack's files are, topmost first; within `still()`."""
         return [made.tree for made in stack(top) if not made.empty]
 
-    def lookup(self, chain: str, below: Made | None) -> Made | None:
-        """A layer that the store has, over others."""
+    def lookup(self, chain: str, below: Made | None, packed: Descriptor) -> Made | None:
+        """A layer that the store has, over others; None when it or its packed bytes are missing.
+
+        Args:
+            chain: Its chain id.
+            below: The others.
+            packed: Its packed bytes. The layer's own record may tell of others, which went with
+                the image that brought it.
+        """
         layer = self._layers.get(chain)
-        if layer is None or not Content(self._root).has(layer.digest):
+        if layer is None or not Content(self._root).has(packed.digest):
             return None
-        return Made(self._layers.tree(chain), below, chain, layer)
+        layer = layer.replace(digest=packed.digest, packed_size=packed.size)
+        made = Made(self._layers.tree(chain), below, chain, layer)
+        made.media_type = packed.media_type
+        return made
 
     # Packing and publishing
 
@@ -232,6 +246,7 @@ class LayerStore:
         tree = os.open(made.tree, _DIRECTORY)
         try:
             size = _files.settle_tree(tree, self.epoch)
+            self._inherit(tree, made.below)
             fd = os.open(_packed(made), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 packed, diff, packed_size, _, entries = _bytes.write_changes(
@@ -245,6 +260,16 @@ class LayerStore:
             chain_id="", diff_id="sha256:" + diff, digest="sha256:" + packed,
             packed_size=packed_size, size=size, entries=entries,
         )  # fmt: skip
+
+    def _inherit(self, tree: int, below: Made | None) -> None:
+        """A layer doesn't list its root: that is what it is below, wherever the layer goes."""
+        if below is None:
+            return
+        with self.still():
+            found = os.stat(below.tree)
+        os.fchown(tree, found.st_uid, found.st_gid)
+        os.fchmod(tree, stat.S_IMODE(found.st_mode))
+        os.utime(tree, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     def _publish_all(self) -> None:
         while True:

@@ -54,7 +54,8 @@ def _unneeded(graph: Graph, node: Node) -> _Reports:
         found.append((StepReport(number=0, stage=name, name=text), frozenset()))
     for each in node.stage.instructions:
         if isinstance(each, FILES):
-            stages = {graph.source(source, number) for source in sources_of(each)} - {None}
+            named = [graph.source(source, number) for source in sources_of(each)]
+            stages = {stage for stage in named if stage is not None}
             report = StepReport(number=0, stage=name, name=each.where.text)
             found.append((report, frozenset(stages)))
     return found

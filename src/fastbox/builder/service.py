@@ -60,8 +60,10 @@ class Builds:
             ImageNotFound: A stage begins with an image that isn't there.
             FastboxError: Anything else; no name was given, and the steps that were made are kept.
         """
+        from fastbox.builder import cacheexport, cacheimport
         from fastbox.builder.outputs import write_outputs
 
+        cacheexport.check_targets(options)
         began = time.monotonic()
         names = self._images().check_names(options.tags) if options.tags else ()
         with hold(self._root), Work(self._root) as work:
@@ -70,9 +72,12 @@ class Builds:
                 warnings = self._read(build)
                 if options.check:
                     return Built(warnings=warnings, steps=reports.planned(build.graph))
+                build.imports = cacheimport.open_imports(build)
                 courses = self._solve(build)
                 state, document = result.finish(build, courses[build.graph.target].end)
+                cacheexport.add_inline(build, courses, state, document)
                 made = write_outputs(build, state, document, names)
+                cacheexport.write_targets(build, courses)
             except OSError as error:
                 raise os_error(error, "the build failed") from error
             finally:

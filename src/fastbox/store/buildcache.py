@@ -38,6 +38,7 @@ class Step(Record):
     digest: str = ""  # of the packed layer
     size: int = 0  # bytes of the files in it
     packed_size: int = 0
+    media_type: str = ""  # of the packed layer; "" for a tar packed by gzip
     created: str = ""  # RFC 3339
     name: str = ""  # the instruction, for people
     same: str = ""
