@@ -250,9 +250,9 @@ def launch(
     rows: int = 0,
     columns: int = 0,
     tied: bool = False,
-) -> None:
+) -> int:
     """Tell the supervisor to start a locked container; after a failure it is gone (--rm, session)
-    or has exited.
+    or has exited. How many containers the supervisor has now.
 
     Raises:
         LaunchError: With the stage, call and path that failed.
@@ -294,6 +294,7 @@ def launch(
         raise
     streams.sent()
     clock.started("launch", answer | {"id": held.id})
+    return int(answer.get("held", 0))
 
 
 def fail(store: ContainerStore, held: Held, record: ContainerRecord, error: FastboxError) -> None:

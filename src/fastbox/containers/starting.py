@@ -117,7 +117,9 @@ class Starter:
         for attempt in range(3):
             with session.starting() as name:
                 try:
-                    return self._tied(options, name, origin, streams or Streams([]), hidden)
+                    return self._tied(
+                        options, session, name, origin, streams or Streams([]), hidden
+                    )
                 except SupervisorGone:
                     session.forget(name)
                     if attempt == 2:
@@ -127,6 +129,7 @@ class Starter:
     def _tied(
         self,
         options: RunOptions,
+        session: Session,
         name: str,
         origin: tuple[ImageConfig, str] | None,
         streams: Streams,
@@ -142,9 +145,10 @@ class Starter:
             conversation.close()
             raise
         with held:
-            create.launch(
+            count = create.launch(
                 self._store, held, record, conversation, streams, self.networks, tied=True
             )
+        session.holds(name, count)
         return record, conversation
 
     def again(self, container: str) -> None:
