@@ -103,6 +103,7 @@ fuzz: asan build/.installed ## the readers of documents, archives and packed str
 	cd build/asan && ./fuzz_log $(FUZZ_SECONDS)
 	cd build/asan && ./fuzz_inflate $(FUZZ_SECONDS) $(CURDIR)/tests/fuzz/regress/inflate/*
 	$(BIN)/python -m tests.fuzz.documents $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.dockerfiles $(FUZZ_SECONDS)
 
 .PHONY: test-asan
 test-asan: asan build/.installed build/.test-tools ## the integration tests with a supervisor under the sanitizers
