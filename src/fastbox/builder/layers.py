@@ -113,11 +113,13 @@ class LayerStore:
 
     Attributes:
         epoch: SOURCE_DATE_EPOCH: no file in a layer is later; None: times stay.
+        broken: Some could not be stored or remembered.
     """
 
     def __init__(self, root: Root, work: Work, epoch: int | None) -> None:
         self._root, self._work, self.epoch = root, work, epoch
         self._layers = Layers(root)
+        self.broken = False
         self._changed = threading.Condition()
         self._starting = 0  # who mounts trees just now
         self._moving = False
@@ -295,6 +297,7 @@ class LayerStore:
             error = _failure(failed)
         except BaseException as failed:
             error = failed
+        self.broken = self.broken or error is not None
         for job in group:
             job.settle(error)
 
