@@ -13,7 +13,6 @@ import os
 import stat
 import threading
 from collections import deque
-from contextlib import contextmanager
 
 from fastbox import _bytes, _files
 from fastbox.errors import FastboxError, os_error
@@ -24,7 +23,7 @@ from fastbox.store.lease import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from fastbox.store.root import Root
 
@@ -140,32 +139,34 @@ class LayerStore:
             number = self._number
         return self._work.directory(f"step{number}")
 
-    @contextmanager
-    def still(self) -> Iterator[None]:
-        """While the block runs, trees stay where they are."""
+    def still(self) -> _Guard:
+        """A `with` block in which trees stay where they are."""
+        return _Guard(self._enter, self._leave)
+
+    def _enter(self) -> None:
         with self._changed:
             while self._moving:
                 self._changed.wait()
             self._starting += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._starting -= 1
-                self._changed.notify_all()
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _leave(self) -> None:
+        with self._changed:
+            self._starting -= 1
+            self._changed.notify_all()
+
+    def _alone(self) -> _Guard:
+        return _Guard(self._stop_all, self._let_all)
+
+    def _stop_all(self) -> None:
         with self._changed:
             self._moving = True
             while self._starting:
                 self._changed.wait()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._moving = False
-                self._changed.notify_all()
+
+    def _let_all(self) -> None:
+        with self._changed:
+            self._moving = False
+            self._changed.notify_all()
 
     def trees(self, top: Made | None) -> list[str]:
         """Where a stack's files are, topmost first; within `still()`."""
@@ -347,6 +348,21 @@ class LayerStore:
 
 def _failure(error: OSError) -> FastboxError:
     return os_error(error, "cannot store the layer", getattr(error, "path", ""))
+
+
+class _Guard:
+    """A `with` block between two calls."""
+
+    __slots__ = ("_begin", "_end")
+
+    def __init__(self, begin: Callable[[], None], end: Callable[[], None]) -> None:
+        self._begin, self._end = begin, end
+
+    def __enter__(self) -> None:
+        self._begin()
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
 
 
 class _Job:

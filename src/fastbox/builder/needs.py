@@ -56,5 +56,7 @@ class StepService(Protocol):
         told: Callable[[int, bytes], None],
         stop: int,
         starting: AbstractContextManager[object],
+        secrets: tuple[str, ...] = (),
+        bundle: str = "",
     ) -> int:
         """Run a command over layers, and keep what it wrote; its exit code."""

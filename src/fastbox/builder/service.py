@@ -14,7 +14,7 @@ from fastbox.builder.graph import PROXIES, Graph
 from fastbox.builder.named import parse_named
 from fastbox.builder.platform import platform_args
 from fastbox.builder.solver import Solver
-from fastbox.builds import Event
+from fastbox.builds import Built, Event
 from fastbox.dockerfile import checks
 from fastbox.dockerfile.parse import understood
 from fastbox.dockerfile.source import parse
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fastbox.builder.needs import ImageService, StepService
-    from fastbox.builds import BuildOptions, Built, Event, Warned
+    from fastbox.builds import BuildOptions, Warned
     from fastbox.dockerfile.source import Document
     from fastbox.store.root import Root
     from fastbox.types import Pruned
@@ -72,6 +72,8 @@ class Builds:
             broken.append(build)
             try:
                 warnings = self._read(build)
+                if options.check:
+                    return Built(warnings=warnings, steps=reports.planned(build.graph))
                 build.imports = cacheimport.open_imports(build)
                 courses = self._solve(build)
                 state, document = result.finish(build, courses[build.graph.target].end)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from fastbox.errors import FastboxError, IntegrityError, os_error
 from fastbox.images import documents
-from fastbox.images.commit import oci_layer
-from fastbox.images.load import publish, stage_manifest
+from fastbox.images.publishing import oci_layer, publish, stage_manifest
 from fastbox.images.reference import familiar, parse_tagged
 from fastbox.images.sweep import find_live
 from fastbox.store.content import Content
