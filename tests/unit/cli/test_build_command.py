@@ -369,7 +369,7 @@ def test_events_after_the_end_are_dropped() -> None:
 
 
 def test_prune(shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = ("abc\ttrue\t1.5kB\t2 hours ago", "defghijklmnop*\tfalse\t0B\tAbout a minute ago")
+    lines = ("abc\ttrue\t1500\t7200", "defghijklmnop*\tfalse\t0\t60")
     shell.builds.answers["prune"] = Pruned(lines=lines, reclaimed=1500)
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     assert shell("builder", "prune") == 0
