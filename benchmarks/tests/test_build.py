@@ -117,5 +117,18 @@ def test_who_is_not_installed_is_missing_and_the_others_are_measured(
         assert field.lost() == []
 
 
+def test_a_trial_is_built_once_and_then_the_real_context(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tool = Recorder()
+    monkeypatch.setattr(build, "builder", lambda _lab, _name: tool)
+    lab: Any = None
+    task = build.Task(lambda _: str(tmp_path / "real"), trial=lambda _: str(tmp_path / "trial"))
+    measure = build._measure(lab, task, {}, "cli")
+    for _ in range(3):
+        measure(1, 1)
+    assert tool.asked == ["built-trial", "built-real", "built-real"]
+
+
 def test_the_suites_are_chosen_by_the_name_of_their_file() -> None:
     assert [one.name for one in choose(["build"])] == list(SUITES)
