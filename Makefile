@@ -164,6 +164,10 @@ bench-network: $(BENCH_NEEDS) ## only networks: starts, making, published ports,
 bench-layers: $(BENCH_NEEDS) ## only a real image's layers, beside tar, docker, podman, skopeo and umoci: 8 minutes, the first time 10
 	$(BENCH) -m benchmarks.vs_peers --own-disk 24 --suites layers
 
+.PHONY: bench-build
+bench-build: $(BENCH_NEEDS) ## only builds of an image, beside docker's builder and buildah: 9 minutes
+	$(BENCH) -m benchmarks.vs_peers --own-disk 24 --suites build
+
 .PHONY: bench-bindings
 bench-bindings: $(BENCH_NEEDS) ## Cython, cffi, pybind11 and ctypes on the same call
 	$(BENCH) -m benchmarks.vs_peers --suites bindings

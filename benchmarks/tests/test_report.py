@@ -123,6 +123,18 @@ def test_memory_has_a_column_and_a_budget_where_a_suite_asks_for_it() -> None:
     assert line.endswith("|  |")
 
 
+def test_a_limit_in_the_tables_unit_is_of_the_median() -> None:
+    stages = choose(["build_stages"])[0]
+    run = made.run(stages)
+    for row in run["suites"]["build_stages"]["rows"]:
+        row["median"] = {"cli": 2.6e6, "engine": 2.4e6}.get(row["name"], row["median"])
+    found = verdicts.verdicts(stages, run["suites"]["build_stages"])
+    assert [(one.figure, one.kept) for one in found] == [("2600 ms", False), ("2400 ms", True)]
+    assert found[0].text.endswith("fastbox build, at most 2500 ms")
+    run["suites"]["build_stages"]["rows"].clear()
+    assert {one.kept for one in verdicts.verdicts(stages, run["suites"]["build_stages"])} == {None}
+
+
 def test_history_has_a_column_for_each_run_that_judged_something() -> None:
     runs = [
         made.run(START, taken="2026-01-01T00:00:00Z"),

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from fastbox import aio, errors, types, wait
     from fastbox.containers.container import Container
     from fastbox.containers.process import Process
@@ -31,14 +33,18 @@ def __getattr__(name: str) -> object:
     # An import hook calls this with names like __path__; those are nobody's.
     if name.startswith("_"):
         raise AttributeError(f"module 'fastbox' has no attribute {name!r}")
-    from importlib import import_module
-
     if name in _MODULES:
-        return import_module("fastbox." + name)
+        return _module(name)
     homes = (_HOME[name],) if name in _HOME else ("errors", "types")
     for home in homes:
-        module = import_module("fastbox." + home)
+        module = _module(home)
         if hasattr(module, name) and getattr(module, name).__module__ == module.__name__:
             value = globals()[name] = getattr(module, name)
             return value
     raise AttributeError(f"module 'fastbox' has no attribute {name!r}")
+
+
+def _module(name: str) -> ModuleType:
+    """One of ours; `importlib` would load `warnings`, for every command that comes here."""
+    module: ModuleType = __import__("fastbox." + name, fromlist=("*",))
+    return module

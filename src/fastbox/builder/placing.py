@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
+import sys
 import threading
 
 from fastbox.errors import Conflict, os_error
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     Entry = tuple[bytes, bytes, int, int, int, int, int]
 
 _CAPABILITY = "security.capability"
+_NO_CAPABILITY = b"0\0"
+_ENCODING = sys.getfilesystemencoding()  # with which os.fsencode() encodes, in three calls
 
 
 class Digests:
@@ -63,7 +66,8 @@ class Digests:
 
             self._digest_files = digest_files
         try:
-            return self._digest_files(self._root, [os.fsencode(path) for path in paths])
+            names = [path.encode(_ENCODING, "surrogateescape") for path in paths]
+            return self._digest_files(self._root, names)
         except OSError as error:
             raise os_error(error, "cannot read", str(getattr(error, "path", ""))) from error
 
@@ -81,17 +85,19 @@ def digest_of_selection(selection: Selection, digests: Digests, *, owners: bool)
     whole = sha256(b"selection 1\0")
     for directory in selection.directories:
         whole.update(b"/%s\0" % os.fsencode(directory))
-    for _, target, found in selection.entries:
-        ids = (found.uid, found.gid) if owners else (0, 0)
-        mode = 0 if found.kind == stat.S_IFLNK else found.mode
-        whole.update(os.fsencode(f"{target}\0{found.kind:o} {mode:o} {ids[0]} {ids[1]}\0"))
-        if found.kind == stat.S_IFREG:
-            whole.update(contents[found.path][0])
-            whole.update(_capability(digests, found))
-        elif found.kind == stat.S_IFLNK:
-            whole.update(os.fsencode(found.link) + b"\0")
-        elif found.kind in (stat.S_IFCHR, stat.S_IFBLK):
-            whole.update(b"%d\0" % found.size)
+    for _, target, found in selection.entries:  # tens of thousands: few calls for each
+        kind, mode = found.kind, found.mode
+        ids = f"{found.uid} {found.gid}" if owners else "0 0"
+        if kind == stat.S_IFREG:
+            more = contents[found.path][0]
+            more += _capability(digests, found) if mode & 0o111 else _NO_CAPABILITY
+        elif kind == stat.S_IFLNK:
+            mode = 0
+            more = os.fsencode(found.link) + b"\0"
+        else:
+            more = b"%d\0" % found.size if kind in (stat.S_IFCHR, stat.S_IFBLK) else b""
+        head = f"{target}\0{kind:o} {mode:o} {ids}\0"
+        whole.update(head.encode(_ENCODING, "surrogateescape") + more)
     return str(whole.hexdigest())
 
 
@@ -112,7 +118,7 @@ def copy_list(
     """
     uid, gid = owner or (-1, -1)
     known = digests.read(())
-    entries = []
+    entries: list[Entry] = []
     for source, target, found in selection.entries:
         permissions = -1
         if mode is not None and found.kind != stat.S_IFLNK:
@@ -120,8 +126,8 @@ def copy_list(
         digest = known.get(found.path)
         entries.append(
             (
-                os.fsencode(source),
-                os.fsencode(target),
+                source.encode(_ENCODING, "surrogateescape"),
+                target.encode(_ENCODING, "surrogateescape"),
                 found.kind,
                 permissions,
                 uid,
@@ -173,10 +179,8 @@ def ways(directories: Iterable[str]) -> list[str]:
 
 def _capability(digests: Digests, found: Found) -> bytes:
     """A program's file capabilities: they are content that no byte of the file tells of."""
-    value = b""
-    if found.mode & 0o111:
-        try:
-            value = os.getxattr(digests.place(found.path), _CAPABILITY, follow_symlinks=False)
-        except OSError:  # none, as nearly always
-            pass
+    try:
+        value = os.getxattr(digests.place(found.path), _CAPABILITY, follow_symlinks=False)
+    except OSError:  # none, as nearly always
+        return _NO_CAPABILITY
     return b"%d\0%s" % (len(value), value)

@@ -147,6 +147,8 @@ class Watch:
 
     def built(self, built: Built) -> None:
         """Tell programs what came of it."""
+        if self.mode != "json":
+            return  # without loading what would say it
         from fastbox.cli.render.build_json import Json
 
         if isinstance(self._renderer, Json):
@@ -154,6 +156,8 @@ class Watch:
 
     def failed(self, error: FastboxError) -> None:
         """Tell programs why nothing came of it."""
+        if self.mode != "json":
+            return
         from fastbox.cli.render.build_json import Json
 
         if isinstance(self._renderer, Json):
