@@ -20,6 +20,7 @@ from fastbox.store.content import Content, Descriptor, staged_path
 from fastbox.store.extract import NewLayers, describe
 from fastbox.store.layers import Layer, Layers, chain_over
 from fastbox.store.lease import Work
+from fastbox.store.merge import take_attributes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -190,6 +191,11 @@ class LayerStore:
             finally_: Called after that, or when it can't be published.
         """
         job = _Job(Made(home + "/tree", below), then, finally_)
+        try:
+            self._take_root(job.made)
+        except BaseException as error:
+            finally_()
+            raise (_failure(error) if isinstance(error, OSError) else error) from error
         with self._changed:
             self._queue.append(job)
             self._packing += 1
@@ -197,6 +203,24 @@ class LayerStore:
                 self._start()
             self._changed.notify_all()
         return job.made
+
+    def _take_root(self, made: Made) -> None:
+        """No archive says anything of the root itself: it is as below, as in a layer that was
+        loaded.
+        """
+        with self.still():
+            below = self.trees(made.below)
+            if not below:
+                return
+            source = os.open(below[0], _DIRECTORY)
+        try:
+            target = os.open(made.tree, _DIRECTORY)
+            try:
+                take_attributes(source, target)
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
 
     def _start(self) -> None:
         for target in (self._pack_all, self._publish_all):
@@ -231,6 +255,7 @@ class LayerStore:
         tree = os.open(made.tree, _DIRECTORY)
         try:
             size = _files.settle_tree(tree, self.epoch)
+            self._take_root(made)
             fd = os.open(_packed(made), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 packed, diff, packed_size, _, entries = _bytes.write_changes(
