@@ -38,6 +38,9 @@ class ImageService(Protocol):
     def save(self, references: Sequence[str], target: str | int, *, format: str) -> None:
         """Write images as an archive."""
 
+    def tidy(self) -> bool:
+        """Remove what processes that were killed have left; whether there was anything."""
+
     def sweep(self) -> None:
         """Give back what nothing needs."""
 
@@ -56,3 +59,6 @@ class StepService(Protocol):
         bundle: str = "",
     ) -> int:
         """Run a command over layers, and keep what it wrote; its exit code."""
+
+    def tidy(self) -> None:
+        """Remove the containers of builds that were killed."""

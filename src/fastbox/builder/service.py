@@ -12,6 +12,7 @@ from fastbox.builder.course import Course
 from fastbox.builder.graph import PROXIES, Graph
 from fastbox.builder.named import parse_named
 from fastbox.builder.platform import platform_args
+from fastbox.builder.secrets import sweep
 from fastbox.builder.solver import Solver
 from fastbox.builds import Event
 from fastbox.dockerfile import checks
@@ -63,6 +64,7 @@ class Builds:
         from fastbox.builder.outputs import write_outputs
 
         began = time.monotonic()
+        self._tidy()
         names = self._images().check_names(options.tags) if options.tags else ()
         with hold(self._root), Work(self._root) as work:
             build = Build(self._root, work, options, self._images(), self._steps, watch)
@@ -80,6 +82,12 @@ class Builds:
             steps=reports.of_all(build.graph, courses),
             seconds=time.monotonic() - began,
         )
+
+    def _tidy(self) -> None:
+        """Builds that were killed have left their work, containers, and secrets in memory."""
+        sweep(self._root.live("builds"))
+        if self._images().tidy():
+            self._steps().tidy()
 
     def _read(self, build: Build) -> tuple[Warned, ...]:
         """Context, Dockerfile and graph; what its checks say."""
