@@ -103,15 +103,6 @@ void fb_request_not_started(struct fb_supervisor *sup, struct fb_container *cont
 	fb_request_send_start(sup, container, 125, &err);
 }
 
-static unsigned held(const struct fb_supervisor *sup)
-{
-	unsigned count = 0;
-
-	for (const struct fb_container *each = sup->containers; each; each = each->next)
-		count++;
-	return count;
-}
-
 void fb_request_answer_sync(struct fb_supervisor *sup)
 {
 	struct fb_conversation *next;
@@ -123,7 +114,7 @@ void fb_request_answer_sync(struct fb_supervisor *sup)
 		next = c->next;
 		if (c->syncing) {
 			c->syncing = false;
-			snprintf(text, sizeof(text), "{\"ok\":true,\"held\":%u}", held(sup));
+			snprintf(text, sizeof(text), "{\"ok\":true,\"held\":%u}", fb_container_count(sup));
 			answer(sup, c, text);
 		}
 	}
@@ -156,7 +147,7 @@ static int answer_subject(struct fb_supervisor *sup, const struct fb_request *re
 	if (task->exec)
 		length += (size_t)snprintf(text + length, sizeof(text) - length, ",\"exec\":\"%u\"", task->exec);
 	else
-		length += (size_t)snprintf(text + length, sizeof(text) - length, ",\"held\":%u", held(sup));
+		length += (size_t)snprintf(text + length, sizeof(text) - length, ",\"held\":%u", fb_container_count(sup));
 	if (request->timed)
 		length += (size_t)snprintf(text + length, sizeof(text) - length, ",\"supervisor\":%d,\"clocks\":",
 					   (int)getpid());

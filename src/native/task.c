@@ -37,6 +37,15 @@ struct fb_container *fb_container_find(struct fb_supervisor *sup, const char *id
 	return c;
 }
 
+unsigned fb_container_count(const struct fb_supervisor *sup)
+{
+	unsigned count = 0;
+
+	for (const struct fb_container *c = sup->containers; c; c = c->next)
+		count++;
+	return count;
+}
+
 struct fb_task *fb_task_find(struct fb_container *container, const char *exec)
 {
 	struct fb_task *task = container->execs;

@@ -29,6 +29,7 @@ void fb_task_init(struct fb_task *task, struct fb_container *container, unsigned
 void fb_container_failed(struct fb_supervisor *sup, struct fb_container *container, int code,
 			 const struct fb_error *error);
 struct fb_container *fb_container_find(struct fb_supervisor *sup, const char *id);
+unsigned fb_container_count(const struct fb_supervisor *sup);
 /* `exec` NULL or "": the container's own task. */
 struct fb_task *fb_task_find(struct fb_container *container, const char *exec);
 void fb_task_output_ended(struct fb_supervisor *sup, struct fb_task *task);

@@ -10,7 +10,6 @@ that is killed loses what was not published, and nothing else.
 from __future__ import annotations
 
 import os
-import stat
 import threading
 from collections import deque
 
@@ -20,6 +19,7 @@ from fastbox.store.content import Content, Descriptor, staged_path
 from fastbox.store.extract import NewLayers, describe
 from fastbox.store.layers import Layer, Layers, chain_over
 from fastbox.store.lease import Work
+from fastbox.store.merge import take_attributes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -207,6 +207,11 @@ class LayerStore:
             finally_: Called after that, or when it can't be published.
         """
         job = _Job(Made(home + "/tree", below), then, finally_)
+        try:
+            self._take_root(job.made)
+        except BaseException as error:
+            finally_()
+            raise (_failure(error) if isinstance(error, OSError) else error) from error
         with self._changed:
             self._queue.append(job)
             self._packing += 1
@@ -214,6 +219,24 @@ class LayerStore:
                 self._start()
             self._changed.notify_all()
         return job.made
+
+    def _take_root(self, made: Made) -> None:
+        """No archive says anything of the root itself: it is as below, as in a layer that was
+        loaded.
+        """
+        with self.still():
+            below = self.trees(made.below)
+            if not below:
+                return
+            source = os.open(below[0], _DIRECTORY)
+        try:
+            target = os.open(made.tree, _DIRECTORY)
+            try:
+                take_attributes(source, target)
+            finally:
+                os.close(target)
+        finally:
+            os.close(source)
 
     def _start(self) -> None:
         for target in (self._pack_all, self._publish_all):
@@ -248,7 +271,6 @@ class LayerStore:
         tree = os.open(made.tree, _DIRECTORY)
         try:
             size = _files.settle_tree(tree, self.epoch)
-            self._inherit(tree, made.below)
             fd = os.open(_packed(made), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 packed, diff, packed_size, _, entries = _bytes.write_changes(
@@ -262,16 +284,6 @@ class LayerStore:
             chain_id="", diff_id="sha256:" + diff, digest="sha256:" + packed,
             packed_size=packed_size, size=size, entries=entries,
         )  # fmt: skip
-
-    def _inherit(self, tree: int, below: Made | None) -> None:
-        """A layer doesn't list its root: that is what it is below, wherever the layer goes."""
-        if below is None:
-            return
-        with self.still():
-            found = os.stat(below.tree)
-        os.fchown(tree, found.st_uid, found.st_gid)
-        os.fchmod(tree, stat.S_IMODE(found.st_mode))
-        os.utime(tree, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     def _publish_all(self) -> None:
         while True:

@@ -42,6 +42,9 @@ class ImageService(Protocol):
     def needed(self) -> AbstractSet[str]:
         """Chain ids and digests that images and containers need."""
 
+    def tidy(self) -> bool:
+        """Remove what processes that were killed have left; whether there was anything."""
+
     def sweep(self) -> None:
         """Give back what nothing needs."""
 
@@ -60,3 +63,6 @@ class StepService(Protocol):
         bundle: str = "",
     ) -> int:
         """Run a command over layers, and keep what it wrote; its exit code."""
+
+    def tidy(self) -> None:
+        """Remove the containers of builds that were killed."""

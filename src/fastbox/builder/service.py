@@ -13,6 +13,7 @@ from fastbox.builder.course import Course
 from fastbox.builder.graph import PROXIES, Graph
 from fastbox.builder.named import parse_named
 from fastbox.builder.platform import platform_args
+from fastbox.builder.secrets import sweep
 from fastbox.builder.solver import Solver
 from fastbox.builds import Built, Event
 from fastbox.dockerfile import checks
@@ -66,6 +67,7 @@ class Builds:
 
         cacheexport.check_targets(options)
         began = time.monotonic()
+        self._tidy()
         names = self._images().check_names(options.tags) if options.tags else ()
         with self._swept_if_broken() as broken, hold(self._root), Work(self._root) as work:
             build = Build(self._root, work, options, self._images(), self._steps, watch)
@@ -99,6 +101,12 @@ class Builds:
         finally:
             if any(build.layers.broken for build in builds):
                 self._images().sweep()
+
+    def _tidy(self) -> None:
+        """Builds that were killed have left their work, containers, and secrets in memory."""
+        sweep(self._root.live("builds"))
+        if self._images().tidy():
+            self._steps().tidy()
 
     def _read(self, build: Build) -> tuple[Warned, ...]:
         """Context, Dockerfile and graph; what its checks say."""

@@ -91,6 +91,10 @@ class Steps:
             streams.close()
             self._discard(record, watch)
 
+    def tidy(self) -> None:
+        """Remove the containers of steps whose builds were killed: whoever lists them does."""
+        self._service.list(all=True)
+
     def _discard(self, record: ContainerRecord, watch: Conversation) -> None:
         try:
             if watch.ended is None:

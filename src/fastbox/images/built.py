@@ -8,7 +8,7 @@ from fastbox.images.publishing import oci_layer, publish, stage_manifest
 from fastbox.images.reference import familiar, parse_tagged
 from fastbox.images.sweep import find_live
 from fastbox.store.content import Content
-from fastbox.store.lease import Work
+from fastbox.store.lease import Work, any_dead
 from fastbox.store.refs import Ref, Refs
 from fastbox.support import clock, json
 
@@ -57,6 +57,16 @@ class BuiltImages:
     def save(self, references: Sequence[str], target: str | int, *, format: str) -> None:
         """Write images as an archive."""
         self._images.save(references, target, format=format)
+
+    def tidy(self) -> bool:
+        """Remove what processes that were killed have left; whether there was anything."""
+        if not any_dead(self._root):
+            return False
+        from fastbox.images.sweep import tidy
+
+        tidy(self._root)
+        self._images.sweep()
+        return True
 
     def sweep(self) -> None:
         """Give back what nothing needs."""

@@ -144,6 +144,14 @@ def dead_work(root: Root) -> Iterator[tuple[str, int]]:
             os.close(fd)
 
 
+def any_dead(root: Root) -> bool:
+    """Whether processes that are gone have left anything in tmp/."""
+    for _, fd in dead_work(root):
+        os.close(fd)
+        return True
+    return False
+
+
 def heal(root: Root) -> None:
     """Remove what processes that are gone have left in tmp/.
 

@@ -16,6 +16,7 @@ NAME = "build"
 USAGE = "[OPTIONS] PATH | URL | -"
 SUMMARY = "build an image from a Dockerfile"
 OPERANDS = (1, 1)
+_TERMINATED = 128 + 15  # by SIGTERM
 _FAILED = 1  # a step or a check failed: docker's client says 1
 _LAST = 10  # lines of a failed step, where its output was shown already
 
@@ -29,6 +30,25 @@ def options() -> tuple[Option, ...]:
 
 def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Build, or only check; show how it goes, and print what was asked for."""
+    from signal import SIGTERM, signal
+
+    terminated = False
+
+    def terminate(*_: object) -> None:
+        nonlocal terminated
+        terminated = True
+        raise KeyboardInterrupt  # ends the build as ^C does, with nothing left
+
+    signal(SIGTERM, terminate)
+    try:
+        return _execute(engine, args, out)
+    except KeyboardInterrupt:
+        if terminated:
+            return _TERMINATED
+        raise
+
+
+def _execute(engine: Door, args: Arguments, out: Output) -> int:
     from fastbox.cli import buildfiles, buildflags
     from fastbox.cli.render.build_watch import Watch, mode
 
