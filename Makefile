@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD_PACKAGES := gcc g++ cmake ninja-build pkg-config libseccomp-dev libjson-c-dev libzstd-dev libisal-dev libssl-dev zlib1g-dev python3-dev python3-venv busybox-static
-TEST_PACKAGES := debootstrap skopeo umoci docker.io podman runc bubblewrap tmux zstd attr libcap2-bin procps strace crun mount e2fsprogs iproute2 nftables iptables curl nginx-light redis-server iperf3 dnsmasq-base ethtool bind9-dnsutils conntrack iputils-ping
+TEST_PACKAGES := debootstrap skopeo umoci docker.io podman runc bubblewrap tmux zstd attr libcap2-bin procps strace crun mount e2fsprogs iproute2 nftables iptables curl nginx-light redis-server iperf3 dnsmasq-base ethtool bind9-dnsutils conntrack iputils-ping git xz-utils bzip2
 PEER_PACKAGES := crun catatonit buildah containerd pigz
 BINDING_PACKAGES := cffi pybind11
 SOURCES := $(shell git ls-files --cached --others --exclude-standard src CMakeLists.txt pyproject.toml cmake 2>/dev/null)
@@ -103,6 +103,7 @@ fuzz: asan build/.installed ## the readers of documents, archives and packed str
 	cd build/asan && ./fuzz_log $(FUZZ_SECONDS)
 	cd build/asan && ./fuzz_inflate $(FUZZ_SECONDS) $(CURDIR)/tests/fuzz/regress/inflate/*
 	$(BIN)/python -m tests.fuzz.documents $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.fuzz.dockerfiles $(FUZZ_SECONDS)
 
 .PHONY: test-asan
 test-asan: asan build/.installed build/.test-tools ## the integration tests with a supervisor under the sanitizers

@@ -73,6 +73,9 @@ class Suite:
     """Which rows are started how often at BURST_FLIGHT in flight; ours must not fail once."""
     resident: tuple[tuple[str, int], ...] = ()
     """Rows whose process never holds more than so many MiB; the table has a column for all."""
+    within: tuple[tuple[str, float], ...] = ()
+    """Rows whose median is at most so much, in the table's unit: of what has no machine to scale
+    with, such as a wait."""
     apart: bool = False
     """Long: measured only when it is asked for by its name."""
     extra: Callable[[Field, dict[str, list[Measured]]], Json] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .suite import OURS, Suite
+from .suite import OURS, SCALES, Suite
 
 Json = dict[str, Any]
 UNMEASURED = "not measured"
@@ -82,7 +82,20 @@ def _resident(suite: Suite, result: Json) -> list[Verdict]:
     return found
 
 
+def _within(suite: Suite, result: Json) -> list[Verdict]:
+    medians = {one["name"]: float(one["median"]) for one in result["rows"]}
+    found = []
+    for name, limit in suite.within:
+        text = f"{suite.title}: {suite.row(name).label}, at most {limit:g} {suite.unit}"
+        if name not in medians:
+            found.append(Verdict(text, UNMEASURED, None))
+        else:
+            value = medians[name] / SCALES[suite.unit]
+            found.append(Verdict(text, f"{value:.0f} {suite.unit}", value <= limit))
+    return found
+
+
 def verdicts(suite: Suite, result: Json) -> list[Verdict]:
     """Every budget of the suite."""
-    judges = (_ratios, _sustained, _burst, _resident)
+    judges = (_ratios, _within, _sustained, _burst, _resident)
     return [verdict for judge in judges for verdict in judge(suite, result)]

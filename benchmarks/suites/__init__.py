@@ -11,7 +11,7 @@ from ..suite import Suite
 
 FILES = (
     *("start", "exec", "output", "overlay", "groups", "extraction", "layers"),
-    *("memory", "stats", "logs", "cp", "fork", "network", "bindings"),
+    *("memory", "stats", "logs", "cp", "fork", "network", "build", "bindings"),
 )
 GROUPS = {"life": ("output", "memory", "stats", "logs", "cp", "fork")}
 """Files that are measured together, by the name of the group."""

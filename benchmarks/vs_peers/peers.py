@@ -109,6 +109,7 @@ def versions(lab: Lab) -> dict[str, str]:
         "docker",
         "dockerd",
         "podman",
+        "buildah",
         "skopeo",
         "umoci",
         "tar",

@@ -192,6 +192,23 @@ def serve_networks() -> None:
         serve(once)
 
 
+def serve_builds() -> None:
+    """Hold one Engine open and build in it: `argv` is the context's directory and a tag."""
+    from fastbox import Engine
+    from fastbox.builds import BuildOptions
+
+    with Engine.open() as engine:
+
+        def once(request: Request, _number: int, _slot: int) -> tuple[int, int]:
+            context, tag = request["argv"]
+            options = BuildOptions(context=context, tags=(tag,), network="none")
+            begin = time.perf_counter_ns()
+            engine.builds.build(options)
+            return begin, time.perf_counter_ns()
+
+        serve(once)
+
+
 ROUND_TRIPS = 2000
 
 
@@ -300,6 +317,7 @@ MODES: dict[str, Callable[..., None]] = {
     "commands": lambda: serve(run_command),
     "engine": serve_engine,
     "networks": serve_networks,
+    "builds": serve_builds,
     "round-trips": serve_round_trips,
     "exec": serve_exec,
     "extract": serve_extract,

@@ -126,7 +126,7 @@ class StepReport(Record):
     stage: str  # the stage's name, or its number
     name: str  # the instruction on one line
     needs: tuple[int, ...] = ()
-    status: str = "unneeded"  # cached, done, failed, canceled, unneeded (its stage is not built)
+    status: str = "unneeded"  # cached, done, failed, canceled, planned; unneeded: nor is its stage
     seconds: float = 0.0
     key: str = ""  # of the cache, hex
     size: int = 0  # bytes of the files in its layer

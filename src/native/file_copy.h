@@ -20,7 +20,8 @@ struct fb_copy_entry {
 	/* Paths as held.h wants them, or "." for the roots themselves. "" as the source of a directory: it has none; 0755, root's, and
 	 * its time is not set. */
 	const char *source, *target;
-	uint32_t kind;		/* S_IFDIR, S_IFREG and so on. A source of another kind by now is ESTALE. S_IFSOCK: left out. */
+	/* S_IFDIR, S_IFREG and so on. A source of another kind by now, or below a link, is ESTALE. S_IFSOCK: left out. */
+	uint32_t kind;
 	int32_t mode;		/* -1: the source's */
 	int64_t uid, gid;	/* -1: the source's */
 	int64_t ctime_ns;	/* of a regular file: when it has changed since, before or while it is copied, ESTALE. 0: never mind. */
@@ -32,8 +33,8 @@ struct fb_copied {
 };
 
 /* A directory comes before what is in it, and replaces what is no directory; a directory that is there stays, with what is in it. Anything
- * else replaces what is no directory (EISDIR). EINVAL: a path that is not plain, a character device 0:0. ELOOP: a link on the way. After a
- * failure what was copied is still there. */
+ * else replaces what is no directory (EISDIR). EINVAL: a path that is not plain, a character device 0:0. ELOOP: a link on the way
+ * in the target. After a failure what was copied is still there. */
 int fb_copy_entries(int source, int target, const struct fb_copy_entry *entries, size_t count, unsigned threads,
 		    struct fb_copied *ret_copied, struct fb_error *err);
 

@@ -138,15 +138,29 @@ static int clear(struct fb_putter *putter, const struct fb_copy_entry *entry, in
 		       errno == EISDIR ? "cannot overwrite directory with non-directory" : NULL);
 }
 
+/* The directory that the source is in. Whoever made the list went into directories only. */
+static int source_parent(struct fb_putter *putter, const struct fb_copy_entry *entry, const char **ret_name)
+{
+	int parent = fb_held_parent(&putter->from, entry->source, ret_name);
+
+	if (parent == -ELOOP || parent == -ENOTDIR)
+		return changed(putter, entry);
+	return parent < 0 ? FAIL_FROM(putter, entry, -parent, "openat2", NULL) : parent;
+}
+
 int fb_put_open(struct fb_putter *putter, const struct fb_copy_entry *entry, struct stat *ret_st)
 {
-	fb_auto_close int from = fb_held_open_file(&putter->from, entry->source, ret_st);
+	fb_auto_close int from = -1;
+	const char *name;
+	int parent = source_parent(putter, entry, &name);
 
-	/* It was a regular file when the entry was made. */
-	if (from == -ELOOP || from == -EINVAL)
+	if (parent < 0)
+		return parent;
+	from = fb_held_open_file(&putter->from, entry->source, ret_st);
+	if (from == -ELOOP || from == -EINVAL) /* a link or another kind */
 		return changed(putter, entry);
 	if (from < 0)
-		return FAIL_FROM(putter, entry, -from, "openat2", NULL);
+		return FAIL_FROM(putter, entry, -from, "openat", NULL);
 	if (entry->ctime_ns && fb_nanoseconds(ret_st->st_ctim) != entry->ctime_ns)
 		return changed(putter, entry);
 	return fb_steal_fd(&from);
@@ -284,10 +298,10 @@ int fb_put_other(struct fb_putter *putter, const struct fb_copy_entry *entry)
 	fb_auto_close int held = -1;
 	const char *name;
 	struct stat st;
-	int parent = fb_held_parent(&putter->from, entry->source, &name), r;
+	int parent = source_parent(putter, entry, &name), r;
 
 	if (parent < 0)
-		return FAIL_FROM(putter, entry, -parent, "openat2", NULL);
+		return parent;
 	held = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (held < 0 || fstat(held, &st) < 0)
 		return FAIL_FROM(putter, entry, errno, "openat", NULL);

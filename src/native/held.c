@@ -60,7 +60,7 @@ int fb_held_parent(struct fb_held *held, const char *path, const char **ret_leaf
 	memcpy(held->path, path, (size_t)length);
 	held->path[length] = '\0';
 	held->length = (size_t)length;
-	fd = fb_inroot_open(held->root, held->path, O_PATH | O_DIRECTORY | O_NOFOLLOW, true);
+	fd = fb_inroot_open(held->root, held->path, O_PATH | O_DIRECTORY, true);
 	held->fd = fd < 0 ? -1 : fd;
 	return fd;
 }

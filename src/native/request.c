@@ -103,9 +103,19 @@ void fb_request_not_started(struct fb_supervisor *sup, struct fb_container *cont
 	fb_request_send_start(sup, container, 125, &err);
 }
 
+static unsigned held(const struct fb_supervisor *sup)
+{
+	unsigned count = 0;
+
+	for (const struct fb_container *each = sup->containers; each; each = each->next)
+		count++;
+	return count;
+}
+
 void fb_request_answer_sync(struct fb_supervisor *sup)
 {
 	struct fb_conversation *next;
+	char text[64];
 
 	if (sup->releaser.pending)
 		return;
@@ -113,7 +123,8 @@ void fb_request_answer_sync(struct fb_supervisor *sup)
 		next = c->next;
 		if (c->syncing) {
 			c->syncing = false;
-			answer(sup, c, "{\"ok\":true}");
+			snprintf(text, sizeof(text), "{\"ok\":true,\"held\":%u}", held(sup));
+			answer(sup, c, text);
 		}
 	}
 }
@@ -144,6 +155,8 @@ static int answer_subject(struct fb_supervisor *sup, const struct fb_request *re
 
 	if (task->exec)
 		length += (size_t)snprintf(text + length, sizeof(text) - length, ",\"exec\":\"%u\"", task->exec);
+	else
+		length += (size_t)snprintf(text + length, sizeof(text) - length, ",\"held\":%u", held(sup));
 	if (request->timed)
 		length += (size_t)snprintf(text + length, sizeof(text) - length, ",\"supervisor\":%d,\"clocks\":",
 					   (int)getpid());

@@ -14,7 +14,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ROOT / "docs" / "compat"
 PAGE = ROOT / "docs" / "compat.md"
-# `docker X --help` of 28.2, one `command --flag [-f]` a line.
+# `docker X --help` of 28.2, one `command --flag [-f]` a line; of `build` buildx's flags and those
+# of the classic builder together.
 DOCKER = Path(__file__).parent / "docker-flags.txt"
 COMMANDS = (
     "run",
@@ -28,6 +29,7 @@ COMMANDS = (
     "stats",
     "update",
     "inspect",
+    "build",
 )
 TEST = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
 INTRO = """# Docker's flags

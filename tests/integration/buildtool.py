@@ -12,6 +12,7 @@ from typing import Any
 
 import fastbox
 from fastbox.builds import BuildOptions, Built, Event
+from fastbox.errors import FastboxError
 
 Files = Mapping[str, str | bytes]
 
@@ -63,7 +64,15 @@ class Told:
 
     @property
     def output(self) -> str:
-        data = b"".join(event.data for event in self.events if event.kind == "output")
+        return self.written(1, 2)
+
+    def written(self, *streams: int) -> str:
+        """What steps wrote to these streams."""
+        data = b"".join(
+            event.data
+            for event in self.events
+            if event.kind == "output" and event.stream in streams
+        )
         return data.decode("utf-8", "replace")
 
 
@@ -72,6 +81,32 @@ def build(engine: fastbox.Engine, where: Path | str, **options: Any) -> Told:
     told = Told()
     told.result = engine.builds.build(BuildOptions(context=str(where), **options), told)
     return told
+
+
+def build_text(
+    engine: fastbox.Engine, text: str, files: Files | None = None, **options: Any
+) -> Told:
+    """Build a Dockerfile, beside these files; what it told."""
+    with context({**(files or {}), "Dockerfile": text}) as where:
+        return build(engine, where, **options)
+
+
+def plain(error: FastboxError) -> str:
+    """An error's line, which must be one, and safe on a terminal."""
+    text = str(error)
+    assert text.isprintable(), text
+    assert error.hint.isprintable(), error.hint
+    return text
+
+
+def forget(engine: fastbox.Engine) -> None:
+    """Remove the images that a test has built, and all that builds keep."""
+    names = [f"{info.repository}:{info.tag}" for info in engine.images.list() if info.tag]
+    for name in names:
+        if name.startswith("built"):
+            engine.images.remove(name, force=True)
+    engine.images.prune()
+    engine.builds.prune(all=True)
 
 
 def config(engine: fastbox.Engine, image: str) -> dict[str, Any]:
@@ -93,6 +128,40 @@ def cat(engine: fastbox.Engine, image: str, *paths: str) -> list[str]:
             finally:
                 shutil.rmtree(target)
         return found
+
+
+def layers(engine: fastbox.Engine, image: str) -> list[Path]:
+    """The directories of an image's layers, the topmost first."""
+    driver: Any = engine.images.inspect(image)["GraphDriver"]
+    data = driver["Data"]
+    return [Path(p) for p in [data["UpperDir"], *data.get("LowerDir", "").split(":")] if p]
+
+
+def changes(engine: fastbox.Engine, image: str) -> dict[str, str]:
+    """What the topmost layer holds: paths, and the content of files ("" for all else)."""
+    top = layers(engine, image)[0]
+    return {
+        str(path.relative_to(top)): path.read_text("latin-1")
+        if path.is_file() and not path.is_symlink()
+        else ""
+        for path in sorted(top.rglob("*"))
+    }
+
+
+def holding(needle: bytes, *places: str) -> list[str]:
+    """The files below these directories that have the needle in them, or in their names."""
+    found = []
+    for place in places:
+        for home, directories, files in os.walk(place):
+            found += [f"{home}/{n}" for n in (*directories, *files) if needle in os.fsencode(n)]
+            for name in files:
+                path = Path(home, name)
+                try:
+                    if path.is_file() and not path.is_symlink() and needle in path.read_bytes():
+                        found.append(str(path))
+                except OSError:
+                    pass  # gone meanwhile
+    return found
 
 
 def touch(path: Path, seconds: int) -> None:

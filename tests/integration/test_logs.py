@@ -229,8 +229,9 @@ def test_enough_files_lose_nothing_and_follow_sees_all(
 def test_a_killed_writer_loses_one_line_at_most(box: Box, made: list[str], driver: str) -> None:
     host.quiet(box.run_root)  # so that there is one supervisor
     made.append("cut")
-    options = ("--log-driver", driver, "--log-opt", "max-size=100k", "--log-opt", "max-file=1000")
-    box("run", "-d", "--name", "cut", *options, "busybox", "seq", "1", "100000000")
+    # Room for all that it can write, however late the kill comes.
+    options = ("--log-driver", driver, "--log-opt", "max-size=1m", "--log-opt", "max-file=1000")
+    box("run", "-d", "--name", "cut", *options, "busybox", "seq", "1", "8000000")
     pattern = "*-json.log*" if driver == "json-file" else "local-logs/container.log*"
     while len(list(Path(box.root).glob(f"containers/*/{pattern}"))) < 4:
         time.sleep(0.01)

@@ -9,8 +9,7 @@ import posixpath
 import stat
 
 from fastbox import _bytes, _files
-from fastbox.builder import git, remote, unpacking
-from fastbox.builder.giturl import parse_git
+from fastbox.builder.giturl import is_url, parse_git
 from fastbox.builder.placing import Digests, copy_list
 from fastbox.builder.scan import Tree
 from fastbox.builder.selection import follow, resolve, select
@@ -56,7 +55,7 @@ class Added:
             repository = parse_git(text)
             if repository is not None:
                 self._repositories.append(repository)
-            elif remote.is_url(text):
+            elif is_url(text):
                 self._downloads.append(text)
             else:
                 plain.append(text)
@@ -66,6 +65,10 @@ class Added:
 
     def keys(self) -> list[object]:
         """What decides about them: commits, and content."""
+        if not self._downloads and not self._repositories:
+            return [self._copy.unpack]
+        from fastbox.builder import git, remote
+
         self._commits = [
             git.resolve(repository, self._build.work, self._stopped)
             for repository in self._repositories
@@ -84,6 +87,8 @@ class Added:
 
     def _download(self, url: str) -> Download:
         """Once a build."""
+        from fastbox.builder import remote
+
         build = self._build
         with build.source_lock:
             known = build.downloads.get(url)
@@ -133,6 +138,8 @@ class Added:
             self._put_repository(place, repository, commit, target, owner, mode)
 
     def _unpack(self, place: Place, fd: int, target: str, owner: tuple[int, int]) -> None:
+        from fastbox.builder import unpacking
+
         directory = place.directory(target, *owner, bring=True)
         place.changed = True
         root = _bytes.open_in_root(place.tree, os.fsencode(directory) or b".", _DIRECTORY)
@@ -149,6 +156,8 @@ class Added:
         owner: tuple[int, int],
         mode: Callable[[int, int], int] | None,
     ) -> None:
+        from fastbox.builder import unpacking
+
         fd = os.open(download.path, _READ)
         try:
             if self._copy.unpack and unpacking.is_packed_tar(fd):
@@ -187,6 +196,8 @@ class Added:
         owner: tuple[int, int],
         mode: Callable[[int, int], int] | None,
     ) -> None:
+        from fastbox.builder import git
+
         root = git.checkout(
             repository, commit, self._build.work,
             keep_git_dir=self._copy.keep_git_dir, stop=self._stopped,
@@ -207,6 +218,8 @@ class Added:
 
 
 def _is_archive(source: Source, path: str) -> bool:
+    from fastbox.builder import unpacking
+
     found = follow(source.tree, path)
     if found.kind != stat.S_IFREG or not found.size:
         return False

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from fastbox.builder.cacheimport import Import
     from fastbox.builder.context import Context
     from fastbox.builder.graph import Graph
     from fastbox.builder.named import NamedContext
@@ -46,13 +47,14 @@ class Build:
         given: Build arguments that have a value.
         platform: TARGETPLATFORM and the like, as arguments.
         epoch: SOURCE_DATE_EPOCH in seconds, or None.
+        imports: Who is asked for steps that the store doesn't know.
+        time_key: Under which the cache knows when the result was made first, or "".
     """
 
     __slots__ = (
-        "cache", "context", "downloads", "epoch", "file", "given", "graph", "images", "layers",
-        "named",
-        "options", "platform", "root", "secrets", "source_lock", "sources", "steps",
-        "stop", "teller", "work",
+        "cache", "context", "downloads", "epoch", "file", "given", "graph", "images", "imports",
+        "layers", "named", "options", "platform", "root", "secrets", "source_lock", "sources",
+        "steps", "stop", "teller", "time_key", "work",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +81,8 @@ class Build:
         self.context: Context | None = None
         self.source_lock = threading.Lock()
         self.sources: dict[int | str, Source] = {}  # by stage, image or context
+        self.imports: list[Import] = []
+        self.time_key = ""
         self.downloads: dict[str, Download] = {}  # by address
 
     def now(self) -> str:
@@ -117,6 +121,8 @@ class Build:
         finally:
             for source in self.sources.values():
                 source.close()
+            for place in self.imports:
+                place.close()
             if self.context is not None:
                 self.context.close()
             self.secrets.close()

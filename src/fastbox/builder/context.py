@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import posixpath
 
-from fastbox.builder import git, remote, stdin, unpacking
-from fastbox.builder.giturl import parse_git, redacted
+from fastbox.builder.giturl import is_url, parse_git, redacted
 from fastbox.builder.placing import Digests
 from fastbox.builder.reading import read_in_root, read_path
 from fastbox.builder.scan import Tree
-from fastbox.errors import Conflict, InvalidArgument, NotFound, os_error
+from fastbox.dockerfile.ignore import Ignore
+from fastbox.errors import Conflict, FastboxError, InvalidArgument, NotFound, os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from fastbox.builder.giturl import Repository
     from fastbox.builds import BuildOptions
-    from fastbox.dockerfile.ignore import Ignore
     from fastbox.store.lease import Work
 
     Stop = Callable[[], bool]
@@ -113,9 +112,10 @@ def open_context(
         ignored = None
         if data is None:
             data, ignored = _dockerfile(root, options, here)
+        where = _IGNORE if ignored is None else name + _IGNORE
         if ignored is None:
             ignored = read_in_root(root, _IGNORE)
-        ignore = parse_ignore(ignored) if ignored else None
+        ignore = Ignore.parse(ignored, where) if ignored else None
         return Context(redacted(options.context), root, ignore, commit=commit), data, name
     except BaseException:
         os.close(root)
@@ -133,7 +133,7 @@ def fetch_context(text: str, work: Work, stop: Stop | None = None) -> tuple[int,
     if repository:
         root, commit = fetch_repository(repository, work, stop)
         return root, None, commit
-    if remote.is_url(text):
+    if is_url(text):
         return *_downloaded(text, work, stop), ""
     if os.path.exists(text):
         raise InvalidArgument("not a directory", where=text)
@@ -151,6 +151,8 @@ def fetch_repository(
     Raises:
         FastboxError: It can't be fetched.
     """
+    from fastbox.builder import git
+
     keep = repository.keep_git_dir if repository.keep_git_dir is not None else keep_git_dir
     commit = git.resolve(repository, work, stop)
     return git.checkout(repository, commit, work, keep_git_dir=keep, stop=stop), commit
@@ -173,18 +175,13 @@ def open_directory(path: str) -> int:
         raise os_error(error, "cannot open the context", path) from error
 
 
-def parse_ignore(data: bytes) -> Ignore:
-    """The patterns of a .dockerignore file."""
-    from fastbox.dockerfile.ignore import Ignore
-
-    return Ignore.parse(data)
-
-
 def _fetched(
     text: str, options: BuildOptions, work: Work, stop: Stop | None
 ) -> tuple[int, bytes | None, str]:
     if text == "-":
-        return *stdin.read_context(options.stdin, work), ""
+        from fastbox.builder import stdin
+
+        return *stdin.read_context(options.stdin, work, stop), ""
     return fetch_context(text, work, stop)
 
 
@@ -193,7 +190,9 @@ def _downloaded(url: str, work: Work, stop: Stop | None) -> tuple[int, bytes | N
 
     def tell(_done: int, _total: int) -> None:
         if stop and stop():
-            raise InterruptedError
+            raise FastboxError("canceled", where=redacted(url))
+
+    from fastbox.builder import remote, stdin, unpacking
 
     download = remote.download(url, work, tell=tell)
     root = stdin.empty_root(work)
@@ -201,7 +200,7 @@ def _downloaded(url: str, work: Work, stop: Stop | None) -> tuple[int, bytes | N
         fd = os.open(download.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             if unpacking.is_archive(os.pread(fd, unpacking.HEAD, 0)):
-                unpacking.unpack(fd, root)
+                unpacking.unpack(fd, root, stop=stop)
                 return root, None
         finally:
             os.close(fd)
@@ -216,9 +215,11 @@ def _dockerfile(root: int, options: BuildOptions, here: bool) -> tuple[bytes, by
     context for one that was fetched.
     """
     if options.file == "-":
+        from fastbox.builder import stdin
+
         return stdin.read_dockerfile(options.stdin), None
     if here and options.file:
-        if remote.is_url(options.file):
+        if is_url(options.file):
             raise InvalidArgument("a Dockerfile can't be an address", where=options.file)
         data = read_path(options.file)
         if data is not None:

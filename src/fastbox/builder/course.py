@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from fastbox.builder import copy, run, workdir
-from fastbox.builder.layers import Made
+from fastbox.builder.layers import PACKED, Made
 from fastbox.builder.state import Entry, State, base_document, key_of
 from fastbox.builds import StepReport
 from fastbox.dockerfile import config
@@ -44,9 +44,12 @@ class Course:
     Attributes:
         state: After the steps so far.
         reports: Of the steps that people see.
+        keys: Of the steps that may change files: the one that is known, and all of it.
     """
 
-    __slots__ = ("_build", "_done", "_node", "_others", "_pending", "_steps", "reports", "state")
+    __slots__ = (
+        "_build", "_done", "_node", "_others", "_pending", "_steps", "keys", "reports", "state",
+    )  # fmt: skip
 
     def __init__(self, build: Build, node: Node, others: dict[int, Course]) -> None:
         self._build, self._node, self._others = build, node, others
@@ -55,6 +58,7 @@ class Course:
         self._done = 0
         self.state: State | None = None
         self.reports: list[tuple[StepReport, frozenset[int]]] = []
+        self.keys: list[tuple[str, list[str]]] = []
 
     @property
     def number(self) -> int:
@@ -219,6 +223,7 @@ class Course:
             else:
                 vertex.end("cached")
         made, key, created = found
+        self.keys.append((key, known))
         self.report(vertex, text, needs, key, made.size if made else 0)
         if made is not None:
             state.top = made
@@ -239,6 +244,18 @@ class Course:
                 build.cache.touch(key)
                 self._alias(keys, key)
                 return found[0], key, step.created
+        return self._imported(state, keys)
+
+    def _imported(self, state: State, keys: list[str]) -> tuple[Made | None, str, str] | None:
+        """What the store doesn't know, others may."""
+        build = self._build
+        for place in build.imports:
+            found = place.find(keys, state.top)
+            if found is not None:
+                made, key, step = found
+                build.cache.put(key, step)
+                self._alias(keys, key)
+                return made, key, step.created
         return None
 
     def _alias(self, keys: list[str], key: str) -> None:
@@ -259,7 +276,10 @@ class Course:
         below = state.top.wait().chain if state.top else ""
         if step.parent != below:
             return None  # what is below was made anew, and came out otherwise
-        made = self._build.layers.lookup(step.chain, state.top)
+        packed = Descriptor(
+            media_type=step.media_type or PACKED, digest=step.digest, size=step.packed_size
+        )
+        made = self._build.layers.lookup(step.chain, state.top, packed)
         return None if made is None else (made,)
 
     def _made(
@@ -318,7 +338,7 @@ def image_state(build: Build, reference: str, platform: str) -> State:
     ref, packed, document = build.images.parts(reference, platform or build.options.platform or "")
     state = State()
     for chain, descriptor in zip(ref.chains, packed, strict=True):
-        made = build.layers.lookup(chain, state.top)
+        made = build.layers.lookup(chain, state.top, descriptor)
         if made is None:
             raise IntegrityError(
                 "a layer of the image is missing", where=reference, hint="load the image again"

@@ -35,6 +35,11 @@ class Repository(Record):
         return redacted(self.remote)
 
 
+def is_url(text: str) -> bool:
+    """Whether the text is an address of http or https."""
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
 def parse_git(text: str, *, short: bool = False) -> Repository | None:
     """What an address says; None when it is not one of a git repository.
 

@@ -10,9 +10,9 @@ that is killed loses what was not published, and nothing else.
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections import deque
-from contextlib import contextmanager
 
 from fastbox import _bytes, _files
 from fastbox.errors import FastboxError, os_error
@@ -23,7 +23,7 @@ from fastbox.store.lease import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from fastbox.store.root import Root
 
@@ -42,15 +42,17 @@ class Made:
         layer: Its digests and sizes, once it is packed.
         chain: Its chain id, once it is published; of one that changed nothing, that of what is
             below.
+        media_type: How it is packed.
     """
 
-    __slots__ = ("_done", "_error", "below", "chain", "descriptor", "layer", "tree")
+    __slots__ = ("_done", "_error", "below", "chain", "descriptor", "layer", "media_type", "tree")
 
     def __init__(
         self, tree: str, below: Made | None, chain: str = "", layer: Layer | None = None
     ) -> None:
         self.tree, self.below, self.chain, self.layer = tree, below, chain, layer
         self.descriptor: Descriptor | None = None  # of an image's manifest
+        self.media_type = PACKED
         self._done = threading.Event()
         self._error: BaseException | None = None
         if chain:
@@ -82,7 +84,8 @@ class Made:
         if self.descriptor is not None:
             return self.descriptor
         assert self.layer is not None
-        return Descriptor(media_type=PACKED, digest=self.layer.digest, size=self.layer.packed_size)
+        layer = self.layer
+        return Descriptor(media_type=self.media_type, digest=layer.digest, size=layer.packed_size)
 
     def wait(self) -> Made:
         """Until it is published.
@@ -110,11 +113,13 @@ class LayerStore:
 
     Attributes:
         epoch: SOURCE_DATE_EPOCH: no file in a layer is later; None: times stay.
+        broken: Some could not be stored or remembered.
     """
 
     def __init__(self, root: Root, work: Work, epoch: int | None) -> None:
         self._root, self._work, self.epoch = root, work, epoch
         self._layers = Layers(root)
+        self.broken = False
         self._changed = threading.Condition()
         self._starting = 0  # who mounts trees just now
         self._moving = False
@@ -134,43 +139,55 @@ class LayerStore:
             number = self._number
         return self._work.directory(f"step{number}")
 
-    @contextmanager
-    def still(self) -> Iterator[None]:
-        """While the block runs, trees stay where they are."""
+    def still(self) -> _Guard:
+        """A `with` block in which trees stay where they are."""
+        return _Guard(self._enter, self._leave)
+
+    def _enter(self) -> None:
         with self._changed:
             while self._moving:
                 self._changed.wait()
             self._starting += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._starting -= 1
-                self._changed.notify_all()
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _leave(self) -> None:
+        with self._changed:
+            self._starting -= 1
+            self._changed.notify_all()
+
+    def _alone(self) -> _Guard:
+        return _Guard(self._stop_all, self._let_all)
+
+    def _stop_all(self) -> None:
         with self._changed:
             self._moving = True
             while self._starting:
                 self._changed.wait()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._moving = False
-                self._changed.notify_all()
+
+    def _let_all(self) -> None:
+        with self._changed:
+            self._moving = False
+            self._changed.notify_all()
 
     def trees(self, top: Made | None) -> list[str]:
         """Where a stack's files are, topmost first; within `still()`."""
         return [made.tree for made in stack(top) if not made.empty]
 
-    def lookup(self, chain: str, below: Made | None) -> Made | None:
-        """A layer that the store has, over others."""
+    def lookup(self, chain: str, below: Made | None, packed: Descriptor) -> Made | None:
+        """A layer that the store has, over others; None when it or its packed bytes are missing.
+
+        Args:
+            chain: Its chain id.
+            below: The others.
+            packed: Its packed bytes. The layer's own record may tell of others, which went with
+                the image that brought it.
+        """
         layer = self._layers.get(chain)
-        if layer is None or not Content(self._root).has(layer.digest):
+        if layer is None or not Content(self._root).has(packed.digest):
             return None
-        return Made(self._layers.tree(chain), below, chain, layer)
+        layer = layer.replace(digest=packed.digest, packed_size=packed.size)
+        made = Made(self._layers.tree(chain), below, chain, layer)
+        made.media_type = packed.media_type
+        return made
 
     # Packing and publishing
 
@@ -231,6 +248,7 @@ class LayerStore:
         tree = os.open(made.tree, _DIRECTORY)
         try:
             size = _files.settle_tree(tree, self.epoch)
+            self._inherit(tree, made.below)
             fd = os.open(_packed(made), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 packed, diff, packed_size, _, entries = _bytes.write_changes(
@@ -244,6 +262,16 @@ class LayerStore:
             chain_id="", diff_id="sha256:" + diff, digest="sha256:" + packed,
             packed_size=packed_size, size=size, entries=entries,
         )  # fmt: skip
+
+    def _inherit(self, tree: int, below: Made | None) -> None:
+        """A layer doesn't list its root: that is what it is below, wherever the layer goes."""
+        if below is None:
+            return
+        with self.still():
+            found = os.stat(below.tree)
+        os.fchown(tree, found.st_uid, found.st_gid)
+        os.fchmod(tree, stat.S_IMODE(found.st_mode))
+        os.utime(tree, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     def _publish_all(self) -> None:
         while True:
@@ -269,6 +297,7 @@ class LayerStore:
             error = _failure(failed)
         except BaseException as failed:
             error = failed
+        self.broken = self.broken or error is not None
         for job in group:
             job.settle(error)
 
@@ -319,6 +348,21 @@ class LayerStore:
 
 def _failure(error: OSError) -> FastboxError:
     return os_error(error, "cannot store the layer", getattr(error, "path", ""))
+
+
+class _Guard:
+    """A `with` block between two calls."""
+
+    __slots__ = ("_begin", "_end")
+
+    def __init__(self, begin: Callable[[], None], end: Callable[[], None]) -> None:
+        self._begin, self._end = begin, end
+
+    def __enter__(self) -> None:
+        self._begin()
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
 
 
 class _Job:

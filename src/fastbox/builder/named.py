@@ -8,11 +8,10 @@ from fastbox.builder.context import (
     fetch_repository,
     is_directory,
     open_directory,
-    parse_ignore,
 )
-from fastbox.builder.giturl import parse_git, redacted
+from fastbox.builder.giturl import is_url, parse_git, redacted
 from fastbox.builder.reading import read_in_root
-from fastbox.builder.remote import is_url
+from fastbox.dockerfile.ignore import Ignore
 from fastbox.errors import InvalidArgument, NotFound, Unsupported
 from fastbox.support.record import Record
 
@@ -59,7 +58,7 @@ def open_named(named: NamedContext, work: Work, stop: Callable[[], bool] | None 
         root = open_directory(named.value)
         context = Context(named.name, root)
         ignored = read_in_root(root, ".dockerignore")
-        return Context(named.name, root, parse_ignore(ignored)) if ignored else context
+        return Context(named.name, root, Ignore.parse(ignored)) if ignored else context
     if named.kind == "git":
         repository = parse_git(named.value, short=True)
         assert repository is not None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -38,6 +39,9 @@ class ImageService(Protocol):
     def save(self, references: Sequence[str], target: str | int, *, format: str) -> None:
         """Write images as an archive."""
 
+    def needed(self) -> AbstractSet[str]:
+        """Chain ids and digests that images and containers need."""
+
     def sweep(self) -> None:
         """Give back what nothing needs."""
 
@@ -52,5 +56,7 @@ class StepService(Protocol):
         told: Callable[[int, bytes], None],
         stop: int,
         starting: AbstractContextManager[object],
+        secrets: tuple[str, ...] = (),
+        bundle: str = "",
     ) -> int:
         """Run a command over layers, and keep what it wrote; its exit code."""

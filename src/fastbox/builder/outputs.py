@@ -53,9 +53,9 @@ def _image(
         names = build.images.check_names([each for each in output.name.split(",") if each])
     with build.teller.vertex("exporting to image") as vertex:
         ref = result.publish(build, state, document, names)
-        vertex.text(f"writing image {ref.config.digest} done")
+        vertex.note(f"writing image {ref.config.digest}")
         for name in names:
-            vertex.text(f"naming to {name} done")
+            vertex.note(f"naming to {name}")
     return _built(ref, names)
 
 

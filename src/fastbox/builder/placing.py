@@ -4,13 +4,17 @@ list that native code copies by.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import stat
 import threading
 
 from fastbox.errors import Conflict, os_error
+
+try:  # `hashlib` loads OpenSSL's library; what is hashed here is short
+    from _sha256 import sha256  # type: ignore[import-not-found]
+except ImportError:
+    from hashlib import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +78,7 @@ def digest_of_selection(selection: Selection, digests: Digests, *, owners: bool)
     """
     files = [found.path for _, _, found in selection.entries if found.kind == stat.S_IFREG]
     contents = digests.read(files)
-    whole = hashlib.sha256(b"selection 1\0")
+    whole = sha256(b"selection 1\0")
     for directory in selection.directories:
         whole.update(b"/%s\0" % os.fsencode(directory))
     for _, target, found in selection.entries:
@@ -88,7 +92,7 @@ def digest_of_selection(selection: Selection, digests: Digests, *, owners: bool)
             whole.update(os.fsencode(found.link) + b"\0")
         elif found.kind in (stat.S_IFCHR, stat.S_IFBLK):
             whole.update(b"%d\0" % found.size)
-    return whole.hexdigest()
+    return str(whole.hexdigest())
 
 
 def copy_list(

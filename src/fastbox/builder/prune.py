@@ -4,52 +4,27 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 
 from fastbox.store.buildcache import BuildCache
-from fastbox.store.layers import Layers
+from fastbox.store.buildusage import is_usable, kept, sizes
 from fastbox.support.filters import Filters
 from fastbox.types import Pruned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
+    from fastbox.store.buildusage import Kept
     from fastbox.store.root import Root
 
-
-class Item:
-    """Something that a build keeps: a step, or a cache mount."""
-
-    __slots__ = ("is_mount", "key", "shared", "size", "used")
-
-    def __init__(self, key: str, size: int, used: float, is_mount: bool, shared: bool) -> None:
-        self.key, self.size, self.used = key, size, used
-        self.is_mount, self.shared = is_mount, shared
-
-
-def items(root: Root) -> list[Item]:
-    """All that builds keep, the least recently used first. What an image has too is `shared`: it
-    takes no room of its own.
-    """
-    from fastbox.store.refs import Refs
-
-    cache, layers = BuildCache(root), Layers(root)
-    refs, _ = Refs(root).all()
-    of_images = {chain for ref in refs for chain in ref.chains}
-    found = []
-    for key, step in cache.steps():
-        layer = layers.get(step.chain) if step.chain else None
-        size = layer.size + layer.packed_size if layer else 0
-        found.append(Item(key, size, cache.used(key), False, step.chain in of_images))
-    found += [
-        Item(name, _disk_usage(cache.mount_path(name)), cache.mount_used(name), True, False)
-        for name in cache.mounts()
-    ]
-    return sorted(found, key=lambda item: item.used)
+_ID = 25  # characters of a key that are shown
 
 
 def prune(
     root: Root,
+    needed: AbstractSet[str],
     *,
     all: bool,
     keep: int | None,
@@ -57,58 +32,72 @@ def prune(
     min_free: int | None,
     filters: Sequence[str],
 ) -> Pruned:
-    """Take away what builds keep.
+    """Take away what builds keep. A step that is being made stays, and so does a cache mount that a
+    step has.
 
     Args:
         root: The store.
-        all: Also what steps have in common with images (it takes no room of its own).
-        keep: Leave so many bytes, of what was used last.
-        max_used: The most that may be left; as `keep`.
+        needed: Chain ids and digests that images and containers need.
+        all: Also steps whose layers images need, too (that gives nothing back).
+        keep: Leave so many bytes in any case, of what was used last.
+        max_used: The most that may be left.
         min_free: Stop when so many bytes of the disk are free.
         filters: `until=` a duration or a time: only what was not used since.
 
+    Returns:
+        Lines of id, "true", bytes given back and seconds since the last use, with tabs between.
+
     Raises:
         InvalidArgument: An unknown filter.
+        FastboxError: The kernel said no.
     """
-    wanted = Filters(filters, ("until",))
-    until = wanted.until()
+    until = Filters(filters, ("until",)).until()
     cache = BuildCache(root)
-    cache.tidy()
-    found = [item for item in items(root) if all or not item.shared]
-    left = sum(item.size for item in found if not item.shared)
-    budget = min((n for n in (keep, max_used) if n is not None), default=None)
+    cache.tidy(lambda step: is_usable(root, step))
+    items = kept(root)
+    own = sizes(root, items, needed)
+    users = Counter(thing for item in items for thing in item.things)
+    left = sum(own.values())
+    budget = _budget(root, left, keep, max_used, min_free)
     lines, reclaimed = [], 0
-    for item in found:
-        if until is not None and item.used * 1e9 >= until:
-            continue
+    for item in items:
         if budget is not None and left <= budget:
             break
-        if min_free is not None and _free(root) >= min_free:
-            break
-        gone = cache.drop_mount(item.key) if item.is_mount else cache.drop(item.key)
-        if gone:
-            own = 0 if item.shared else item.size
-            left -= own
-            reclaimed += own
-            lines.append(f"{item.key[:25]}\ttrue\t{own}\t{_ago(item.used)}")
+        if (item.chain in needed and not all) or (until is not None and item.used * 1e9 >= until):
+            continue
+        if not _drop(cache, item):
+            continue
+        users.subtract(item.things)
+        freed = sum(own.get(thing, 0) for thing in item.things if not users[thing])
+        left -= freed
+        reclaimed += freed
+        ago = max(0, int(time.time() - item.used))
+        lines.append(f"{item.key[:_ID]}\ttrue\t{freed}\t{ago}")
+    cache.tidy()  # other names of what is gone
     return Pruned(lines=tuple(lines), reclaimed=reclaimed)
 
 
-def _ago(used: float) -> str:
-    return str(max(0, int(time.time() - used)))
+def _drop(cache: BuildCache, item: Kept) -> bool:
+    return cache.drop_mount(item.key) if item.is_mount else cache.drop(item.key)
+
+
+def _budget(
+    root: Root, total: int, keep: int | None, max_used: int | None, min_free: int | None
+) -> int | None:
+    """How many bytes may be left; None: nothing need be."""
+    if keep is None and max_used is None and min_free is None:
+        return None
+    most = max_used or 0
+    if min_free is not None:
+        missing = min_free - _free(root)
+        if missing > 0:
+            rest = max(0, total - missing)
+            most = min(most, rest) if max_used is not None else rest
+        elif max_used is None:
+            most = total
+    return max(most, keep or 0)
 
 
 def _free(root: Root) -> int:
     found = os.statvfs(root.store)
     return found.f_bavail * found.f_frsize
-
-
-def _disk_usage(path: str) -> int:
-    from fastbox import _bytes
-
-    parent, _, name = path.rpartition("/")
-    fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return int(_bytes.DiskUsage().add(fd, name))
-    finally:
-        os.close(fd)

@@ -7,11 +7,10 @@ password in the address goes to the host that it is for only.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import posixpath
 
-from fastbox.builder.giturl import redacted
+from fastbox.builder.giturl import is_url, redacted
 from fastbox.errors import (
     DigestMismatch,
     FastboxError,
@@ -52,11 +51,6 @@ class Download(Record):
     mtime: int  # seconds since 1970; 0: the server does not say
     etag: str = ""
     last_modified: str = ""
-
-
-def is_url(text: str) -> bool:
-    """Whether the text is an address that this module takes."""
-    return text[:8].lower().startswith(("http://", "https://"))
 
 
 def name_of(url: str) -> str:
@@ -205,11 +199,12 @@ def _save(
     limit: int,
     tell: Callable[[int, int], None] | None,
 ) -> tuple[str, int]:
+    from hashlib import sha256
     from http.client import HTTPException
 
     promised = response.length
     _check_size(promised or 0, limit, url)
-    whole = hashlib.sha256()
+    whole = sha256()
     size = 0
     try:
         with open(os.open(path, _NEW, 0o600), "wb", buffering=0) as file:

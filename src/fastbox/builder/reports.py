@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastbox.builder.course import FILES
+from fastbox.builder.graph import sources_of
 from fastbox.builds import StepReport
 
 TYPE_CHECKING = False
@@ -35,8 +36,26 @@ def of_all(graph: Graph, courses: Mapping[int, Course]) -> tuple[StepReport, ...
     return tuple(found)
 
 
+def planned(graph: Graph) -> tuple[StepReport, ...]:
+    """The same before anything was built."""
+    needed = {graph.name(number) for number in graph.needed()}
+    return tuple(
+        report.replace(status="planned") if report.stage in needed else report
+        for report in of_all(graph, {})
+    )
+
+
 def _unneeded(graph: Graph, node: Node) -> _Reports:
     name = graph.name(node.stage.number)
-    steps = [each for each in node.stage.instructions if isinstance(each, FILES)]
-    texts = [each.where.text for each in (node.start, *steps)]
-    return [(StepReport(number=0, stage=name, name=text), frozenset()) for text in texts]
+    number = node.stage.number
+    found: _Reports = []
+    if node.base is None:
+        text = node.start.where.text
+        found.append((StepReport(number=0, stage=name, name=text), frozenset()))
+    for each in node.stage.instructions:
+        if isinstance(each, FILES):
+            named = [graph.source(source, number) for source in sources_of(each)]
+            stages = {stage for stage in named if stage is not None}
+            report = StepReport(number=0, stage=name, name=each.where.text)
+            found.append((report, frozenset(stages)))
+    return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastbox.builder.layers import stack
 from fastbox.builder.state import COMMENT, Entry, key_of
 from fastbox.store.buildcache import Step
-from fastbox.support import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,9 +60,12 @@ def _time(build: Build, state: State, run: Mapping[str, Any]) -> str:
         [entry.created_by, bool(entry.made), dict(entry.given or {})] for entry in state.history
     ]
     key = key_of("image", chain, run, state.document, history)
+    build.time_key = key
     step = None if build.options.no_cache else build.cache.get(key)
     if step is None:
-        step = Step(created=build.now(), name="the image")
+        others = [place.steps[key].created for place in build.imports if key in place.steps]
+        created = next(filter(None, others), "") or build.now()
+        step = Step(created=created, name="the image")
         build.cache.put(key, step)
     else:
         build.cache.touch(key)
@@ -108,9 +110,3 @@ def metadata(ref: Ref, names: Sequence[str]) -> dict[str, object]:
     if names:
         found["image.name"] = ",".join(names)
     return found
-
-
-def inline_cache(build: Build, document: dict[str, Any], keys: Sequence[Mapping[str, str]]) -> None:
-    """`--cache-to type=inline`: the steps' keys go into the configuration."""
-    del build
-    document[COMMENT + ".cache"] = json.loads(json.dumps(list(keys)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastbox.builder.graph import PROXIES
+from fastbox.builder.platform import check_runnable
 from fastbox.builder.runmounts import Mounts
 from fastbox.builder.state import key_of
 from fastbox.builder.telling import Canceled
@@ -28,6 +29,7 @@ def step(build: Build, course: Course, state: State, run: Run) -> None:
         BuildFailed: It ended with a code other than 0.
         InvalidArgument: A mount, or a right that nobody allowed.
     """
+    check_runnable(str(state.document.get("architecture", "")))
     network, insecure = _rights(build, run)
     argv = _argv(state, run)
     args = {
@@ -46,15 +48,17 @@ def step(build: Build, course: Course, state: State, run: Run) -> None:
         ]  # fmt: skip
 
     def make(vertex: Vertex, home: str) -> bool:
-        env = [
-            f"{name}={value}" for name, value in {**_proxies(build), **args, **state.env}.items()
-        ]
         with mounts:
             mounts.prepare()
+            env = [
+                f"{name}={value}"
+                for name, value in {**_proxies(build), **args, **state.env}.items()
+                if name not in mounts.env
+            ]
             if run.script:
                 mounts.add_script(run.command.line, run.script)
             options = _options(build, course, state, network, insecure).replace(
-                argv=tuple(argv), env=(*env, *mounts.env), mounts=mounts.mounts
+                argv=tuple(argv), env=(*env, *mounts.places), mounts=mounts.mounts
             )
             code = _run(build, state, options, mounts, vertex, home)
             mounts.remove_stubs(home + "/tree")
@@ -138,10 +142,13 @@ def _run(
         layers = tuple(build.layers.trees(state.top))
         return mounts.with_layers(options), ImageConfig(id="", labels={}, layers=layers)
 
+    secrets = tuple(f"{name}={value}" for name, value in mounts.env.items())
+    bundle = build.secrets.place() if secrets else ""
     try:
         return build.steps().run(
-            made, home + "/tree", vertex.output, build.stop.fd, build.layers.still()
-        )
+            made, home + "/tree", vertex.output, build.stop.fd, build.layers.still(),
+            secrets, bundle,
+        )  # fmt: skip
     except StateConflict:
         if build.stop.stopped:
             raise Canceled from None

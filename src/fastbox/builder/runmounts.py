@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import os
 import posixpath
-import stat
 
-from fastbox import _bytes, _files
+from fastbox import _bytes
 from fastbox.builder import sources
 from fastbox.builder.place import open_view
 from fastbox.builder.state import State, key_of
+from fastbox.builder.stubs import Stubs
 from fastbox.errors import InvalidArgument, NotFound
 from fastbox.types import Mount
 
@@ -36,11 +36,13 @@ class Mounts:
 
     Attributes:
         mounts: What the container gets; images' layers come by `with_layers`.
-        env: Variables with secrets, and where an agent's socket is.
+        env: Variables that are secrets, by name.
+        places: Where agents' sockets are, as "NAME=value".
     """
 
     __slots__ = (
         "_asked", "_build", "_course", "_fds", "_lazy", "_state", "_stubs", "env", "mounts",
+        "places",
     )  # fmt: skip
 
     def __init__(
@@ -48,10 +50,11 @@ class Mounts:
     ) -> None:
         self._build, self._course, self._state, self._asked = build, course, state, asked
         self._fds: list[int] = []
-        self._stubs: list[tuple[bytes, int]] = []
+        self._stubs: Stubs | None = None
         self._lazy: dict[int, State] = {}  # a mount's number: whose layers it shows
         self.mounts: tuple[Mount, ...] = ()
-        self.env: tuple[str, ...] = ()
+        self.env: dict[str, str] = {}
+        self.places: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -71,10 +74,14 @@ class Mounts:
         if mount.kind == "bind":
             source = sources.source(self._build, self._course, mount.from_)
             found += [mount.source, source.key_of_tree(mount.source or "/")]
-        elif mount.kind == "cache" and mount.from_:
-            found.append(self._origin(mount).key)
-        elif mount.kind in ("secret", "ssh"):
-            found += [mount.id, mount.required]  # never what it holds
+        elif mount.kind == "cache":
+            found += [mount.id, mount.source, mount.uid, mount.gid, mount.mode, mount.read_only]
+            found.append(self._origin(mount).key if mount.from_ else "")
+        elif mount.kind == "tmpfs":
+            found.append(mount.size)
+        else:
+            # Never what it holds.
+            found += [mount.id, mount.required, mount.uid, mount.gid, mount.mode]
         return found
 
     def _origin(self, mount: RunMount) -> State:
@@ -90,25 +97,30 @@ class Mounts:
     def prepare(self) -> None:
         """Make what is to be mounted."""
         found: list[Mount] = []
-        env: list[str] = []
+        places: list[str] = []
         for mount in self._asked:
             if mount.kind == "secret" and mount.env:
                 value = self._secret(mount)
                 if value is not None:
-                    env.append(f"{mount.env}={value.decode('utf-8', 'surrogateescape')}")
+                    if b"\0" in value:
+                        raise InvalidArgument(
+                            f'secret "{mount.id}" has a byte 0: no variable can have it',
+                            hint="take it as a file: leave out env=",
+                        )
+                    self.env[mount.env] = value.decode("utf-8", "surrogateescape")
                 if not mount.target:
                     continue
             made = self._one(mount)
             if made is not None:
                 if mount.kind == "ssh":
-                    env.append(f"SSH_AUTH_SOCK={made.target}")
+                    places.append(f"SSH_AUTH_SOCK={made.target}")
                 if mount.kind == "bind" and made.kind == "image":
                     state = sources.source(self._build, self._course, mount.from_).state
                     assert state is not None
                     self._lazy[len(found)] = state
                 found.append(made)
-        self.mounts, self.env = tuple(found), tuple(env)
-        self._stubs = self._missing()
+        self.mounts, self.places = tuple(found), tuple(places)
+        self._stubs = self._traces()
 
     def add_script(self, target: str, script: str) -> None:
         """A document that is the command, for whatever its first line names."""
@@ -236,7 +248,7 @@ class Mounts:
 
     def _bind(self, mount: RunMount, target: str) -> Mount:
         source = sources.source(self._build, self._course, mount.from_)
-        if source.state is not None and mount.read_only:
+        if source.state is not None and mount.read_only and source.is_directory(mount.source):
             inner = posixpath.normpath("/" + mount.source).lstrip("/")
             return Mount(kind="image", target=target, layers=("/",), subpath=inner, read_only=True)
         path = source.directory(mount.source or "/", writable=not mount.read_only)
@@ -244,41 +256,17 @@ class Mounts:
 
     # Their places in the layer
 
-    def _missing(self) -> list[tuple[bytes, int]]:
-        """The mount points that the files so far don't have: the start makes them, and they go."""
+    def _traces(self) -> Stubs:
         view = open_view(self._build, self._state)
-        found: list[tuple[bytes, int]] = []
         try:
-            for mount in self.mounts:
-                parts = [part for part in mount.target.split("/") if part]
-                for count in range(1, len(parts) + 1):
-                    path = os.fsencode("/".join(parts[:count]))
-                    if view >= 0 and _is_there(view, path):
-                        continue
-                    last = count == len(parts)
-                    is_file = last and mount.kind == "bind" and not os.path.isdir(mount.source)
-                    found.append((path, stat.S_IFREG if is_file else stat.S_IFDIR))
+            return Stubs(view, self.mounts)
         finally:
             if view >= 0:
                 os.close(view)
-        return found
 
     def remove_stubs(self, tree: str) -> None:
         """Take the mount points that the start has made out of the new tree, unless something is
         in them.
         """
-        if not self._stubs:
-            return
-        fd = os.open(tree, _DIRECTORY)
-        try:
-            _files.remove_stubs(fd, self._stubs)
-        finally:
-            os.close(fd)
-
-
-def _is_there(view: int, path: bytes) -> bool:
-    try:
-        os.close(_bytes.open_in_root(view, path, os.O_PATH | os.O_CLOEXEC))
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
+        if self._stubs is not None:
+            self._stubs.remove(tree)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import threading
 
 from fastbox import _native
 from fastbox.errors import InvalidArgument, NotFound, ResourceExhausted, os_error
@@ -26,11 +27,12 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 class SecretFiles:
     """The secrets and agents of one build."""
 
-    __slots__ = ("_count", "_directory", "_fd", "_parent", "_secrets", "_ssh")
+    __slots__ = ("_count", "_directory", "_fd", "_lock", "_parent", "_secrets", "_ssh")
 
     def __init__(self, root: Root, options: BuildOptions) -> None:
         self._secrets = {secret.id: secret for secret in options.secrets}
         self._ssh = {ssh.id: ssh for ssh in options.ssh}
+        self._lock = threading.Lock()
         self._parent = root.live("builds")
         self._directory, self._fd, self._count = "", -1, 0
 
@@ -60,15 +62,19 @@ class SecretFiles:
 
     def file(self, data: bytes, mode: int, uid: int, gid: int) -> str:
         """The path of a file that holds it."""
-        directory = self._private()
-        self._count += 1
-        path = f"{directory}/{self._count}"
+        path = self.place()
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(fd, "wb") as file:
             file.write(data)
             os.fchown(fd, uid, gid)
             os.fchmod(fd, mode)
         return path
+
+    def place(self) -> str:
+        """The path of a file that is not there yet, and goes with the build."""
+        with self._lock:
+            self._count += 1
+            return f"{self._private()}/{self._count}"
 
     def agent(self, name: str) -> str | None:
         """The path of an ssh agent's socket; None when there is none of that name.

@@ -11,8 +11,10 @@ import posixpath
 import stat
 
 from fastbox.builder.scan import Found, filtered, without_empty
-from fastbox.builder.wildcard import has_wildcard, matcher
+from fastbox.dockerfile.glob import Automaton, tokens
+from fastbox.dockerfile.ignore import Ignore
 from fastbox.errors import Conflict, InvalidArgument, NotFound
+from fastbox.support.nearest import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +22,8 @@ if TYPE_CHECKING:
 
     from fastbox.builder.scan import Ignoring, Tree
 
-    Patterns = Callable[[Sequence[str]], Ignoring]
-
 _MAX_LINKS = 40
-_MAX_NAMES = 4000  # those that a missing one is compared with
+_MAX_NAMES = 200  # those that a missing one is compared with
 
 
 class Selection:
@@ -61,7 +61,6 @@ def select(
     is_directory: Callable[[str], bool],
     exclude: Sequence[str] = (),
     parents: bool = False,
-    patterns: Patterns | None = None,
 ) -> Selection:
     """The entries that an instruction copies.
 
@@ -73,7 +72,6 @@ def select(
             already; asked once at most.
         exclude: Patterns of `--exclude`, for paths below a source.
         parents: Whether the directories that lead to a source come along.
-        patterns: Makes an object of patterns; None: that of .dockerignore files.
 
     Raises:
         NotFound: A source does not exist, or is excluded.
@@ -81,11 +79,11 @@ def select(
         Conflict: One source has a directory where another has none.
         FastboxError: The kernel said no.
     """
-    make = patterns or _patterns
-    picking = _Picking(tree, _Target(target, is_directory), make(exclude) if exclude else None)
+    excluded = Ignore.of(exclude) if exclude else None
+    picking = _Picking(tree, _Target(target, is_directory), excluded)
     for source in sources:
         if parents:
-            picking.add_with_parents(source, make)
+            picking.add_with_parents(source)
         else:
             picking.add(source)
     if len(sources) > 1 or any(has_wildcard(source) for source in sources):
@@ -184,14 +182,14 @@ class _Picking:
                 self._make(posixpath.dirname(where))
                 self.selection.entries.append((found.path, where, found))
 
-    def add_with_parents(self, source: str, patterns: Patterns) -> None:
+    def add_with_parents(self, source: str) -> None:
         before, pivot, after = source.partition("/./")
         start, pattern = (_clean(before), _clean(after)) if pivot else ("", _clean(source))
         self._make(self._target.take_directory())
         some = False
         for path, _ in resolve(self._tree, start):
             root = follow(self._tree, path)
-            entries = _matching(self._tree, root.path, pattern, patterns)
+            entries = _matching(self._tree, root.path, pattern)
             some = some or bool(entries)
             self._add_content(root.path, entries)
         if not some and pattern and not has_wildcard(start) and not has_wildcard(pattern):
@@ -228,6 +226,18 @@ def _settled(entries: list[tuple[str, str, Found]]) -> list[tuple[str, str, Foun
     return list(places.values())
 
 
+def has_wildcard(name: str) -> bool:
+    """Whether a source is a pattern; a backslash protects the next character."""
+    at = 0
+    while at < len(name):
+        if name[at] == "\\":
+            at += 1
+        elif name[at] in "*?[":
+            return True
+        at += 1
+    return False
+
+
 def _clean(source: str) -> str:
     """A path in the root: ".." at the top stays there."""
     return posixpath.normpath("/" + source).lstrip("/")
@@ -241,7 +251,7 @@ def resolve(tree: Tree, source: str) -> list[tuple[str, bool]]:
         return [(source, False)]
     paths = [follow(tree, "/".join(names[:first])).path]
     for at in range(first, len(names)):
-        matches = matcher(names[at])
+        matches = _matcher(names[at])
         found = [
             entry
             for path in paths
@@ -253,7 +263,7 @@ def resolve(tree: Tree, source: str) -> list[tuple[str, bool]]:
     return [(path, True) for path in paths]
 
 
-def _matching(tree: Tree, root: str, pattern: str, patterns: Patterns) -> list[Found]:
+def _matching(tree: Tree, root: str, pattern: str) -> list[Found]:
     """What a pattern of `--parents` takes below a directory, with the directories that lead there.
 
     A link on the way is no directory: it is copied when the pattern names it.
@@ -275,7 +285,7 @@ def _matching(tree: Tree, root: str, pattern: str, patterns: Patterns) -> list[F
     below = tree.below(at)
     if at == posixpath.join(root, pattern):
         return ways + below
-    wanted = patterns((pattern,))
+    wanted = Ignore.of((pattern,))
     start = len(root) + 1 if root else 0
     taken = {found.path for found in below if wanted.matches(found.path[start:])}
     hidden = {found.path for found in [*ways, *below] if found.path not in taken}
@@ -283,14 +293,11 @@ def _matching(tree: Tree, root: str, pattern: str, patterns: Patterns) -> list[F
     return without_empty(ways + entries, hidden)
 
 
-def _patterns(texts: Sequence[str]) -> Ignoring:
-    """Patterns by the rules of .dockerignore, where only a line's "#" means something else."""
-    from fastbox.dockerfile.ignore import Ignore
-
-    if any("\n" in text for text in texts):
-        raise InvalidArgument("a pattern with a line break")
-    lines = ["/" + text if text.lstrip().startswith("#") else text for text in texts]
-    return Ignore.parse("\n".join(lines).encode("utf-8", "surrogateescape"))
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    try:
+        return Automaton(tokens(pattern, deep=False)).matches
+    except ValueError as error:
+        raise InvalidArgument(f"syntax error in pattern: {error}", where=pattern) from None
 
 
 def _missing(tree: Tree, path: str, at: str) -> NotFound:
@@ -307,16 +314,7 @@ def _why(tree: Tree, path: str, at: str) -> str:
             return f'"{at}" is not a directory'
     directory, name = posixpath.split(at)
     names = [posixpath.basename(found.path) for found in tree.children(directory)[:_MAX_NAMES]]
-    near = _nearest(name, names)
+    near = next((other for other in names if other.lower() == name.lower()), nearest(name, names))
     if near:
         return f'did you mean "/{posixpath.join(directory, near)}"?'
     return "" if at == path else f'"/{at}" does not exist'
-
-
-def _nearest(name: str, names: list[str]) -> str:
-    from difflib import get_close_matches
-
-    for other in names:
-        if other.lower() == name.lower():
-            return other
-    return next(iter(get_close_matches(name, names, 1, 0.75)), "")

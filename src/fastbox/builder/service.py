@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 
 from fastbox.builder import reports, result
 from fastbox.builder.build import EPOCH, Build, given_args
@@ -13,7 +14,7 @@ from fastbox.builder.graph import PROXIES, Graph
 from fastbox.builder.named import parse_named
 from fastbox.builder.platform import platform_args
 from fastbox.builder.solver import Solver
-from fastbox.builds import Event
+from fastbox.builds import Built, Event
 from fastbox.dockerfile import checks
 from fastbox.dockerfile.parse import understood
 from fastbox.dockerfile.source import parse
@@ -22,10 +23,10 @@ from fastbox.store.lease import Work, hold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fastbox.builder.needs import ImageService, StepService
-    from fastbox.builds import BuildOptions, Built, Event, Warned
+    from fastbox.builds import BuildOptions, Warned
     from fastbox.dockerfile.source import Document
     from fastbox.store.root import Root
     from fastbox.types import Pruned
@@ -60,17 +61,25 @@ class Builds:
             ImageNotFound: A stage begins with an image that isn't there.
             FastboxError: Anything else; no name was given, and the steps that were made are kept.
         """
+        from fastbox.builder import cacheexport, cacheimport
         from fastbox.builder.outputs import write_outputs
 
+        cacheexport.check_targets(options)
         began = time.monotonic()
         names = self._images().check_names(options.tags) if options.tags else ()
-        with hold(self._root), Work(self._root) as work:
+        with self._swept_if_broken() as broken, hold(self._root), Work(self._root) as work:
             build = Build(self._root, work, options, self._images(), self._steps, watch)
+            broken.append(build)
             try:
                 warnings = self._read(build)
+                if options.check:
+                    return Built(warnings=warnings, steps=reports.planned(build.graph))
+                build.imports = cacheimport.open_imports(build)
                 courses = self._solve(build)
                 state, document = result.finish(build, courses[build.graph.target].end)
+                cacheexport.add_inline(build, courses, state, document)
                 made = write_outputs(build, state, document, names)
+                cacheexport.write_targets(build, courses)
             except OSError as error:
                 raise os_error(error, "the build failed") from error
             finally:
@@ -80,6 +89,16 @@ class Builds:
             steps=reports.of_all(build.graph, courses),
             seconds=time.monotonic() - began,
         )
+
+    @contextmanager
+    def _swept_if_broken(self) -> Iterator[list[Build]]:
+        """Layers that were stored, but not remembered, are nobody's: they go at once."""
+        builds: list[Build] = []
+        try:
+            yield builds
+        finally:
+            if any(build.layers.broken for build in builds):
+                self._images().sweep()
 
     def _read(self, build: Build) -> tuple[Warned, ...]:
         """Context, Dockerfile and graph; what its checks say."""
@@ -149,8 +168,9 @@ class Builds:
         from fastbox.builder.prune import prune
 
         pruned = prune(
-            self._root, all=all, keep=keep, max_used=max_used, min_free=min_free, filters=filters
-        )
+            self._root, self._images().needed(), all=all, keep=keep, max_used=max_used,
+            min_free=min_free, filters=filters,
+        )  # fmt: skip
         self._images().sweep()
         return pruned
 

@@ -56,6 +56,14 @@ class Source:
         chosen = select(self.tree, (path,), "/", is_directory=lambda _: True)
         return digest_of_selection(chosen, self.digests, owners=False)
 
+    def is_directory(self, path: str) -> bool:
+        """Whether there is a directory at a path of the tree.
+
+        Raises:
+            NotFound: There is nothing.
+        """
+        return follow(self.tree, path or "/").kind == stat.S_IFDIR
+
     def directory(self, path: str, *, writable: bool) -> str:
         """A path of the host with what is at a path of the tree: there, when nobody writes to it
         and nothing of it is hidden; else a copy, for this build.

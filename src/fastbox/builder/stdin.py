@@ -10,6 +10,7 @@ from fastbox.errors import InvalidArgument, os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from fastbox.store.lease import Work
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def read_context(stream: BinaryIO | None, work: Work) -> tuple[int, bytes | None]:
+def read_context(
+    stream: BinaryIO | None, work: Work, stop: Callable[[], bool] | None = None
+) -> tuple[int, bytes | None]:
     """(the context's root, which the caller closes; the Dockerfile, when that was what came).
 
     Raises:
@@ -33,7 +36,7 @@ def read_context(stream: BinaryIO | None, work: Work) -> tuple[int, bytes | None
     try:
         if not unpacking.is_archive(head):
             return root, read_limited(source.read, "stdin", head=head)
-        unpacking.unpack_stream(source, head, root)
+        unpacking.unpack_stream(source, head, root, stop=stop)
     except BaseException:
         os.close(root)
         raise

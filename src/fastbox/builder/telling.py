@@ -64,14 +64,10 @@ class Vertex:
             Event(kind="output", step=self.number, name=self._name, stream=stream, data=data)
         )
 
-    def text(self, line: str) -> None:
-        """A line about it."""
-        self.output(2, line.encode("utf-8", "surrogateescape") + b"\n")
-
-    def progress(self, current: int, total: int) -> None:
-        """It has done `current` of `total` bytes."""
+    def note(self, text: str) -> None:
+        """A part of it is over: a line about that."""
         self._teller.tell(
-            Event(kind="progress", step=self.number, name=self._name, current=current, total=total)
+            Event(kind="progress", step=self.number, name=self._name, text=text, seconds=1e-9)
         )
 
     def end(self, status: str = "done", error: str = "") -> None:

@@ -10,7 +10,7 @@ import os
 import threading
 
 from fastbox import _bytes
-from fastbox.errors import IntegrityError, os_error
+from fastbox.errors import FastboxError, IntegrityError, os_error
 from fastbox.store.extract import archive_error
 
 TYPE_CHECKING = False
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from lzma import LZMADecompressor
     from typing import Protocol
+
+    Stop = Callable[[], bool]
 
     class Readable(Protocol):
         """A stream of bytes."""
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 MAX_ENTRIES = 2_000_000
 HEAD = 1024  # bytes that tell what a stream is
 _MAX_MEMORY = 256 << 20  # of xz's dictionary: what the tool's strongest preset takes is 65 MiB
+_LOOK = 0.1  # seconds between two questions whether to stop
 _BLOCK, _CHUNK = 512, 1 << 20
 _MAGIC = (
     (b"\x1f\x8b\x08", "gzip"),
@@ -83,13 +86,14 @@ def is_packed_tar(fd: int) -> bool:
     return is_tar(block)
 
 
-def unpack(fd: int, root: int, *, merge: bool = False) -> None:
+def unpack(fd: int, root: int, *, merge: bool = False, stop: Stop | None = None) -> None:
     """Extract a tar, packed or not, below a directory.
 
     Args:
         fd: A regular file, which is read from its beginning.
         root: The directory's descriptor.
         merge: The directory may hold files already; directories of both become one.
+        stop: Asked some times a second; true ends it.
 
     Raises:
         IntegrityError: Damaged, cut short, or it reaches outside the directory.
@@ -98,13 +102,15 @@ def unpack(fd: int, root: int, *, merge: bool = False) -> None:
     """
     os.lseek(fd, 0, os.SEEK_SET)
     if packing_of(os.pread(fd, HEAD, 0)) in ("", "gzip", "zstd"):
-        _extract(fd, root, merge)
+        _extract(fd, root, merge, stop)
         return
     with open(os.dup(fd), "rb", buffering=0) as file:
-        unpack_stream(file, b"", root, merge=merge)
+        unpack_stream(file, b"", root, merge=merge, stop=stop)
 
 
-def unpack_stream(stream: Readable, head: bytes, root: int, *, merge: bool = False) -> None:
+def unpack_stream(
+    stream: Readable, head: bytes, root: int, *, merge: bool = False, stop: Stop | None = None
+) -> None:
     """The same for a stream of which `head` was read already.
 
     Raises:
@@ -115,7 +121,7 @@ def unpack_stream(stream: Readable, head: bytes, root: int, *, merge: bool = Fal
     pieces = _unpacked(stream, head, packing) if packing in ("bzip2", "xz") else _all(stream, head)
     with _Piped(lambda to: _write(to, pieces)) as fd:
         try:
-            _extract(fd, root, merge)
+            _extract(fd, root, merge, stop)
         except IntegrityError:
             fd.check()  # what made the stream end early tells more
             raise
@@ -130,9 +136,28 @@ def read_head(stream: Readable) -> bytes:
     return head
 
 
-def _extract(fd: int, root: int, merge: bool) -> None:
+def _extract(fd: int, root: int, merge: bool, stop: Stop | None) -> None:
+    """In a thread of its own: this one can be interrupted, though nothing may come for long."""
+    from concurrent.futures import ThreadPoolExecutor, wait
+
+    watch = _bytes.Watch()
+
+    def run() -> None:
+        _bytes.extract(
+            fd, root, False, digests=False, merge=merge, max_entries=MAX_ENTRIES, watch=watch
+        )
+
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(run)
+        try:
+            while wait((work,), _LOOK if stop else None).not_done:
+                if stop and stop():
+                    raise FastboxError("canceled")
+        except BaseException:
+            watch.stop()
+            raise
     try:
-        _bytes.extract(fd, root, False, digests=False, merge=merge, max_entries=MAX_ENTRIES)
+        work.result()
     except OSError as error:
         raise archive_error(error, "cannot unpack the archive", "") from error
 

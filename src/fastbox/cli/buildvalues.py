@@ -67,7 +67,7 @@ def _output(args: Arguments, text: str) -> Output:
         return Output(kind="local", target=text)
     given = fields(args, "output", text)
     kind, target, name = given.pop("type", ""), given.pop("dest", ""), given.pop("name", "")
-    if kind == "registry" or given.get("push", "false").lower() not in ("false", "0"):
+    if kind == "registry" or given.pop("push", "false").lower() not in ("false", "0"):
         raise Unsupported("pushing an image is not supported yet", hint=_LATER)
     if kind not in ("image", "local", *_FILES):
         why = "type is one of image, local, tar, oci, docker" if kind else "it has no type"

@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from fastbox.types import RunOptions
 
 
+class Hidden(Record):
+    """Variables that are secrets: neither the record nor the store's bundle has them."""
+
+    env: tuple[str, ...]  # "NAME=value"
+    path: str  # how the bundle's path begins: a file in memory that its owner removes
+
+
 def rootfs_image(options: RunOptions) -> ImageConfig:
     """The stand-in for an image when a directory is the root."""
     if options.image:
@@ -49,10 +56,12 @@ def make(
     start: bool,
     session: str = "",
     sealed: str = "",
+    hidden: Hidden | None = None,
 ) -> tuple[Held, ContainerRecord]:
     """A new container, locked, with all its files; nothing of it is left when it can't be made.
 
     `sealed` is the topmost sealed layer that it keeps; the image's layers begin with them.
+    `hidden` are variables that the options don't have.
 
     Raises:
         InvalidArgument: Options that contradict each other or are out of range.
@@ -104,10 +113,16 @@ def make(
             init=paths.libexec("fastbox-init"),
             seccomp_cache=root.path("cache", "seccomp"),
         )
-        made = bundle(options, image, place)
+        shown = image.replace(env=(*hidden.env, *image.env)) if hidden else image
+        made = bundle(options, shown, place)
         if options.health is not None or image.health:
             made = _with_health(made, options, image, held.directory)
-        files.put(held.directory + "/config.json", made)
+        if hidden:
+            path = f"{hidden.path}.{container[:12]}"
+            files.put(path, made)
+            os.symlink(path, held.directory + "/config.json")
+        else:
+            files.put(held.directory + "/config.json", made)
         files.write_network_files(
             held.directory, options, hostname, gateways=_gateways(networks, options)
         )
@@ -235,9 +250,9 @@ def launch(
     rows: int = 0,
     columns: int = 0,
     tied: bool = False,
-) -> None:
+) -> int:
     """Tell the supervisor to start a locked container; after a failure it is gone (--rm, session)
-    or has exited.
+    or has exited. How many containers the supervisor has now.
 
     Raises:
         LaunchError: With the stage, call and path that failed.
@@ -279,6 +294,7 @@ def launch(
         raise
     streams.sent()
     clock.started("launch", answer | {"id": held.id})
+    return int(answer.get("held", 0))
 
 
 def fail(store: ContainerStore, held: Held, record: ContainerRecord, error: FastboxError) -> None:

@@ -51,9 +51,10 @@ class Starter:
         start: bool,
         session: str = "",
         origin: tuple[ImageConfig, str] | None = None,
+        hidden: create.Hidden | None = None,
     ) -> tuple[Held, ContainerRecord]:
         """Record a container, and hold it. `origin` is a fork's: what it is made of in place of
-        its image, and the topmost sealed layer of that.
+        its image, and the topmost sealed layer of that. `hidden` are variables that are secrets.
         """
         sealed = ""
         if origin is not None:
@@ -77,6 +78,7 @@ class Starter:
             start=start,
             session=session,
             sealed=sealed,
+            hidden=hidden,
         )
         clock.mark("record")
         return made
@@ -108,13 +110,16 @@ class Starter:
         session: Session,
         origin: tuple[ImageConfig, str] | None = None,
         streams: Streams | None = None,
+        hidden: create.Hidden | None = None,
     ) -> tuple[ContainerRecord, Conversation]:
         """Make and start one that ends with the session."""
         clock.begin()
         for attempt in range(3):
             with session.starting() as name:
                 try:
-                    return self._tied(options, name, origin, streams or Streams([]))
+                    return self._tied(
+                        options, session, name, origin, streams or Streams([]), hidden
+                    )
                 except SupervisorGone:
                     session.forget(name)
                     if attempt == 2:
@@ -124,21 +129,26 @@ class Starter:
     def _tied(
         self,
         options: RunOptions,
+        session: Session,
         name: str,
         origin: tuple[ImageConfig, str] | None,
         streams: Streams,
+        hidden: create.Hidden | None,
     ) -> tuple[ContainerRecord, Conversation]:
         conversation = Conversation(self._run, name)
         clock.mark("supervisor")
         try:
-            held, record = self.make(options, start=True, session=name, origin=origin)
+            held, record = self.make(
+                options, start=True, session=name, origin=origin, hidden=hidden
+            )
         except BaseException:
             conversation.close()
             raise
         with held:
-            create.launch(
+            count = create.launch(
                 self._store, held, record, conversation, streams, self.networks, tied=True
             )
+        session.holds(name, count)
         return record, conversation
 
     def again(self, container: str) -> None:
@@ -187,6 +197,7 @@ class Starter:
             )
         if view.live is not None:
             supervisor.sync(self._run, view.live.supervisor)
+        self._store.tidy(held)
         return view.record
 
     def _launch_again(

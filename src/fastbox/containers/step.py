@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import select
 
-from fastbox.containers import tied
+from fastbox.containers import create, tied
 from fastbox.containers.attachment import Streams
 from fastbox.errors import FastboxError, StateConflict, os_error
 from fastbox.runtime import supervisor
@@ -45,6 +45,8 @@ class Steps:
         told: Callable[[int, bytes], None],
         stop: int,
         starting: AbstractContextManager[object],
+        secrets: tuple[str, ...] = (),
+        bundle: str = "",
     ) -> int:
         """Run one; its exit code (128+n after signal n).
 
@@ -54,17 +56,20 @@ class Steps:
             told: Gets what it writes: 1 or 2, and bytes.
             stop: A descriptor that is readable when it is to be killed.
             starting: Entered while the container is made, so that nobody moves its layers.
+            secrets: More variables, "NAME=value", that no file of the store may have.
+            bundle: With secrets: the path of a file in memory for them, which the caller removes.
 
         Raises:
             LaunchError: It could not be started.
             StateConflict: It was killed because of `stop`.
         """
+        hidden = create.Hidden(env=secrets, path=bundle) if secrets else None
         streams = Streams(list(_STREAMS))
         try:
             with starting:
                 options, image = made()
                 record, watch = self._service._starter.tied(
-                    _with_parts(options), self._session, (image, ""), streams
+                    _with_parts(options), self._session, (image, ""), streams, hidden
                 )
         except BaseException:
             streams.close()

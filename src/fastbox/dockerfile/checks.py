@@ -219,7 +219,7 @@ def _check_from(
         except ValueError:
             continue  # the build says it
         for name in sorted(missing - names):
-            near = findings.guess(name, names)
+            near = findings.guess(name, lambda: names)
             guess = f" (did you mean {near}?)" if near else ""
             message = f"FROM argument '{name}' is not declared{guess}"
             findings.tell("UndefinedArgInFrom", message, node)

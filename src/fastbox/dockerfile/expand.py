@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     Given = TypeVar("Given", bound=Instruction | From)
 
+MAX_PORTS = 3 * 65535  # of one EXPOSE: all there are
+
 
 def expanded(
     instruction: Given,
@@ -201,8 +203,13 @@ def _ports(instruction: Expose, field: _Field) -> tuple[str, ...]:
     from fastbox.dockerfile.ports import exposed
 
     found: dict[str, None] = {}
+    room = MAX_PORTS
     for word in port_words(instruction, field.env, field.escape, field.used, field.missing):
-        found.update(dict.fromkeys(exposed(word).names()))
+        names = exposed(word).names()
+        room -= len(names)
+        if room < 0:
+            raise ValueError(f"EXPOSE names more than {MAX_PORTS} ports")
+        found.update(dict.fromkeys(names))
     return tuple(found)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastbox.support.record import Record
 
 PROTOCOLS = ("tcp", "udp", "sctp")
+_WIDE = 1000
+_NAMES: dict[str, list[str]] = {}
 
 
 class Exposed(Record):
@@ -20,7 +22,13 @@ class Exposed(Record):
     def names(self) -> list[str]:
         """The ports as an image's configuration has them: "80/tcp"."""
         protocol = self.protocol.lower()
-        return [f"{port}/{protocol}" for port in range(self.first, self.last + 1)]
+        if self.last - self.first < _WIDE:
+            return [f"{port}/{protocol}" for port in range(self.first, self.last + 1)]
+        # Wide ranges may come by the thousand: their names are made once.
+        every = _NAMES.get(protocol)
+        if every is None:
+            every = _NAMES[protocol] = [f"{port}/{protocol}" for port in range(65536)]
+        return every[self.first : self.last + 1]
 
 
 def exposed(word: str) -> Exposed:

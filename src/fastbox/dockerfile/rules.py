@@ -1,4 +1,4 @@
-"""Docker's rules for Dockerfiles: their names, where they are described, and which of them count."""
+"""Docker's rules for Dockerfiles: their names, where docker describes them, which count."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from fastbox.dockerfile.source import Node
 
@@ -78,14 +78,15 @@ class Findings:
             at = line or node.where.line
             self.found.append(Warned(rule=rule, message=message, line=at, url=url))
 
-    def guess(self, word: str, known: Collection[str]) -> str:
+    def guess(self, word: str, names: Callable[[], Collection[str]]) -> str:
         """A known word that is near, or "". Only the first findings are worth the search."""
-        if not self.guesses or len(known) > MAX_KNOWN:
+        if not self.guesses:
             return ""
         from fastbox.support.nearest import nearest
 
         self.guesses -= 1
-        return nearest(word, sorted(known))
+        known = names()
+        return nearest(word, sorted(known)) if len(known) <= MAX_KNOWN else ""
 
     def in_order(self) -> tuple[Warned, ...]:
         """By line; on one line in the order of their finding."""

@@ -137,6 +137,7 @@ class _Reader:
             if name in self.directives:
                 raise self._error(f"a second directive {name}", number + 1)
             self.directives[name] = value
+            self.at = number + 1
             if name == "escape" and not shebang:
                 if value not in ("\\", "`"):
                     why = f"the escape character is \\ or `, not {value}"

@@ -224,7 +224,7 @@ class _Walker:
         for name in sorted(missing):
             if any(name in state.args for state in self.state.chain()):
                 continue
-            near = self.findings.guess(name, self.env.names())
+            near = self.findings.guess(name, self.env.names)
             guess = f" (did you mean ${near}?)" if near else ""
             message = f"Usage of undefined variable '${name}'{guess}"
             self.findings.tell("UndefinedVar", message, node)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fastbox.errors import FastboxError, os_error
+from fastbox.errors import FastboxError, IntegrityError, os_error
 from fastbox.images import documents
-from fastbox.images.commit import oci_layer
-from fastbox.images.load import publish, stage_manifest
+from fastbox.images.publishing import oci_layer, publish, stage_manifest
 from fastbox.images.reference import familiar, parse_tagged
+from fastbox.images.sweep import find_live
 from fastbox.store.content import Content
 from fastbox.store.lease import Work
 from fastbox.store.refs import Ref, Refs
@@ -15,6 +15,7 @@ from fastbox.support import clock, json
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from typing import Any
 
     from fastbox.images.service import Images
@@ -60,6 +61,20 @@ class BuiltImages:
     def sweep(self) -> None:
         """Give back what nothing needs."""
         self._images.sweep()
+
+    def needed(self) -> AbstractSet[str]:
+        """Chain ids and digests that images and containers need.
+
+        Raises:
+            IntegrityError: A damaged record makes that unknowable.
+        """
+        live = find_live(self._root, builds=False)
+        if live is None:
+            raise IntegrityError(
+                "a record is damaged, so what images and containers need is unknown",
+                hint="`fastbox system check` says which",
+            )
+        return live.chains | live.blobs
 
     def publish_built(
         self,

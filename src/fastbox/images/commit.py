@@ -7,7 +7,7 @@ import os
 from fastbox.errors import FastboxError, ImageNotFound, os_error
 from fastbox.images import documents
 from fastbox.images.changes import apply_changes
-from fastbox.images.load import publish, stage_manifest
+from fastbox.images.publishing import oci_layer, publish, stage_manifest
 from fastbox.images.reference import familiar, parse_tagged
 from fastbox.images.sweep import sweep, tidy
 from fastbox.store.content import Content, Descriptor, staged_path
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 # A tar with nothing in it: an image gets no layer of it, as docker's do not.
 EMPTY = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
-_OCI_LAYERS = {
-    "diff.tar": "",
-    "diff.tar.gzip": "+gzip",
-    "diff.tar.zstd": "+zstd",
-}
 
 
 class NewLayer(Record):
@@ -137,14 +132,6 @@ def _stage_image(
         created=document["created"],
         time=clock.now(),
     )
-
-
-def oci_layer(layer: Descriptor) -> Descriptor:
-    """The same blob by OCI's name for its type, since the manifest is OCI's."""
-    kind = layer.media_type.rpartition(".rootfs.")[2]
-    if kind not in _OCI_LAYERS:
-        return layer
-    return layer.replace(media_type=documents.OCI_LAYER + _OCI_LAYERS[kind])
 
 
 def _history(

@@ -10,7 +10,7 @@ from fastbox.images import documents
 from fastbox.images.archive import open_source
 from fastbox.images.changes import apply_changes
 from fastbox.images.documents import Platform
-from fastbox.images.load import publish, stage_manifest
+from fastbox.images.publishing import publish, stage_manifest
 from fastbox.images.reference import familiar, parse_tagged
 from fastbox.images.sweep import sweep, tidy
 from fastbox.images.watched import watched

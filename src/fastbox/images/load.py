@@ -8,7 +8,6 @@ make it all appear; names come last.
 
 from __future__ import annotations
 
-from fastbox import _bytes
 from fastbox.errors import (
     DigestMismatch,
     FastboxError,
@@ -20,6 +19,7 @@ from fastbox.errors import (
 from fastbox.images import documents
 from fastbox.images.archive import Archive, blob_name, no_archive
 from fastbox.images.documents import Platform
+from fastbox.images.publishing import publish, stage_manifest
 from fastbox.images.reference import familiar, parse, parse_tagged
 from fastbox.images.staging import Source, Staging
 from fastbox.images.sweep import sweep, tidy
@@ -28,13 +28,13 @@ from fastbox.store.extract import NewLayers
 from fastbox.store.layers import chain_ids
 from fastbox.store.lease import Work, hold
 from fastbox.store.refs import Ref, Refs
-from fastbox.support import clock, json
+from fastbox.support import clock
 from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, BinaryIO
+    from typing import BinaryIO
 
     from fastbox.images.documents import Config, IndexEntry
     from fastbox.store.layers import Layer
@@ -80,13 +80,6 @@ def load(
     except OSError as error:
         raise os_error(error, "cannot load the archive", root.store) from error
     return [_line(ref) for group in refs for ref in group]
-
-
-def publish(root: Root, work: Work) -> None:
-    """Make all that was staged durable, then visible; it counts once a name leads to it."""
-    _bytes.sync_file_system(work.fd)
-    Content(root).publish(work)
-    NewLayers(root, work).publish()
 
 
 class Loader:
@@ -292,19 +285,6 @@ class Loader:
             layers=tuple(Source(member=blob_name(d.digest), packed=d) for d in manifest.layers),
             manifest=descriptor,
         )
-
-
-def stage_manifest(
-    content: Content, work: Work, config: Descriptor, layers: list[Descriptor]
-) -> Descriptor:
-    """Make the manifest that an image came without: the same bytes for the same parts."""
-    document: dict[str, Any] = {
-        "schemaVersion": 2,
-        "mediaType": documents.OCI_MANIFEST,
-        "config": config.as_json(),
-        "layers": [layer.as_json() for layer in layers],
-    }
-    return content.stage(work, json.dumps_bytes(document), documents.OCI_MANIFEST)
 
 
 def _checked_config(data: bytes, layers: int) -> Config:

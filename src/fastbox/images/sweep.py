@@ -165,8 +165,13 @@ def _usage(root: Root, trash: Work) -> int:
     return total
 
 
-def find_live(root: Root) -> Live | None:
-    """What is needed; None when a damaged record makes that unknowable."""
+def find_live(root: Root, *, builds: bool = True) -> Live | None:
+    """What is needed; None when a damaged record makes that unknowable.
+
+    Args:
+        root: The store.
+        builds: By the cache of builds, too.
+    """
     live = Live()
     try:
         refs, damaged = Refs(root).all()
@@ -180,7 +185,7 @@ def find_live(root: Root) -> Live | None:
             manifest = documents.parse_manifest(data, ref.manifest.media_type)
             live.blobs.update(layer.digest for layer in manifest.layers)
         _mark_containers(root, content, live)
-        for _, step in BuildCache(root).steps():
+        for _, step in BuildCache(root).steps() if builds else ():
             live.chains.add(step.chain)
             live.blobs.add(step.digest)
     except (ValueError, IntegrityError, NotFound, Unsupported):

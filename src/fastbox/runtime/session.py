@@ -8,8 +8,9 @@ import time
 
 from fastbox import _native
 from fastbox.errors import EngineUnavailable, FastboxError
-from fastbox.runtime.supervisor import Conversation, SupervisorGone, spawn
+from fastbox.runtime.supervisor import Conversation, SupervisorGone, held_by, spawn
 
+FULL = 100  # containers of one supervisor
 _CLOSE_SECONDS = 30.0
 
 
@@ -18,10 +19,11 @@ class _Member:
     it by death or by execve.
     """
 
-    __slots__ = ("busy", "lease", "name")
+    __slots__ = ("busy", "held", "lease", "name")
 
     def __init__(self, run: str) -> None:
         self.name, self.busy = spawn(run, tied=True), 0
+        self.held = 0  # how many containers it had when it told last
         self.lease = Conversation(run, self.name)
         try:
             self.lease.ask({"op": "lease"})
@@ -31,8 +33,11 @@ class _Member:
 
 
 class Session:
-    """The supervisors of one engine session: made when a start needs one, at most one a CPU and
-    four.
+    """The supervisors of one engine session: made when a start needs one, one a CPU and four at
+    most, and one more whenever all have a hundred containers.
+
+    A clone copies its supervisor's table of descriptors, and the exec closes the copies: a start
+    would cost more the more containers there are.
 
     A forked child has a session of its own, without supervisors: those there are stay its parent's.
     """
@@ -52,12 +57,26 @@ class Session:
         with self._lock:
             if self._closed:
                 raise EngineUnavailable(self._closed)
-            member = min(self._members, key=lambda each: each.busy, default=None)
-            if member is None or (member.busy and len(self._members) < self._limit):
+            open_ones = [each for each in self._members if each.held < FULL] or self._counted()
+            member = min(open_ones, key=lambda each: each.busy, default=None)
+            if member is None or (member.busy and len(open_ones) < self._limit):
                 member = _Member(self._run)
                 self._members.append(member)
             member.busy += 1
         return _Use(self, member)
+
+    def _counted(self) -> list[_Member]:
+        """All seem full: those that are not, since containers have ended meanwhile."""
+        for member in self._members:
+            member.held = held_by(self._run, member.name)
+        return [each for each in self._members if each.held < FULL]
+
+    def holds(self, name: str, count: int) -> None:
+        """A supervisor told how many containers it has."""
+        with self._lock:
+            for member in self._members:
+                if member.name == name:
+                    member.held = count
 
     def done(self, member: _Member) -> None:
         """A start has ended."""

@@ -196,8 +196,15 @@ def spawn(run: str, *, tied: bool) -> str:
 
 def sync(run: str, name: str) -> None:
     """Wait until a supervisor has released all that has ended; one that is gone has."""
+    held_by(run, name)
+
+
+def held_by(run: str, name: str) -> int:
+    """How many containers a supervisor has, once it has released all that has ended; 0 when it is
+    gone.
+    """
     try:
         with Conversation(run, name) as conversation:
-            conversation.ask({"op": "sync"})
+            return int(conversation.ask({"op": "sync"}).get("held", 0))
     except (SupervisorGone, Timeout):
-        pass
+        return 0

@@ -9,24 +9,26 @@ counts as absent.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 
 from fastbox import _native
-from fastbox.errors import os_error
+from fastbox.errors import FastboxError, os_error
 from fastbox.store.content import is_hex64
 from fastbox.store.root import read_record, write_record
 from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, Self
 
     from fastbox.store.root import Root
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_TRIES = 100  # against others that forget the step as often
 
 
 class Step(Record):
@@ -38,6 +40,7 @@ class Step(Record):
     digest: str = ""  # of the packed layer
     size: int = 0  # bytes of the files in it
     packed_size: int = 0
+    media_type: str = ""  # of the packed layer; "" for a tar packed by gzip
     created: str = ""  # RFC 3339
     name: str = ""  # the instruction, for people
     same: str = ""
@@ -89,9 +92,17 @@ class BuildCache:
         Raises:
             FastboxError: The kernel said no.
         """
-        directory = self._directory(key)
         kept = {name: value for name, value in step.as_dict().items() if value}
-        write_record(directory + "/record.json", kept)
+        for _ in range(_TRIES):
+            directory = self._directory(key)
+            try:
+                write_record(directory + "/record.json", kept)
+                return
+            except FastboxError as error:  # pruned just now
+                if not isinstance(error.__cause__, FileNotFoundError):
+                    raise
+                last = error
+        raise last
 
     def touch(self, key: str) -> None:
         """It was used now."""
@@ -111,7 +122,7 @@ class BuildCache:
         assert is_hex64(key)
         directory = f"{self._steps}/{key}"
         try:
-            os.makedirs(directory, mode=0o700, exist_ok=True)
+            _make(directory, 0o700)
         except OSError as error:
             raise os_error(error, "cannot write the build cache", directory) from error
         return directory
@@ -155,15 +166,26 @@ class BuildCache:
         if claim is None:
             return False
         with claim:
-            for name in os.listdir(claim.directory):
-                os.unlink(f"{claim.directory}/{name}")
-            os.rmdir(claim.directory)
+            try:
+                for name in os.listdir(claim.directory):
+                    os.unlink(f"{claim.directory}/{name}")
+                os.rmdir(claim.directory)
+            except FileNotFoundError:  # what was there was put in place
+                return False
+            except OSError as error:
+                if error.errno == errno.ENOTEMPTY:  # somebody has just remembered it
+                    return False
+                raise os_error(error, "cannot forget a step", claim.directory) from error
         return True
 
-    def tidy(self) -> None:
-        """Remove the directories of steps that were never finished."""
+    def tidy(self, is_usable: Callable[[Step], bool] = lambda _: True) -> None:
+        """Forget steps that were never finished, that can't be read or used, and other names of
+        steps that are not known.
+        """
         for key in self.keys():
-            if self.get(key) is None:
+            step = self.get(key)
+            known = self.get(step.same) if step is not None and step.same else step
+            if step is None or known is None or not is_usable(known):
                 self.drop(key)
 
     # Cache mounts
@@ -172,8 +194,13 @@ class BuildCache:
         """The directory of a cache mount (a hex digest), made when missing."""
         assert is_hex64(name)
         path = f"{self._mounts}/{name}/data"
-        os.makedirs(path, mode=0o755, exist_ok=True)
-        os.utime(f"{self._mounts}/{name}")
+        try:
+            _make(path, 0o755)
+            os.utime(f"{self._mounts}/{name}")
+        except FileNotFoundError:  # pruned just now: whoever needs it holds it
+            pass
+        except OSError as error:
+            raise os_error(error, "cannot make the cache mount", path) from error
         return path
 
     def mounts(self) -> list[str]:
@@ -187,22 +214,35 @@ class BuildCache:
         """A descriptor, to be closed, that keeps others away: those who want it alone, or all.
 
         Args:
-            name: Of the cache mount, which is there.
+            name: Of the cache mount, made when it is missing.
             alone: Nobody else has it.
             wait: Seconds until -1 is returned; None: for ever.
         """
-        fd = os.open(f"{self._mounts}/{name}", _DIRECTORY)
         deadline = None if wait is None else time.monotonic() + wait
         while True:
-            try:
-                fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if deadline is not None and time.monotonic() >= deadline:
-                    os.close(fd)
-                    return -1
-                time.sleep(0.005)
-            else:
+            self.mount(name)
+            fd = self._locked_mount(name, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            if fd >= 0:
                 return fd
+            if deadline is not None and time.monotonic() >= deadline:
+                return -1
+            time.sleep(0.005)
+
+    def _locked_mount(self, name: str, kind: int) -> int:
+        """A descriptor with a lock on a cache mount; -1: it is locked, or gone."""
+        path = f"{self._mounts}/{name}"
+        try:
+            fd = os.open(path, _DIRECTORY)
+        except FileNotFoundError:
+            return -1
+        try:
+            fcntl.flock(fd, kind | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(fd), os.stat(path)):
+                return fd
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        os.close(fd)
+        return -1
 
     def mount_used(self, name: str) -> float:
         """When a cache mount was used last: seconds since 1970."""
@@ -214,7 +254,7 @@ class BuildCache:
 
     def drop_mount(self, name: str) -> bool:
         """Delete a cache mount, unless a step has it."""
-        fd = self.hold_mount(name, alone=True, wait=0)
+        fd = self._locked_mount(name, fcntl.LOCK_EX)
         if fd < 0:
             return False
         try:
@@ -226,3 +266,14 @@ class BuildCache:
         finally:
             os.close(fd)
         return True
+
+
+def _make(directory: str, mode: int) -> None:
+    """Make a directory with those above it, however often others remove it meanwhile."""
+    for tries in range(_TRIES):
+        try:
+            os.makedirs(directory, mode=mode, exist_ok=True)
+            return
+        except (FileExistsError, FileNotFoundError):  # it was there, and is gone
+            if tries == _TRIES - 1:
+                raise

@@ -233,6 +233,12 @@ class ContainerStore:
         """Put the record in place."""
         write_record(self.directory(record.id) + "/record.json", record.as_dict())
 
+    def tidy(self, held: Held) -> None:
+        """Remove what killed writers have left: who writes has the lock, which is ours."""
+        for name in os.listdir(held.directory):
+            if name.endswith(".tmp") and name.startswith(("record.json.", "config.json.")):
+                os.unlink(f"{held.directory}/{name}")
+
     def read_exit(self, container: str) -> ExitRecord | None:
         """How it ended, or None.
 

@@ -58,7 +58,7 @@ class Shell:
     def __init__(self) -> None:
         self.containers, self.images = Calls(ContainerNotFound), Calls(ImageNotFound)
         self.system, self.volumes = Calls(ImageNotFound), Calls(NotFound)
-        self.networks = Calls(NetworkNotFound)
+        self.networks, self.builds = Calls(NetworkNotFound), Calls(NotFound)
         self.networks.answers["prune"] = Pruned()
         self.out = self.err = ""
 

@@ -128,10 +128,9 @@ def _explain(error: FastboxError, wanted: BuildOptions, watch: Watch, out: Outpu
         out.note(line)
     detail = str(getattr(error, "detail", ""))
     place = int(getattr(error, "line", 0)) or next((v.line for v in failed if v.line), 0)
-    if detail:
-        if detail not in str(error):
-            out.note(detail)
-    elif place:
+    if detail and detail not in str(error):
+        out.note(detail)
+    elif place and not detail and "\n" not in str(error):
         source = getattr(error, "source", ()) or buildfiles.source(wanted)
         name = str(getattr(error, "file", "")) or buildfiles.name(wanted)
         for line in build_failure.excerpt(name, source, place, int(getattr(error, "end", 0))):

@@ -60,6 +60,12 @@ def _show(pruned: Pruned, out: Output) -> None:
     from fastbox.cli.render import human, table
 
     if pruned.lines:
-        for line in table.lines([_HEADING, *(line.split("\t") for line in pruned.lines)]):
+        rows = []
+        for line in pruned.lines:
+            identity, reclaimable, size, ago = line.split("\t")
+            rows.append(
+                (identity, reclaimable, human.size(int(size)), f"{human.age(int(ago))} ago")
+            )
+        for line in table.lines([_HEADING, *rows]):
             out.line(line)
     out.line(f"Total:\t{human.size(pruned.reclaimed)}")

@@ -76,7 +76,7 @@ def check(found: Sequence[Warned], name: str, source: Sequence[str]) -> list[str
         return ["Check complete, no warnings found."]
     count = "1 warning has" if len(found) == 1 else f"{len(found)} warnings have"
     lines = [f"Check complete, {count} been found!"]
-    for warned in found:
+    for warned in sorted(found, key=lambda warned: warned.line):
         url = f" - {clean(warned.url)}" if warned.url else ""
         lines += ["", f"WARNING: {clean(warned.rule)}{url}", clean(warned.message)]
         if warned.line:

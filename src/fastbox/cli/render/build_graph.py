@@ -92,7 +92,9 @@ def _summary(steps: Sequence[StepReport]) -> list[str]:
     counts: dict[str, int] = {}
     for step in steps:
         counts[step.status] = counts.get(step.status, 0) + 1
-    total = f"{len(steps)} steps: " + ", ".join(f"{n} {status}" for status, n in counts.items())
+    total = f"{len(steps)} step{'' if len(steps) == 1 else 's'}: " + ", ".join(
+        f"{n} {status}" for status, n in counts.items()
+    )
     chain, seconds = longest(steps)
     if not seconds:
         return ["", total]
