@@ -212,4 +212,8 @@ def _xattrs(path: str, follow: bool) -> Iterator[tuple[str, bytes]]:
             return
         raise
     for name in names:
-        yield name, os.getxattr(path, name, follow_symlinks=follow)
+        try:
+            yield name, os.getxattr(path, name, follow_symlinks=follow)
+        except OSError as error:
+            if error.errno != errno.ENODATA:  # taken away meanwhile: a layer loses overlayfs's marks
+                raise
