@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
 
 from fastbox.builder import reports, result
 from fastbox.builder.build import EPOCH, Build, given_args
@@ -24,9 +23,11 @@ from fastbox.store.lease import Work, hold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from fastbox.builder.needs import ImageService, StepService
+    from fastbox.builder.state import State
     from fastbox.builds import BuildOptions, Warned
     from fastbox.dockerfile.source import Document
     from fastbox.store.root import Root
@@ -62,45 +63,60 @@ class Builds:
             ImageNotFound: A stage begins with an image that isn't there.
             FastboxError: Anything else; no name was given, and the steps that were made are kept.
         """
-        from fastbox.builder import cacheexport, cacheimport
-        from fastbox.builder.outputs import write_outputs
-
-        cacheexport.check_targets(options)
         began = time.monotonic()
+        if options.cache_to:
+            from fastbox.builder.cacheexport import check_targets
+
+            check_targets(options)
         self._tidy()
         names = self._images().check_names(options.tags) if options.tags else ()
-        with self._swept_if_broken() as broken, hold(self._root), Work(self._root) as work:
-            build = Build(self._root, work, options, self._images(), self._steps, watch)
-            broken.append(build)
-            try:
-                warnings = self._read(build)
-                if options.check:
-                    return Built(warnings=warnings, steps=reports.planned(build.graph))
-                build.imports = cacheimport.open_imports(build)
-                courses = self._solve(build)
-                state, document = result.finish(build, courses[build.graph.target].end)
-                cacheexport.add_inline(build, courses, state, document)
-                made = write_outputs(build, state, document, names)
-                cacheexport.write_targets(build, courses)
-            except OSError as error:
-                raise os_error(error, "the build failed") from error
-            finally:
-                build.close()
-        return made.replace(
-            warnings=warnings,
-            steps=reports.of_all(build.graph, courses),
-            seconds=time.monotonic() - began,
-        )
-
-    @contextmanager
-    def _swept_if_broken(self) -> Iterator[list[Build]]:
-        """Layers that were stored, but not remembered, are nobody's: they go at once."""
-        builds: list[Build] = []
+        broken = False
         try:
-            yield builds
+            with hold(self._root), Work(self._root) as work:
+                build = Build(self._root, work, options, self._images(), self._steps, watch)
+                try:
+                    built = self._build(build, names)
+                except OSError as error:
+                    raise os_error(error, "the build failed") from error
+                finally:
+                    build.close()
+                    broken = build.layers.broken
         finally:
-            if any(build.layers.broken for build in builds):
+            if broken:  # layers that were stored, but not remembered, are nobody's
                 self._images().sweep()
+        return built.replace(seconds=time.monotonic() - began)
+
+    def _build(self, build: Build, names: Sequence[str]) -> Built:
+        warnings = self._read(build)
+        if build.options.check:
+            return Built(warnings=warnings, steps=reports.planned(build.graph))
+        if build.options.cache_from:
+            from fastbox.builder.cacheimport import open_imports
+
+            build.imports = open_imports(build)
+        courses = self._solve(build)
+        state, document = result.finish(build, courses[build.graph.target].end)
+        made = self._write(build, courses, state, document, names)
+        return made.replace(warnings=warnings, steps=reports.of_all(build.graph, courses))
+
+    def _write(
+        self,
+        build: Build,
+        courses: Mapping[int, Course],
+        state: State,
+        document: dict[str, Any],
+        names: Sequence[str],
+    ) -> Built:
+        from fastbox.builder.outputs import write_outputs
+
+        if not build.options.cache_to:
+            return write_outputs(build, state, document, names)
+        from fastbox.builder.cacheexport import add_inline, write_targets
+
+        add_inline(build, courses, state, document)
+        made = write_outputs(build, state, document, names)
+        write_targets(build, courses)
+        return made
 
     def _tidy(self) -> None:
         """Builds that were killed have left their work, containers, and secrets in memory."""

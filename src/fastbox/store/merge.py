@@ -215,5 +215,5 @@ def _xattrs(path: str, follow: bool) -> Iterator[tuple[str, bytes]]:
         try:
             yield name, os.getxattr(path, name, follow_symlinks=follow)
         except OSError as error:
-            if error.errno != errno.ENODATA:  # taken away meanwhile: a layer loses overlayfs's marks
+            if error.errno != errno.ENODATA:  # a new layer loses overlayfs's marks meanwhile
                 raise

@@ -30,7 +30,7 @@ def options() -> tuple[Option, ...]:
 
 def execute(engine: Door, args: Arguments, out: Output) -> int:
     """Build, or only check; show how it goes, and print what was asked for."""
-    from signal import SIGTERM, signal
+    from _signal import SIGTERM, signal  # type: ignore[import-not-found]
 
     terminated = False
 
