@@ -114,6 +114,64 @@ def copy_entries(int source_root, int target_root, entries, *, unsigned threads=
         free(array)
 
 
+cdef extern from "sys/stat.h":
+    struct timespec:
+        int64_t tv_sec
+        long tv_nsec
+    struct stat:
+        unsigned st_mode
+        unsigned st_uid
+        unsigned st_gid
+        int64_t st_size
+        uint64_t st_rdev
+        timespec st_mtim
+        timespec st_ctim
+
+cdef extern from "list_dir.h":
+    struct fb_listed:
+        stat st
+        size_t name
+        size_t link
+    struct fb_listing:
+        fb_listed *entries
+        size_t count
+        char *text
+    int fb_list_dir(int dirfd, fb_listing *listing, fb_error *err) nogil
+    void fb_listing_free(fb_listing *listing) nogil
+
+
+cdef extern from "Python.h":
+    str PyUnicode_DecodeFSDefault(const char *text)
+
+
+def list_dir(int dirfd):
+    """(name, st_mode, uid, gid, size, mtime and ctime in nanoseconds, link text) of all that is in a directory, in no order; a device's
+    size is its number.
+    """
+    cdef fb_listing listing
+    cdef fb_listed *each
+    cdef fb_error err
+    cdef int64_t size
+    cdef size_t i
+    cdef int r
+    with nogil:
+        r = fb_list_dir(dirfd, &listing, &err)
+    try:
+        if r < 0:
+            raise _error(&err)
+        found = []
+        for i in range(listing.count):
+            each = &listing.entries[i]
+            size = <int64_t>each.st.st_rdev if each.st.st_mode & 0o170000 in (0o020000, 0o060000) else each.st.st_size
+            found.append((PyUnicode_DecodeFSDefault(listing.text + each.name), each.st.st_mode, each.st.st_uid, each.st.st_gid, size,
+                          each.st.st_mtim.tv_sec * 1000000000 + each.st.st_mtim.tv_nsec,
+                          each.st.st_ctim.tv_sec * 1000000000 + each.st.st_ctim.tv_nsec,
+                          PyUnicode_DecodeFSDefault(listing.text + each.link)))
+        return found
+    finally:
+        fb_listing_free(&listing)
+
+
 cdef extern from "settle_tree.h":
     int fb_settle_tree(int root, const int64_t *max_mtime, uint64_t *ret_size, fb_error *err) nogil
 

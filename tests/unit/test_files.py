@@ -155,3 +155,23 @@ def test_stubs_go_the_deepest_first(target: Path) -> None:
     with held(target) as fd:
         assert _files.remove_stubs(fd, stubs) == 4
     assert os.listdir(target) == ["kept"]
+
+
+def test_a_directory_is_listed(target: Path) -> None:
+    (target / "file").write_text("abc")
+    (target / "d").mkdir(mode=0o700)
+    (target / "link").symlink_to("a b")
+    (target / os.fsdecode(b"\xff")).touch()
+    os.mknod(target / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    with held(target) as fd:
+        found = {entry[0]: entry[1:] for entry in _files.list_dir(fd)}
+        assert {entry[0] for entry in _files.list_dir(fd)} == set(found)  # from its beginning again
+    assert set(found) == set(os.listdir(target))
+    for name, (mode, uid, gid, size, mtime, ctime, link) in found.items():
+        there = (target / name).lstat()
+        wanted = there.st_rdev if name == "null" else there.st_size
+        assert (mode, uid, gid, size) == (there.st_mode, there.st_uid, there.st_gid, wanted)
+        assert (mtime, ctime) == (there.st_mtime_ns, there.st_ctime_ns)
+        assert link == ("a b" if name == "link" else "")
+    with pytest.raises(NativeError):
+        _files.list_dir(-1)

@@ -12,7 +12,7 @@ import os
 import stat
 import threading
 
-from fastbox import _bytes
+from fastbox import _bytes, _files
 from fastbox.errors import FastboxError, ResourceExhausted, os_error
 
 TYPE_CHECKING = False
@@ -54,19 +54,22 @@ class Found:
 
     __slots__ = ("ctime_ns", "gid", "kind", "link", "mode", "mtime_ns", "path", "size", "uid")
 
-    def __init__(self, path: str, status: os.stat_result, link: str = "") -> None:
-        mode = status.st_mode
+    def __init__(
+        self,
+        path: str,
+        mode: int,
+        uid: int,
+        gid: int,
+        size: int,
+        mtime_ns: int,
+        ctime_ns: int,
+        link: str,
+    ) -> None:
+        """As `_files.list_dir` tells it: `mode` is st_mode, with the type."""
         self.path = path
-        self.kind = mode & _TYPE
-        self.mode = mode & _MODE
-        self.uid = status.st_uid
-        self.gid = status.st_gid
-        self.size = status.st_size
-        self.mtime_ns = status.st_mtime_ns
-        self.ctime_ns = status.st_ctime_ns
-        self.link = link
-        if self.kind in (stat.S_IFCHR, stat.S_IFBLK):
-            self.size = status.st_rdev
+        self.kind, self.mode = mode & _TYPE, mode & _MODE
+        self.uid, self.gid, self.size = uid, gid, size
+        self.mtime_ns, self.ctime_ns, self.link = mtime_ns, ctime_ns, link
 
     def __repr__(self) -> str:
         return f"Found({self.path!r}, {stat.filemode(self.kind | self.mode)})"
@@ -154,7 +157,14 @@ class Tree:
             link = os.readlink("", dir_fd=fd) if stat.S_ISLNK(status.st_mode) else ""
         finally:
             os.close(fd)
-        return None if stat.S_ISSOCK(status.st_mode) else Found(path, status, link)
+        if stat.S_ISSOCK(status.st_mode):
+            return None
+        is_device = stat.S_IFMT(status.st_mode) in (stat.S_IFCHR, stat.S_IFBLK)
+        size = status.st_rdev if is_device else status.st_size
+        return Found(
+            path, status.st_mode, status.st_uid, status.st_gid, size,
+            status.st_mtime_ns, status.st_ctime_ns, link,
+        )  # fmt: skip
 
 
 def without_empty(entries: list[Found], hidden: set[str]) -> list[Found]:
@@ -225,30 +235,18 @@ def _list(root: int, directory: str) -> list[Found]:
             return []
         raise _failure(error, directory) from error
     prefix = directory + "/" if directory else ""
-    found = []
     try:
-        with os.scandir(fd) as names:
-            for entry in names:
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                    kind = status.st_mode & _TYPE
-                    if kind == stat.S_IFLNK:
-                        link = os.readlink(entry.name, dir_fd=fd)
-                        found.append(Found(prefix + entry.name, status, link))
-                    elif kind != stat.S_IFSOCK:
-                        found.append(Found(prefix + entry.name, status))
-                except FileNotFoundError:
-                    continue  # removed meanwhile
+        entries = _files.list_dir(fd)
     except OSError as error:
         raise _failure(error, directory) from error
     finally:
         os.close(fd)
-    found.sort(key=_path_of)
-    return found
-
-
-def _path_of(found: Found) -> str:
-    return found.path
+    entries.sort()
+    return [
+        Found(prefix + entry[0], *entry[1:])
+        for entry in entries
+        if entry[1] & _TYPE != stat.S_IFSOCK
+    ]
 
 
 def _is_below(path: str, directory: str) -> bool:
