@@ -46,12 +46,13 @@ class Build:
         given: Build arguments that have a value.
         platform: TARGETPLATFORM and the like, as arguments.
         epoch: SOURCE_DATE_EPOCH in seconds, or None.
+        replaced: A step that was made again came out otherwise: its old layer may be of no use.
     """
 
     __slots__ = (
         "cache", "context", "downloads", "epoch", "file", "given", "graph", "images", "layers",
         "named",
-        "options", "platform", "root", "secrets", "source_lock", "sources", "steps",
+        "options", "platform", "replaced", "root", "secrets", "source_lock", "sources", "steps",
         "stop", "teller", "work",
     )  # fmt: skip
 
@@ -78,6 +79,7 @@ class Build:
         self.graph: Graph
         self.context: Context | None = None
         self.source_lock = threading.Lock()
+        self.replaced = False
         self.sources: dict[int | str, Source] = {}  # by stage, image or context
         self.downloads: dict[str, Download] = {}  # by address
 

@@ -77,6 +77,8 @@ class Builds:
                 raise os_error(error, "the build failed") from error
             finally:
                 build.close()
+        if build.replaced:
+            self._images().sweep()
         return made.replace(
             warnings=warnings,
             steps=reports.of_all(build.graph, courses),
