@@ -14,6 +14,7 @@ from fastbox.builder.named import parse_named
 from fastbox.builder.platform import platform_args
 from fastbox.builder.secrets import sweep
 from fastbox.builder.solver import Solver
+from fastbox.builder.triggers import with_triggers
 from fastbox.builds import Event
 from fastbox.dockerfile import checks
 from fastbox.dockerfile.parse import understood
@@ -125,6 +126,7 @@ class Builds:
 
     def _solve(self, build: Build) -> dict[int, Course]:
         courses: dict[int, Course] = {}
+        with_triggers(build)
         for number in build.graph.needed():
             courses[number] = Course(build, build.graph.nodes[number], courses)
         Solver(courses, build.stop, build.options.parallel or _threads()).run()
