@@ -9,12 +9,13 @@ counts as absent.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 
 from fastbox import _native
-from fastbox.errors import os_error
+from fastbox.errors import FastboxError, os_error
 from fastbox.store.content import is_hex64
 from fastbox.store.root import read_record, write_record
 from fastbox.support.record import Record
@@ -89,9 +90,16 @@ class BuildCache:
         Raises:
             FastboxError: The kernel said no.
         """
-        directory = self._directory(key)
         kept = {name: value for name, value in step.as_dict().items() if value}
-        write_record(directory + "/record.json", kept)
+        for attempt in range(8):
+            directory = self._directory(key)
+            try:
+                write_record(directory + "/record.json", kept)
+            except FastboxError as error:
+                if attempt < 7 and isinstance(error.__cause__, FileNotFoundError):
+                    continue  # pruned meanwhile: only what is being made is locked
+                raise
+            return
 
     def touch(self, key: str) -> None:
         """It was used now."""
@@ -155,9 +163,15 @@ class BuildCache:
         if claim is None:
             return False
         with claim:
-            for name in os.listdir(claim.directory):
-                os.unlink(f"{claim.directory}/{name}")
-            os.rmdir(claim.directory)
+            try:
+                for name in os.listdir(claim.directory):
+                    os.unlink(f"{claim.directory}/{name}")
+                os.rmdir(claim.directory)
+            except OSError as error:
+                # Somebody writes to it just now: a record for which no step is made.
+                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                    raise os_error(error, "cannot prune", claim.directory) from error
+                return False
         return True
 
     def tidy(self) -> None:
