@@ -81,6 +81,9 @@ class InvalidSpec(InvalidArgument):
     code = "spec.invalid"
 
 
+_LONGEST = 400  # characters of an error that quotes a Dockerfile
+
+
 class DockerfileError(InvalidArgument):
     """A Dockerfile, or one instruction, that can't be read as one.
 
@@ -103,6 +106,8 @@ class DockerfileError(InvalidArgument):
         source: str = "",
     ) -> None:
         place = "".join(f":{number}" for number in (line, column) if number)
+        if len(what) > _LONGEST:
+            what = what[:_LONGEST] + "..."
         super().__init__(what, where=where + place, hint=hint)
         self.line, self.column = line, column
         self.detail = _excerpt(line, column, source) if line and source else ""
