@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastbox.errors import InvalidArgument
-from fastbox.images.commit import _oci, merged_run
+from fastbox.images.commit import merged_run, oci_layer
 from fastbox.store.content import Descriptor
 from fastbox.support import clock
 
@@ -45,7 +45,7 @@ def test_nothing_given_is_the_image() -> None:
 )
 def test_layers_get_the_manifests_own_types(docker: str, oci: str) -> None:
     layer = Descriptor(media_type=docker, digest="sha256:" + "0" * 64, size=1)
-    assert _oci(layer) == layer.replace(media_type="application/vnd.oci.image.layer.v1." + oci)
+    assert oci_layer(layer) == layer.replace(media_type="application/vnd.oci.image.layer.v1." + oci)
 
 
 def test_the_time_of_reproducible_images(monkeypatch: pytest.MonkeyPatch) -> None:
