@@ -12,7 +12,7 @@ from typing import Any
 
 import fastbox
 from fastbox.builds import BuildOptions, Built, Event
-from fastbox.errors import FastboxError
+from fastbox.errors import BuildFailed, FastboxError
 
 Files = Mapping[str, str | bytes]
 
@@ -94,9 +94,16 @@ def build_text(
 def plain(error: FastboxError) -> str:
     """An error's line, which must be one, and safe on a terminal."""
     text = str(error)
+    assert error.code != "internal", text
     assert text.isprintable(), text
     assert error.hint.isprintable(), error.hint
     return text
+
+
+def refusal(error: FastboxError) -> str:
+    """The line of an error that came before anything of a step ran."""
+    assert not isinstance(error, BuildFailed), error.tail
+    return plain(error)
 
 
 def forget(engine: fastbox.Engine) -> None:

@@ -192,6 +192,14 @@ def test_a_background_process_that_holds_the_output(engine: fastbox.Engine) -> N
 # Rights
 
 
+def test_what_a_step_removes(box: Box, engine: fastbox.Engine) -> None:
+    text = "FROM busybox\nRUN rm -r /home /var /etc/group /etc/passwd; mkdir /var; touch /var/new\n"
+    build_text(engine, text, tags=BUILT)
+    assert box("run", "--rm", "built", "ls", "/var").stdout == "new\n"
+    assert "home" not in box("run", "--rm", "built", "ls", "/").stdout.split()
+    box("system", "check")
+
+
 def test_networks(engine: fastbox.Engine) -> None:
     text = "FROM busybox\nRUN --network={} ls /sys/class/net | wc -w > /n; hostname > /h\n"
     build_text(engine, text.format("none"), tags=BUILT)

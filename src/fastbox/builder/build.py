@@ -48,13 +48,14 @@ class Build:
         platform: TARGETPLATFORM and the like, as arguments.
         epoch: SOURCE_DATE_EPOCH in seconds, or None.
         imports: Who is asked for steps that the store doesn't know.
+        replaced: A step that was made again came out otherwise: its old layer may be of no use.
         time_key: Under which the cache knows when the result was made first, or "".
     """
 
     __slots__ = (
         "cache", "context", "downloads", "epoch", "file", "given", "graph", "images", "imports",
-        "layers", "named", "options", "platform", "root", "secrets", "source_lock", "sources",
-        "steps", "stop", "teller", "time_key", "work",
+        "layers", "named", "options", "platform", "replaced", "root", "secrets", "source_lock",
+        "sources", "steps", "stop", "teller", "time_key", "work",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +81,7 @@ class Build:
         self.graph: Graph
         self.context: Context | None = None
         self.source_lock = threading.Lock()
+        self.replaced = False
         self.sources: dict[int | str, Source] = {}  # by stage, image or context
         self.imports: list[Import] = []
         self.time_key = ""

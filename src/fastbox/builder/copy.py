@@ -69,10 +69,12 @@ class _Copying:
         ]  # fmt: skip
         found = []
         source = self._from() if self._added.plain else None
-        if source is not None and source.state is not None:
-            # What the other stage depends on is known without looking at its files.
+        top = source.state.top if source is not None and source.state is not None else None
+        if top is not None and top.settled:
+            # What its files are is known without looking at them. Not by what they depend on:
+            # steps that are made again may come out otherwise.
             found.append(
-                key_of("copy of", state.key, source.state.key, copy.sources, copy.exclude,
+                key_of("copy of", state.key, top.wait().chain, copy.sources, copy.exclude,
                        copy.parents, how)
             )  # fmt: skip
             if not self._is_wanted(found[0]):

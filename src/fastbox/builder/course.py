@@ -319,6 +319,9 @@ class Course:
                     diff_id=layer.diff_id, digest=layer.digest, size=layer.size,
                     packed_size=layer.packed_size,
                 )  # fmt: skip
+            before = build.cache.get(key)
+            if before is not None and before.chain not in ("", known.chain):
+                build.replaced = True
             build.cache.put(key, known)
 
         made = build.layers.add(home, state.top, remember, claim.close)

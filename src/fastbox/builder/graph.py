@@ -11,7 +11,7 @@ from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from fastbox.dockerfile.instructions import Dockerfile, From, Instruction, Stage
     from fastbox.errors import FastboxError
@@ -78,7 +78,11 @@ class Graph:
             self.nodes.append(self._node(stage, file.escape, refuse))
             if stage.start.name:
                 self._names[stage.start.name] = stage.number
+        # A stage begins with one above it; its files may come from one below, too.
+        for stage in file.stages:
+            self.extend(stage.number, stage.instructions, refuse)
         self.target = self._target(target)
+        self.check_circles(refuse)
 
     def _globals(
         self, file: Dockerfile, given: Mapping[str, str], platform: Mapping[str, str]
@@ -99,13 +103,44 @@ class Graph:
                 "give the argument a default, or a value with --build-arg",
             )  # fmt: skip
         base = None if start.image.lower() in self._contexts else self.find(start.image)
-        needs = {base} if base is not None else set()
-        for instruction in stage.instructions:
-            needs.update(self.sources(instruction, stage.number, refuse))
-        return Node(stage=stage, start=start, base=base, needs=frozenset(needs))
+        needs = frozenset(() if base is None else (base,))
+        return Node(stage=stage, start=start, base=base, needs=needs)
+
+    def extend(self, stage: int, instructions: Sequence[Instruction], refuse: Refusal) -> None:
+        """A stage has these instructions: it needs what they take files from."""
+        more = {number for each in instructions for number in self.sources(each, stage, refuse)}
+        node = self.nodes[stage]
+        if not more <= node.needs:
+            self.nodes[stage] = node.replace(needs=node.needs | more)
+
+    def check_circles(self, refuse: Refusal) -> None:
+        """
+        Raises:
+            DockerfileError: Stages need each other in a circle.
+        """
+        waits = {number: len(node.needs) for number, node in enumerate(self.nodes)}
+        users: dict[int, list[int]] = {}
+        for number, node in enumerate(self.nodes):
+            for need in node.needs:
+                users.setdefault(need, []).append(number)
+        free = [number for number, count in waits.items() if not count]
+        while free:
+            number = free.pop()
+            del waits[number]
+            for user in users.get(number, ()):
+                waits[user] -= 1
+                if not waits[user]:
+                    free.append(user)
+        if waits:
+            number = min(waits)
+            raise refuse(
+                self.nodes[number].start.where.line,
+                f'circular dependency detected on stage: "{self.name(number)}"',
+                "take its files from a stage that does not need it",
+            )
 
     def find(self, name: str) -> int | None:
-        """The number of an earlier stage of that name."""
+        """The number of the last stage of that name, of those that are known by now."""
         return self._names.get(name.lower())
 
     def sources(self, instruction: Instruction, stage: int, refuse: Refusal) -> list[int]:

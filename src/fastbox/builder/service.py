@@ -14,6 +14,7 @@ from fastbox.builder.named import parse_named
 from fastbox.builder.platform import platform_args
 from fastbox.builder.secrets import sweep
 from fastbox.builder.solver import Solver
+from fastbox.builder.triggers import with_triggers
 from fastbox.builds import Built, Event
 from fastbox.dockerfile import checks
 from fastbox.dockerfile.parse import understood
@@ -70,7 +71,7 @@ class Builds:
             check_targets(options)
         self._tidy()
         names = self._images().check_names(options.tags) if options.tags else ()
-        broken = False
+        useless = False
         try:
             with hold(self._root), Work(self._root) as work:
                 build = Build(self._root, work, options, self._images(), self._steps, watch)
@@ -80,9 +81,9 @@ class Builds:
                     raise os_error(error, "the build failed") from error
                 finally:
                     build.close()
-                    broken = build.layers.broken
+                    useless = build.layers.broken or build.replaced
         finally:
-            if broken:  # layers that were stored, but not remembered, are nobody's
+            if useless:  # layers that were stored, but not remembered, or that others replace
                 self._images().sweep()
         return built.replace(seconds=time.monotonic() - began)
 
@@ -158,6 +159,7 @@ class Builds:
 
     def _solve(self, build: Build) -> dict[int, Course]:
         courses: dict[int, Course] = {}
+        with_triggers(build)
         for number in build.graph.needed():
             courses[number] = Course(build, build.graph.nodes[number], courses)
         Solver(courses, build.stop, build.options.parallel or _threads()).run()

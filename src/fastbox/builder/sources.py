@@ -52,7 +52,8 @@ class Source:
     def key_of_tree(self, path: str) -> str:
         """What depends on all that is at a path."""
         if self.state is not None:
-            return self.state.key + ":" + path
+            # What the files are, not what they depend on: made again, they may be others.
+            return (self.state.top.wait().chain if self.state.top else "") + ":" + path
         chosen = select(self.tree, (path,), "/", is_directory=lambda _: True)
         return digest_of_selection(chosen, self.digests, owners=False)
 

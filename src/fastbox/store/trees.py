@@ -99,7 +99,9 @@ def _entry(root: int, path: str, first: dict[int, str], content: bool) -> Entry:
         found = os.fstat(fd)
         kind = _kind(found.st_mode)
         is_file = kind == "file"
-        several = found.st_nlink > 1 and kind != "directory"
+        # overlayfs makes all whiteouts one file, which means nothing.
+        is_whiteout = kind == "character" and found.st_rdev == 0
+        several = found.st_nlink > 1 and kind != "directory" and not is_whiteout
         return Entry(
             path=path,
             kind=kind,
