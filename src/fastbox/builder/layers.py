@@ -271,6 +271,7 @@ class LayerStore:
         tree = os.open(made.tree, _DIRECTORY)
         try:
             size = _files.settle_tree(tree, self.epoch)
+            self._take_root(made)
             fd = os.open(_packed(made), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 packed, diff, packed_size, _, entries = _bytes.write_changes(
