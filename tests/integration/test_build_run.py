@@ -276,3 +276,16 @@ def test_a_hundred_layers_of_copies(engine: fastbox.Engine) -> None:
     build_text(engine, "FROM busybox\n" + steps + "RUN cat /f0 /f99 > /all\n", files, tags=BUILT)
     assert buildtool.cat(engine, "built", "/all") == ["0\n99\n"]
     host.quiet(str(os.environ["FASTBOX_RUN"]))
+
+
+def test_files_are_read_while_they_are_packed(engine: fastbox.Engine) -> None:
+    """A stage's last layer is on its way when another stage takes its files: they don't change."""
+    made = "i=0; while [ $i -lt 400 ]; do echo $i > /d/$i; i=$((i+1)); done"
+    for number in range(3):
+        text = f"""FROM busybox AS one
+RUN mkdir /d; {made}; echo {number} > /d/number
+FROM scratch
+COPY --from=one /d /d
+"""
+        build_text(engine, text, tags=BUILT, args={"SOURCE_DATE_EPOCH": "1600000000"})
+        assert buildtool.cat(engine, "built", "/d/number", "/d/399") == [f"{number}\n", "399\n"]

@@ -208,7 +208,7 @@ class LayerStore:
         """
         job = _Job(Made(home + "/tree", below), then, finally_)
         try:
-            self._take_root(job.made)
+            job.size = self._settle(job.made)
         except BaseException as error:
             finally_()
             raise (_failure(error) if isinstance(error, OSError) else error) from error
@@ -219,6 +219,18 @@ class LayerStore:
                 self._start()
             self._changed.notify_all()
         return job.made
+
+    def _settle(self, made: Made) -> int:
+        """Make a tree what its archive will say, before anybody reads or mounts it: nothing of it
+        changes afterwards. The bytes of its files.
+        """
+        tree = os.open(made.tree, _DIRECTORY)
+        try:
+            size = int(_files.settle_tree(tree, self.epoch))
+        finally:
+            os.close(tree)
+        self._take_root(made)
+        return size
 
     def _take_root(self, made: Made) -> None:
         """No archive says anything of the root itself: it is as below, as in a layer that was
@@ -254,7 +266,7 @@ class LayerStore:
                 job = self._queue.popleft()
             error: BaseException | None = None
             try:
-                self._pack(job.made)
+                self._pack(job.made, job.size)
             except OSError as failed:
                 error = _failure(failed)
             except BaseException as failed:
@@ -267,11 +279,9 @@ class LayerStore:
                 self._packing -= 1
                 self._changed.notify_all()
 
-    def _pack(self, made: Made) -> None:
+    def _pack(self, made: Made, size: int) -> None:
         tree = os.open(made.tree, _DIRECTORY)
         try:
-            size = _files.settle_tree(tree, self.epoch)
-            self._take_root(made)
             fd = os.open(_packed(made), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 packed, diff, packed_size, _, entries = _bytes.write_changes(
@@ -379,12 +389,13 @@ class _Guard:
 
 
 class _Job:
-    __slots__ = ("_finally", "made", "then")
+    __slots__ = ("_finally", "made", "size", "then")
 
     def __init__(
         self, made: Made, then: Callable[[Made], None], finally_: Callable[[], None]
     ) -> None:
         self.made, self.then, self._finally = made, then, finally_
+        self.size = 0
 
     def settle(self, error: BaseException | None) -> None:
         self._finally()
