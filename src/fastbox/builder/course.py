@@ -107,6 +107,7 @@ class Course:
             state = self.result(node.base).successor()
         elif node.start.image == "scratch":
             state = State()
+            state.run["WorkingDir"] = "/"
             state.document = {
                 "architecture": build.platform["TARGETARCH"],
                 "os": build.platform["TARGETOS"],
