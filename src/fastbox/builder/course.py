@@ -115,7 +115,7 @@ class Course:
         else:
             state = self._from_image(node.start)
         if not any(entry.partition("=")[0] == "PATH" for entry in state.run.get("Env") or ()):
-            state.run["Env"] = [DEFAULT_PATH, *(state.run.get("Env") or ())]
+            state.run["Env"] = [*(state.run.get("Env") or ()), DEFAULT_PATH]
         self._trigger(state)
         return state
 
