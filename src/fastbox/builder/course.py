@@ -168,6 +168,8 @@ class Course:
         )  # fmt: skip
         build.graph.used.update(found)
         for name, value in found.items():
+            if value is None and name in state.args:
+                continue  # it keeps what it has
             state.args.pop(name, None)
             state.args[name] = value
         state.history.append(Entry(created_by=instruction.where.text))
