@@ -201,9 +201,11 @@ class Place:
             return -1
         try:
             return _bytes.open_in_root(self.view, os.fsencode(path), _DIRECTORY)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return -1
 
 
+        except NotADirectoryError:
+            raise Conflict("not a directory", where="/" + path) from None
 def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
