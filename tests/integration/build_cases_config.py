@@ -51,7 +51,7 @@ ENTRYPOINT ["$u"]
 FROM @
 ARG none
 ENV set=v empty=
-ENV a1=${set:-d} a2=${empty:-d} a3=${unset:-d} b1=${set-d} c1=${set:+p} c2=${empty:+p} c3=${unset:+p}
+ENV a1=${set:-d} a2=${empty:-d} a3=${unset:-d} c1=${set:+p} c2=${empty:+p} c3=${unset:+p}
 ENV n=${unset:-${set:-x}} m=${unset:-a$set} q=${unset:-"a b"} r="${unset:-'a b'}"
 ENV e=\$set f=\\$set g=$set$set h=${set}_ i=$set_ j=a$ k=$
 """),
@@ -73,14 +73,21 @@ ENV E=$OWN
 ENV OWN=env
 ARG OWN=hidden
 ENV F=$OWN
-FROM one
+RUN echo $OWN > /seen
+FROM @
 ENV G=x$OUT H=x$GIVEN I=x$OWN
 """, args={"GIVEN": "by flag"}),
+    case("arg-after-env", "FROM @\nENV X=env\nARG X=arg\nENV Y=$X\nRUN echo $X > /seen\n"),
     case("arg-default-of-another", "FROM @\nARG A=1\nARG B=${A}2\nARG C=$B-${UNKNOWN:-d}\n"
          "ENV X=$A$B$C\nRUN echo \"$A $B $C\" > /seen; env | grep -v -e HOSTNAME -e container | sort >> /seen\n",
          args={"A": "flag"}),
     case("arg-predefined", "FROM @\nARG HTTP_PROXY\nRUN echo \"p=$http_proxy $HTTP_PROXY\" > /seen\nENV X=$HTTP_PROXY\n",
-         args={"HTTP_PROXY": "http://p", "http_proxy": "http://q"}),
+         args={"HTTP_PROXY": "http://p"}),
+    case("proxy-undeclared", "FROM @\nRUN echo \"$http_proxy $HTTP_PROXY $no_proxy $NO_PROXY\" > /seen\n",
+         args={"HTTP_PROXY": "http://p", "no_proxy": "x"}),
+    case("arg-again-without-value", "FROM @\nARG A=1\nARG A\nENV X=x$A\n", parties=("buildkit",)),
+    case("arg-of-the-base-stage", "FROM @ AS a\nARG A=1\nARG B=2\nFROM a\nARG A\nENV X=$A Y=$B\nRUN echo $A $B > /seen\n",
+         parties=("buildkit",)),
     case("arg-platform", "FROM @\nARG TARGETPLATFORM\nARG TARGETARCH\nARG BUILDOS\n"
          "ENV A=$TARGETPLATFORM B=$TARGETARCH C=$BUILDOS\n", parties=("buildkit",)),
     case("arg-without-value", "FROM @\nARG A\nARG B=\nRUN env | grep -e ^A -e ^B > /seen || true\nENV X=x$A\n"),
@@ -152,6 +159,8 @@ RUN test ! -e /seen
 """),
     case("onbuild-is-kept", "FROM @\nONBUILD RUN echo hi\nONBUILD ADD --chown=1:2 . /app\nonbuild  cmd  a   b\n"),
     case("onbuild-of-a-stage", "FROM @ AS a\nONBUILD RUN echo a > /a\nONBUILD ARG X=1\nFROM a\nRUN cat /a > /b; echo $X >> /b\n"),
+    case("onbuild-from-a-stage", "FROM %\nFROM @ AS tools\nRUN echo t > /t\nFROM %\n",
+         before="FROM @\nONBUILD COPY --from=tools /t /from-tools\n", parties=("buildkit",)),
     case("onbuild-onbuild", "FROM @\nONBUILD ONBUILD RUN true\n", fails=True),
     case("onbuild-from", "FROM @\nONBUILD FROM x\n", fails=True),
     case("shell", r"""

@@ -25,7 +25,7 @@ def archive() -> bytes:
 
         add("dir", type=tarfile.DIRTYPE, mode=0o750, uid=7, gid=8)
         add("dir/file", b"in the tar", uid=1000, gid=29)
-        add("dir/hard", type=tarfile.LNKTYPE, linkname="dir/file")
+        add("dir/hard", type=tarfile.LNKTYPE, linkname="dir/file", uid=1000, gid=29)
         add("dir/sym", type=tarfile.SYMTYPE, linkname="../none", uid=3)
         add("suid", b"s", mode=0o4755)
         add("fifo", type=tarfile.FIFOTYPE)
@@ -88,11 +88,11 @@ COPY ?  /3/
 COPY [fg] /4/
 COPY d/sub/*.txt /5
 COPY d/*/c.txt /6/
-COPY x.g[!a] /7/
+COPY x.g[^a] /7/
 COPY [a-g] /8/
 COPY *.go f* /9/
 """, TREE),
-    case("copy-wildcard-of-nothing", "FROM @\nCOPY *.none /1/\n", TREE, fails=True),
+    case("copy-wildcard-of-nothing", "FROM @\nCOPY *.none /1/\n", TREE),
     case("copy-missing", "FROM @\nCOPY none /1/\n", TREE, fails=True),
     case("copy-outside", "FROM @\nCOPY ../../f /1\n", TREE),
     case("copy-onto-links", LINKS + r"""
@@ -107,7 +107,7 @@ COPY f /var/run/new/
     case("copy-file-onto-dangling", LINKS + "COPY f /dangling\n", TREE),
     case("copy-directory-onto-dangling", LINKS + "COPY d /dangling\n", TREE),
     case("copy-directory-onto-link", LINKS + "COPY d /home/rel\n", TREE),
-    case("copy-directory-over-inner-link", LINKS + "RUN ln -s /real/dir /home/sub\nCOPY d /home\n", TREE),
+    case("copy-directory-over-inner-link", LINKS + "RUN ln -s /real/dir /home/sub\nCOPY d /home\n", TREE, fails=True),
     case("copy-file-over-inner-link", LINKS + "RUN ln -s /file /home/a\nCOPY d /home\n", TREE),
     case("copy-overwrites", r"""
 FROM @
@@ -149,7 +149,6 @@ COPY --chown=12:34 d /4
 COPY --chown=app:34 d /5/new/
 COPY --chown=0:10 f /6/
 COPY --chown=app f /home/app/
-COPY --chown=:audio f /7
 COPY --chown=root:wheel f /home/x/y/
 ARG who=app
 COPY --chown=$who:${who} f /8
@@ -157,6 +156,7 @@ USER app
 COPY f /9
 COPY d /made/10
 """, TREE),
+    case("copy-chown-group-only", "FROM @\nCOPY --chown=:audio f /7\n", TREE),
     case("copy-chown-unknown", "FROM @\nCOPY --chown=nobody f /1\n", TREE, fails=True),
     case("copy-chown-unknown-group", "FROM @\nCOPY --chown=app:none f /1\n", TREE, fails=True),
     case("copy-chown-scratch", "FROM scratch\nCOPY --chown=1:2 f /1\n", TREE),

@@ -61,7 +61,7 @@ RUN rm -r /e; echo file > /e
 RUN rm /d/new; mkdir /d/new; touch /d/new/x; mv /usr /moved
 RUN rm -rf /tmp /var/* ; mkdir -m 1777 /tmp
 """),
-    case("whiteout-and-again", "FROM @\nRUN rm /etc/group; echo again > /etc/group\nRUN rm -r /etc; mkdir /etc\nCOPY f /etc/f\n", {"f": "f"}),
+    case("whiteout-and-again", "FROM @\nRUN rm /etc/group; echo again > /etc/group\nRUN rm -r /home; mkdir /home\nCOPY f /home/f\n", {"f": "f"}),
     case("special-files", r"""
 FROM @
 RUN mkdir /s; cp /bin/busybox /s/suid; chmod 4755 /s/suid; chmod 2711 /bin; chmod 1755 /home; mkfifo /s/fifo
@@ -88,7 +88,8 @@ COPY --from=busybox /etc/group /by-image
     case("stages-target-unknown", "FROM @ AS a\n", target="x", fails=True),
     case("stages-not-needed", "FROM @ AS broken\nRUN exit 1\nFROM @\nENV A=1\n", parties=("buildkit",)),
     case("stages-from-itself", "FROM @ AS a\nCOPY --from=a /etc/passwd /x\n", fails=True),
-    case("stages-from-later", "FROM @\nCOPY --from=b /etc/passwd /x\nFROM @ AS b\n", fails=True),
+    case("stages-from-later", "FROM @ AS a\nCOPY --from=b /etc/passwd /x\nFROM @ AS b\nFROM a\n"),
+    case("stages-in-a-circle", "FROM @ AS a\nCOPY --from=b /x /x\nFROM @ AS b\nCOPY --from=a /x /x\n", fails=True),
     case("stages-from-wildcards", "FROM @ AS a\nRUN mkdir /w; touch /w/a1 /w/a2 /w/b1\nFROM scratch\nCOPY --from=a /w/a* /dir/\nCOPY --from=a /w/?1 /dir2/\n"),
     case("stages-from-links", r"""
 FROM @ AS a
@@ -117,6 +118,5 @@ RUN --mount=type=bind,source=f,target=/m/f cat /m/f > /1
 RUN --mount=type=bind,from=a,target=/a cat /a/a > /2
 RUN --mount=type=cache,target=/c touch /c/x && ls /c > /3
 RUN --mount=type=tmpfs,target=/t touch /t/x && ls /t > /4
-RUN --network=none ls /sys/class/net > /5
 """, {"f": "context"}, parties=("buildkit",)),
 ]  # fmt: skip

@@ -28,6 +28,7 @@ NOW = 1_600_000_000
 ENGINES_OWN = {
     "dev": "every engine has its own",
     "proc": "mounted",
+    "sbin": "fastbox makes it for --init; no case has files there",
     "sys": "mounted",
     ".dockerenv": "docker's mark",
     "etc/hosts": "mounted; docker leaves a file where there was none",
@@ -79,7 +80,9 @@ class Case(Record):
 def case(name: str, text: str, files: Mapping[str, str | bytes | File] | None = None, /,
          **more: Any) -> Case:  # fmt: skip
     """A case, its Dockerfile without the first line break; `@` is busybox, `%` before:NAME."""
-    text = text.lstrip("\n").replace("FROM @", "FROM busybox").replace("FROM %", f"FROM before:{name}")
+    text = (
+        text.lstrip("\n").replace("FROM @", "FROM busybox").replace("FROM %", f"FROM before:{name}")
+    )
     return Case(name=name, text=text, files=files or {}, **more)
 
 
@@ -128,7 +131,7 @@ def of_fastbox(engine: fastbox.Engine, case: Case, where: Path) -> Outcome:
         if case.before:
             buildtool.build(engine, where, tags=(f"before:{case.name}",), file=f"{where}.before",
                             network="none")  # fmt: skip
-        buildtool.build(engine, where, tags=(f"made:{case.name}",), file=f"{where}.file",
+        buildtool.build(engine, where, tags=(f"made:{case.name}",), file=f"{where}/Dockerfile",
                         args=case.args, target=case.target, network="none")  # fmt: skip
     except FastboxError as error:
         return Outcome(error=str(error))
@@ -153,7 +156,7 @@ def of_docker(docker: Docker, case: Case, where: Path, builder: str) -> Outcome:
     words = [word for pair in (case.args or {}).items() for word in ("--build-arg", "=".join(pair))]
     words += ["--target", case.target] if case.target else []
     builds = [(f"{where}.before", f"before:{case.name}", [])] if case.before else []
-    for file, tag, flags in [*builds, (f"{where}.file", made, words)]:
+    for file, tag, flags in [*builds, (f"{where}/Dockerfile", made, words)]:
         done = call("build", "--network=none", "-t", tag, "-f", file, *flags, str(where))
         if done.returncode:
             return Outcome(error=done.stderr.decode().strip().splitlines()[-1])
@@ -194,7 +197,9 @@ def tree_of(data: bytes) -> dict[str, dict[str, Any]]:
                 "owner": (member.uid, member.gid),
                 "link": member.linkname,
                 "size": member.size,
-                "mtime": "now" if member.mtime > NOW or name in TIMES_OF_STUBS else member.mtime,
+                "time of directory" if member.isdir() else "time": (
+                    "now" if member.mtime > NOW or name in TIMES_OF_STUBS else member.mtime
+                ),
                 "device": (member.devmajor, member.devminor),
                 "names": name,
                 "attributes": {
@@ -222,20 +227,24 @@ def compare(ours: Outcome, theirs: Outcome) -> list[str]:
         if ours.error and theirs.error:
             return []
         return [f"outcome: {ours.error or 'built'!r} / {theirs.error or 'built'!r}"]
-    lines = []
+    lines: list[str] = []
     mine, other = ours.config or {}, theirs.config or {}
-    for key in sorted({*mine, *other}):
-        if mine.get(key) != other.get(key):
-            lines.append(f"config {key}: {mine.get(key)!r} / {other.get(key)!r}")
+    lines += [
+        f"config {key}: {mine.get(key)!r} / {other.get(key)!r}"
+        for key in sorted({*mine, *other})
+        if mine.get(key) != other.get(key)
+    ]
     files, others = ours.tree or {}, theirs.tree or {}
     for path in sorted({*files, *others}):
         one, two = files.get(path), others.get(path)
         if one is None or two is None:
             lines.append(f"file {path}: {_short(one)} / {_short(two)}")
             continue
-        for field in ("type", *sorted({*one, *two} - {"type"})):
-            if one.get(field) != two.get(field):
-                lines.append(f"{field} {path}: {one.get(field)!r} / {two.get(field)!r}")
+        lines += [
+            f"{field} {path}: {one.get(field)!r} / {two.get(field)!r}"
+            for field in sorted({*one, *two})
+            if one.get(field) != two.get(field)
+        ]
     return lines
 
 

@@ -17,7 +17,7 @@ import fastbox
 from . import build_cases_config, build_cases_files, build_cases_language
 from .build_differences import DIFFERENCES
 from .build_parties import CLIENT, Case, compare, fill, of_docker, of_fastbox
-from .conftest import Box, Docker
+from .conftest import Box, Docker, busybox_tar
 
 pytestmark = pytest.mark.integration
 
@@ -35,8 +35,7 @@ def forgotten(box: Box) -> Iterator[None]:
     """What was built goes with the last test."""
     yield
     names = box("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
-    for name in [name for name in names if name.startswith(("made:", "before:"))]:
-        box("rmi", "-f", name)
+    box("rmi", "-f", *[name for name in names if name.startswith(("made:", "before:"))])
     box("image", "prune", "-f")
     box("builder", "prune", "-af")
 
@@ -55,8 +54,7 @@ def test_the_same_image(case: Case, engine: fastbox.Engine, buildkit: Docker, bo
     where = base / "context"
     try:
         where.mkdir()
-        fill(where, case.files)
-        Path(f"{where}.file").write_text(case.text)
+        fill(where, {**case.files, "Dockerfile": case.text})
         Path(f"{where}.before").write_text(case.before.replace("FROM @", "FROM busybox"))
         with ThreadPoolExecutor(2) as pool:
             theirs = {
@@ -87,6 +85,19 @@ def test_the_same_image(case: Case, engine: fastbox.Engine, buildkit: Docker, bo
         if each.cases == case.name and number not in met
     ]
     assert not wrong, "\n".join(["fastbox / other", *wrong, "", case.text])
+
+
+def test_a_base_without_path(engine: fastbox.Engine, buildkit: Docker, box: Box) -> None:
+    """The usual one comes after its own variables."""
+    box("import", "-c", "ENV Z=1 A=2", "-", "before:env", stdin=busybox_tar())
+    buildkit("import", "-c", "ENV Z=1 A=2", "-", "before:env", stdin=busybox_tar())
+    case = Case(name="env", text="FROM before:env\nENV B=3\n", files={}, parties=("buildkit",))
+    with tempfile.TemporaryDirectory(prefix="fastbox-build-", dir="/var/tmp") as where:
+        fill(Path(where), {"Dockerfile": case.text})
+        ours = of_fastbox(engine, case, Path(where))
+        assert not compare(ours, of_docker(buildkit, case, Path(where), "buildkit"))
+    assert ours.config
+    assert [entry[:2] for entry in ours.config["Env"]] == ["Z=", "A=", "PA", "B="]
 
 
 def test_cases_have_names_of_their_own() -> None:

@@ -107,6 +107,7 @@ class Course:
             state = self.result(node.base).successor()
         elif node.start.image == "scratch":
             state = State()
+            state.run["WorkingDir"] = "/"
             state.document = {
                 "architecture": build.platform["TARGETARCH"],
                 "os": build.platform["TARGETOS"],
@@ -114,7 +115,7 @@ class Course:
         else:
             state = self._from_image(node.start)
         if not any(entry.partition("=")[0] == "PATH" for entry in state.run.get("Env") or ()):
-            state.run["Env"] = [DEFAULT_PATH, *(state.run.get("Env") or ())]
+            state.run["Env"] = [*(state.run.get("Env") or ()), DEFAULT_PATH]
         self._trigger(state)
         return state
 
@@ -167,6 +168,8 @@ class Course:
         )  # fmt: skip
         build.graph.used.update(found)
         for name, value in found.items():
+            if value is None and name in state.args:
+                continue  # it keeps what it has
             state.args.pop(name, None)
             state.args[name] = value
         state.history.append(Entry(created_by=instruction.where.text))

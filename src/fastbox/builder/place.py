@@ -178,22 +178,24 @@ class Place:
             os.close(fd)
 
     def _new(self, directory: int, name: str, path: str, uid: int, gid: int) -> int:
+        source, before = self._below(path), os.fstat(directory)
         os.mkdir(name, 0o755, dir_fd=directory)
         fd = os.open(name, _DIRECTORY, dir_fd=directory)
         try:
-            source = self._below(path)
             if source < 0:
                 self.changed = True
                 os.fchmod(fd, 0o755)
                 os.fchown(fd, uid, gid)
             else:
-                try:
-                    take_attributes(source, fd)
-                finally:
-                    os.close(source)
+                take_attributes(source, fd)
+                # Nothing new in the directory above, as far as the image is concerned.
+                os.utime(directory, ns=(before.st_atime_ns, before.st_mtime_ns))
         except BaseException:
             os.close(fd)
             raise
+        finally:
+            if source >= 0:
+                os.close(source)
         return fd
 
     def _below(self, path: str) -> int:
@@ -201,8 +203,10 @@ class Place:
             return -1
         try:
             return _bytes.open_in_root(self.view, os.fsencode(path), _DIRECTORY)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return -1
+        except NotADirectoryError:
+            raise Conflict("not a directory", where="/" + path) from None
 
 
 def _parts(path: str) -> list[str]:

@@ -102,7 +102,11 @@ def _rights(build: Build, run: Run) -> tuple[str, bool]:
 
 
 def _proxies(build: Build) -> dict[str, str]:
-    return {name: value for name, value in build.given.items() if name in PROXIES}
+    """Those that were given, in both spellings: programs look for one or the other."""
+    given = {name: value for name, value in build.given.items() if name in PROXIES}
+    other = {name.lower(): value for name, value in given.items()}
+    other |= {name.upper(): value for name, value in given.items()}
+    return other | given
 
 
 def _options(

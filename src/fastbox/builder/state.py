@@ -61,11 +61,11 @@ class State:
         self.own_cmd = False
 
     def successor(self) -> State:
-        """What a stage that begins with this one has: all but arguments."""
+        """What a stage that begins with this one has: all of it, arguments too."""
         new = State()
         new.top, new.key = self.top, self.key
         new.run, new.document = json.loads(json.dumps(self.run)), dict(self.document)
-        new.history = list(self.history)
+        new.history, new.args = list(self.history), dict(self.args)
         return new
 
     @property

@@ -65,16 +65,19 @@ def is_archive(head: bytes) -> bool:
 
 
 def is_packed_tar(fd: int) -> bool:
-    """Whether a regular file is a tar, packed or not, as ADD asks it; a damaged one is none."""
+    """Whether a regular file is a tar, packed or not, as ADD asks it; damage after its first header
+    is found when it is unpacked.
+    """
     head = os.pread(fd, HEAD, 0)
     packing = packing_of(head)
     if not packing:
         return is_tar(head)
+    if packing == "gzip":  # the native code would say nothing of a stream that is cut short
+        return is_tar(_gzip_head(fd))
     with open(f"/proc/self/fd/{fd}", "rb", buffering=0) as file:
-        native = packing in ("gzip", "zstd")
 
         def write(to: int) -> None:
-            if native:
+            if packing == "zstd":
                 _bytes.unpack(file.fileno(), to)
             else:
                 _write(to, _unpacked(file, b"", packing))
@@ -84,6 +87,23 @@ def is_packed_tar(fd: int) -> bool:
             while len(block) < _BLOCK and (more := os.read(source, _BLOCK - len(block))):
                 block += more
     return is_tar(block)
+
+
+def _gzip_head(fd: int) -> bytes:
+    from zlib import MAX_WBITS, decompressobj, error
+
+    machine = decompressobj(16 + MAX_WBITS)
+    block, at = b"", 0
+    try:
+        while len(block) < _BLOCK and not machine.eof:
+            data = machine.unconsumed_tail or os.pread(fd, _CHUNK >> 4, at)
+            if not data:
+                break
+            at += 0 if machine.unconsumed_tail else len(data)
+            block += machine.decompress(data, _BLOCK - len(block))
+    except error:
+        pass
+    return block
 
 
 def unpack(fd: int, root: int, *, merge: bool = False, stop: Stop | None = None) -> None:

@@ -1,9 +1,11 @@
-"""WORKDIR: the directory is made when the files so far have none of that name."""
+"""WORKDIR: the directory is made when the files so far have none of that name. It is USER's."""
 
 from __future__ import annotations
 
+from fastbox.builder import owners
 from fastbox.builder.place import Place
 from fastbox.builder.state import key_of
+from fastbox.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,13 +22,20 @@ def step(build: Build, course: Course, state: State, workdir: Workdir) -> None:
 
     def make(_vertex: Vertex, home: str) -> bool:
         with Place(build, state, home) as place:
-            place.directory(path)
+            place.directory(path, *_owner(state.user, place.view))
             return place.changed
 
     course.layer(
         state,
         workdir,
         workdir.where.text,
-        lambda: [key_of("workdir", state.key, path, build.epoch)],
+        lambda: [key_of("workdir", state.key, path, state.user, build.epoch)],
         make,
     )
+
+
+def _owner(user: str, view: int) -> tuple[int, int]:
+    try:
+        return owners.owner(user, view) if user else (0, 0)
+    except InvalidArgument:  # nobody, whom a RUN would name; docker makes it root's
+        return 0, 0

@@ -174,3 +174,17 @@ def test_a_stream_that_never_goes_on_can_be_stopped(out) -> None:
         unpacking.unpack_stream(Endless(), b"", out, stop=lambda: True)
     assert not gone.is_set()
     gone.set()
+
+
+def test_a_gzip_that_is_cut_short_is_an_archive_still(tmp_path: Path) -> None:
+    """ADD must not take it for a plain file: its damage is found when it is unpacked."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "f").write_bytes(os.urandom(3000))
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(tar(source, "gzip")[:-100])
+    with path.open("rb") as file:
+        assert unpacking.is_packed_tar(file.fileno())
+    path.write_bytes(b"\x1f\x8b\x08" + bytes(100))
+    with path.open("rb") as file:
+        assert not unpacking.is_packed_tar(file.fileno())
