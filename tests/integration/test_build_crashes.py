@@ -189,7 +189,9 @@ def test_signals(box: Box, fixed: None, number: signal.Signals, group: bool) -> 
             check_clean(box, before)
         (where / "Dockerfile").write_text(SLOW.replace("sleep 1000", "true"))
         done = box("build", "--progress=plain", "--secret", "id=s,env=TEST_SECRET", str(where))
-        assert done.stderr.count("CACHED") == 2  # what was finished is kept
+        # What was finished is kept, but by a SIGKILL only what was stored already.
+        kept = done.stderr.count("CACHED")
+        assert kept == 2 or (kept == 1 and number == signal.SIGKILL)
     check_clean(box, before)
 
 

@@ -219,6 +219,8 @@ def test_check_finds_what_is_wrong_with_it(box: Box, engine: fastbox.Engine) -> 
         shutil.rmtree(f"{box.root}/layers/{record['chain'][7:]}")
         unfinished = Path(box.root, STEPS, "c" * 64)
         unfinished.mkdir()
+        Path(box.root, STEPS, "d" * 64).mkdir()  # only a lock
+        (unfinished / "record.json.1.abcd.tmp").touch()
         wrong = {each.where: each.what for each in engine.system.check(quick=True)}
         assert "damaged" in wrong[str(found["COPY a"].parent)]
         assert "missing" in wrong[str(found["COPY b"].parent)]

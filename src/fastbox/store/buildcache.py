@@ -61,9 +61,15 @@ class Claim:
         self.close()
 
     def close(self) -> None:
-        """Give it up."""
+        """Give it up; of a step that failed nothing is left."""
         fd, self._fd = self._fd, -1
-        if fd >= 0:
+        if fd < 0:
+            return
+        try:
+            os.rmdir(self.directory)
+        except OSError:  # it is known
+            pass
+        finally:
             os.close(fd)
 
 

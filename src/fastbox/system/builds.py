@@ -45,8 +45,16 @@ def _wrong(root: Root, cache: BuildCache, key: str) -> str:
     if step is None:
         if os.path.lexists(directory + "/record.json"):
             return "the record of a step is damaged"
-        return "a step that was never finished" if os.path.isdir(directory) else ""
+        return "a step that was never finished" if _has_something(directory) else ""
     return "" if is_usable(root, step) else "the layer of a step is missing"
+
+
+def _has_something(directory: str) -> bool:
+    """An empty one is a lock that nobody has: of a build that was killed."""
+    try:
+        return bool(os.listdir(directory))
+    except FileNotFoundError:
+        return False
 
 
 def _strangers(directory: str) -> Iterator[tuple[str, str, str]]:
