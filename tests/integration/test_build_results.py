@@ -98,7 +98,7 @@ def names_of(tar: bytes) -> dict[str, str]:
 
 
 def test_files_as_results(box: Box, engine: fastbox.Engine, where: Path) -> None:
-    before = box("images", "-a").stdout
+    before = box("images", "-aq").stdout
     (where / "Dockerfile").write_text(
         "FROM busybox AS b\nRUN mkdir /d; echo x > /d/x; ln /d/x /y; ln -s y /z\nFROM scratch\nCOPY --from=b /d /d\nCOPY --from=b /y /z /\n"
     )
@@ -112,7 +112,7 @@ def test_files_as_results(box: Box, engine: fastbox.Engine, where: Path) -> None
     )
     assert done.returncode == 0
     assert names_of(done.stdout)["y"] == "x\n"
-    assert box("images", "-a").stdout == before
+    assert box("images", "-aq").stdout == before
 
 
 def test_a_directory_is_not_followed_out(engine: fastbox.Engine) -> None:
