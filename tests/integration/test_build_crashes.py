@@ -189,7 +189,8 @@ def test_signals(box: Box, fixed: None, number: signal.Signals, group: bool) -> 
             check_clean(box, before)
         (where / "Dockerfile").write_text(SLOW.replace("sleep 1000", "true"))
         done = box("build", "--progress=plain", "--secret", "id=s,env=TEST_SECRET", str(where))
-        assert done.stderr.count("CACHED") == 2  # what was finished is kept
+        # What was finished is kept, unless a kill came before it was published.
+        assert done.stderr.count("CACHED") in ((1, 2) if number == signal.SIGKILL else (2,))
     check_clean(box, before)
 
 
