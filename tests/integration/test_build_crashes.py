@@ -102,14 +102,14 @@ def test_killed_builds(
     wanted = build(box, where)
     manifest = json.loads(box("inspect", "built").stdout)[0]["RootFS"]
     forget(box)
-    content = stores.content(box)
+    content, names = stores.content(box), set(stores.names(box))
     whole = took(lambda: build(box, where))
     forget(box)
     before = host.snapshot(box.root, box.run_root)
     killed = 0
     for _ in range(rounds):
         killed += kill_within(box, chance.random() * whole, *words(where))
-        assert set(stores.names(box)) <= {"busybox:latest", "built:latest"}
+        assert set(stores.names(box)) <= names | {"built:latest"}
         if "built:latest" in stores.names(box):
             assert box("images", "-q", "--no-trunc", "built").stdout.strip() == wanted
         assert build(box, where) == wanted
@@ -189,9 +189,14 @@ def test_signals(box: Box, fixed: None, number: signal.Signals, group: bool) -> 
             check_clean(box, before)
         (where / "Dockerfile").write_text(SLOW.replace("sleep 1000", "true"))
         done = box("build", "--progress=plain", "--secret", "id=s,env=TEST_SECRET", str(where))
+<<<<<<< HEAD
         # What was finished is kept, but by a SIGKILL only what was stored already.
         kept = done.stderr.count("CACHED")
         assert kept == 2 or (kept == 1 and number == signal.SIGKILL)
+=======
+        # What was finished is kept, unless a kill came before it was published.
+        assert done.stderr.count("CACHED") in ((1, 2) if number == signal.SIGKILL else (2,))
+>>>>>>> int
     check_clean(box, before)
 
 
@@ -219,13 +224,13 @@ FROM busybox
 COPY --from=slow /a /
 COPY --from=fails /a /
 """
-    before, images = host.snapshot(box.root, box.run_root), box("images", "-a").stdout
+    before, images = host.snapshot(box.root, box.run_root), box("images", "-aq").stdout
     networks, volumes = box("network", "ls", "-q").stdout, box("volume", "ls", "-q").stdout
     with context({"Dockerfile": text}) as where:
         done = box("build", "-t", "built", str(where), check=False)
     assert done.returncode == 1
     assert "exit code: 7" in done.stderr.splitlines()[-1]
-    assert box("images", "-a").stdout == images
+    assert box("images", "-aq").stdout == images
     assert box("network", "ls", "-q").stdout == networks
     assert box("volume", "ls", "-q").stdout == volumes
     check_clean(box, before)

@@ -98,7 +98,7 @@ def names_of(tar: bytes) -> dict[str, str]:
 
 
 def test_files_as_results(box: Box, engine: fastbox.Engine, where: Path) -> None:
-    before = box("images", "-a").stdout
+    before = box("images", "-aq").stdout
     (where / "Dockerfile").write_text(
         "FROM busybox AS b\nRUN mkdir /d; echo x > /d/x; ln /d/x /y; ln -s y /z\nFROM scratch\nCOPY --from=b /d /d\nCOPY --from=b /y /z /\n"
     )
@@ -112,7 +112,7 @@ def test_files_as_results(box: Box, engine: fastbox.Engine, where: Path) -> None
     )
     assert done.returncode == 0
     assert names_of(done.stdout)["y"] == "x\n"
-    assert box("images", "-a").stdout == before
+    assert box("images", "-aq").stdout == before
 
 
 def test_a_directory_is_not_followed_out(engine: fastbox.Engine) -> None:
@@ -225,6 +225,38 @@ def test_flags_of_steps(box: Box, engine: fastbox.Engine, where: Path) -> None:
     found = buildtool.cat(engine, "built", "/h", "/n", "/s", "/m")
     assert found[0].split() == ["1.2.3.4", "made.up"]
     assert found[1:] == ["99\n", "8192\n", f"{64 << 20}\n"]
+
+
+def test_limits_of_processors_and_swap(box: Box, engine: fastbox.Engine, where: Path) -> None:
+    one, two = "/sys/fs/cgroup/cpu", "/sys/fs/cgroup"
+    (where / "Dockerfile").write_text(
+        "FROM busybox\n"
+        f"RUN {{ cat {one}/cpu.cfs_quota_us {one}/cpu.cfs_period_us || cat {two}/cpu.max; }} 2>&- | xargs > /quota\n"
+        f"RUN {{ cat {one}/cpu.shares || cat {two}/cpu.weight; }} 2>&- > /shares\n"
+        "RUN grep Cpus_allowed_list /proc/self/status | cut -f 2 > /cpus; grep Mems_allowed_list /proc/self/status | cut -f 2 > /mems\n"
+        f"RUN {{ cat {two}/memory/memory.memsw.limit_in_bytes || cat {two}/memory.swap.max; }} 2>&- > /swap\n"
+        "RUN grep Seccomp: /proc/self/status | cut -f 2 > /filter\n"
+    )
+    box(
+        "build", "-t", "built", "--cpu-quota", "50000", "--cpu-period", "100000", "-c", "512",
+        "--cpuset-cpus", "0", "--cpuset-mems", "0", "--memory", "64m", "--memory-swap", "96m",
+        "--security-opt", "seccomp=unconfined", "--cgroup-parent", "/fastbox-build-test",
+        str(where),
+    )  # fmt: skip
+    found = buildtool.cat(
+        engine, "built", "/quota", "/shares", "/cpus", "/mems", "/swap", "/filter"
+    )
+    assert found[0] == "50000 100000\n"
+    assert found[1] in ("512\n", "20\n")  # v1, and what it is on v2
+    assert found[2:4] == ["0\n", "0\n"]
+    assert found[4] in (
+        "",
+        f"{96 << 20}\n",
+        f"{32 << 20}\n",
+    )  # "": a kernel without swap accounting
+    assert found[5] == "0\n"
+    for path in Path("/sys/fs/cgroup").glob("**/fastbox-build-test"):
+        path.rmdir()
 
 
 def test_platforms(box: Box, engine: fastbox.Engine, where: Path) -> None:

@@ -1,4 +1,4 @@
-"""RUN of builds: its users, shells and documents, how it fails, its rights, and many of them; the mounts are in test_build_mounts.py."""
+"""RUN of builds: its users, shells and documents, how it fails, its rights, and many of them; its mounts are in test_build_mounts.py and test_build_secrets.py."""
 
 from __future__ import annotations
 
