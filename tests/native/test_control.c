@@ -87,7 +87,7 @@ static void test_messages(void)
 	/* A host's file is no stream. */
 	assert(fb_control_send(fd, text, strlen(text), &file, 1, NULL) == 0);
 	assert(fb_control_receive(fd, answer, sizeof(answer), 5000, NULL) > 0 && strstr(answer, "not a pipe"));
-	assert(strcmp(ask(fd, "{\"op\":\"sync\"}"), "{\"ok\":true}") == 0);
+	assert(strcmp(ask(fd, "{\"op\":\"sync\"}"), "{\"ok\":true,\"held\":0}") == 0);
 	assert(fb_control_receive(fd, answer, sizeof(answer), 20, NULL) == -ETIMEDOUT);
 	assert(strcmp(ask(fd, "{\"op\":\"close\"}"), "{\"ok\":true}") == 0);
 	assert(fb_control_receive(fd, answer, sizeof(answer), 5000, NULL) == 0);
@@ -163,9 +163,9 @@ static void test_lease(void)
 	other = fb_control_connect(run, name, NULL);
 	assert(fd >= 0 && other >= 0);
 	assert(strcmp(ask(fd, "{\"op\":\"lease\"}"), "{\"ok\":true}") == 0);
-	assert(strcmp(ask(other, "{\"op\":\"sync\"}"), "{\"ok\":true}") == 0);
+	assert(strcmp(ask(other, "{\"op\":\"sync\"}"), "{\"ok\":true,\"held\":0}") == 0);
 	close(other);
-	assert(strcmp(ask(fd, "{\"op\":\"sync\"}"), "{\"ok\":true}") == 0);
+	assert(strcmp(ask(fd, "{\"op\":\"sync\"}"), "{\"ok\":true,\"held\":0}") == 0);
 	assert(fb_control_alive(run, name) == 1);
 	close(fd);
 	wait_end();
