@@ -48,7 +48,13 @@ def buildkit(docker: Docker) -> Docker:
     return docker
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def chosen(number: int, case: Case) -> object:
+    """Two of five are enough for every day; `make test-soak` has all."""
+    marks = () if number % 5 < 2 else (pytest.mark.slow,)
+    return pytest.param(case, id=case.name, marks=marks)
+
+
+@pytest.mark.parametrize("case", [chosen(*each) for each in enumerate(CASES)])
 def test_the_same_image(case: Case, engine: fastbox.Engine, buildkit: Docker, box: Box) -> None:
     base = Path(tempfile.mkdtemp(prefix="fastbox-build-", dir="/var/tmp"))
     where = base / "context"
