@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from fastbox.builder.keywords import BuildKeywords
     from fastbox.builder.service import Builds
+    from fastbox.builder.solver import Stop
     from fastbox.builds import Built, Event
     from fastbox.containers.container import Container
     from fastbox.containers.options import RunKeywords
@@ -109,9 +110,18 @@ class Engine:
             BuildFailed: A step ended with a code other than 0.
             ImageNotFound: A stage begins with an image that isn't there.
         """
+        return self._build(context, watch, options)
+
+    def _build(
+        self,
+        context: str,
+        watch: Callable[[Event], None] | None,
+        options: BuildKeywords,
+        stop: Stop | None = None,
+    ) -> Built:
         from fastbox.builder.keywords import from_keywords
 
-        return self.builds.build(from_keywords(context, options), watch)
+        return self.builds.build(from_keywords(context, options), watch, stop)
 
     @property
     def volumes(self) -> Volumes:

@@ -45,7 +45,17 @@ ALLOWED = {
     },
     "wait": BASE | {"containers"},
     "aio": BASE
-    | {"store", "runtime", "images", "containers", "networks", "system", "engine", "aio"},
+    | {
+        "store",
+        "runtime",
+        "images",
+        "containers",
+        "networks",
+        "system",
+        "builder",
+        "engine",
+        "aio",
+    },
     "testing": BASE | {"containers", "engine", "testing"},
     "doctor": BASE | {"doctor", "store", "_native"},
     "netd": BASE | {"netd", "_native"},

@@ -15,10 +15,12 @@ import pytest
 import fastbox
 from fastbox import PIPE, aio, wait
 
-from . import host
+from . import buildtool, host
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from fastbox.builds import Event
 
     from .conftest import Box
 
@@ -253,3 +255,29 @@ def test_logs_as_they_come(box: Box) -> None:
             assert [line.text async for line in c.logs(tail=1)] == ["3"]
 
     run(body)
+
+
+def test_a_build_and_its_cancellation(box: Box) -> None:
+    with buildtool.context({"Dockerfile": "FROM busybox\nRUN echo begins; sleep 1000\n"}) as where:
+
+        async def body(engine: aio.Engine) -> None:
+            begun = asyncio.Event()
+            loop = asyncio.get_running_loop()
+
+            def watch(event: Event) -> None:
+                if event.kind == "output":
+                    loop.call_soon_threadsafe(begun.set)
+
+            task = asyncio.create_task(engine.build(str(where), tag="built:aio", watch=watch))
+            await asyncio.wait_for(begun.wait(), SECONDS)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(task, SECONDS)
+            assert not engine.images.list("built")
+            (where / "Dockerfile").write_text("FROM busybox\nCMD echo made\n")
+            made = await engine.build(str(where), tag="built:aio")
+            assert made.tags == ("docker.io/library/built:aio",)
+
+        run(body)
+    box("rmi", "built:aio")
+    box("builder", "prune", "-af")

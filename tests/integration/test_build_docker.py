@@ -31,9 +31,11 @@ def engine(box: Box) -> Iterator[fastbox.Engine]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def forgotten(box: Box) -> Iterator[None]:
-    """What was built goes with the last test."""
+def forgotten(request: pytest.FixtureRequest, box: Box) -> Iterator[None]:
+    """What was built goes with the last test; of docker, too, which others list things of."""
+    docker: Docker = request.getfixturevalue("docker")
     yield
+    docker("system", "prune", "-f")
     names = box("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
     box("rmi", "-f", *[name for name in names if name.startswith(("made:", "before:"))])
     box("image", "prune", "-f")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from fastbox import engine as blocking
@@ -9,9 +10,12 @@ from fastbox.aio.container import Container
 from fastbox.aio.loop import Opening, Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Self, Unpack
 
+    from fastbox.builder.keywords import BuildKeywords
+    from fastbox.builder.service import Builds
+    from fastbox.builds import Built, Event
     from fastbox.containers.container import Container as BlockingContainer
     from fastbox.containers.options import RunKeywords
     from fastbox.containers.readiness import Condition
@@ -71,6 +75,46 @@ class Engine:
     def containers(self) -> Containers:
         """The containers of the store, also those of others; its calls block, as `images`' do."""
         return self._engine.containers
+
+    @property
+    def builds(self) -> Builds:
+        """The builds of the store; its calls block, as `images`' do."""
+        return self._engine.builds
+
+    async def build(
+        self,
+        context: str = ".",
+        *,
+        watch: Callable[[Event], None] | None = None,
+        **options: Unpack[BuildKeywords],
+    ) -> Built:
+        """Build an image of a Dockerfile: `fastbox.Engine.build`. Cancelled, the build is ended
+        first, and gives no name.
+
+        Args:
+            context: A directory, or a git URL.
+            watch: Gets what happens, from any thread, one event at a time.
+            **options: `BuildOptions`' fields in friendly types.
+
+        Raises:
+            DockerfileError: The Dockerfile is not one.
+            BuildFailed: A step ended with a code other than 0.
+            ImageNotFound: A stage begins with an image that isn't there.
+        """
+        from fastbox.builder.solver import Stop
+
+        stop = Stop()
+        work = asyncio.ensure_future(
+            self._pool.call(self._engine._build, context, watch, options, stop)
+        )
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.set()
+            await asyncio.gather(work, return_exceptions=True)
+            raise
+        finally:
+            stop.close()
 
     @property
     def volumes(self) -> Volumes:

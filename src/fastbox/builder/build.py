@@ -66,10 +66,11 @@ class Build:
         images: ImageService,
         steps: Callable[[], StepService],
         watch: Callable[[Event], None] | None,
+        stop: Stop | None,
     ) -> None:
         self.root, self.work, self.options = root, work, options
         self.images, self.steps = images, steps
-        self.teller, self.stop = Teller(watch), Stop()
+        self.teller, self.stop = Teller(watch), stop or Stop()
         self.cache = BuildCache(root)
         self.given = given_args(options.args or {})
         self.epoch = _epoch(self.given)

@@ -13,7 +13,7 @@ from fastbox.builder.graph import PROXIES, Graph
 from fastbox.builder.named import parse_named
 from fastbox.builder.platform import platform_args
 from fastbox.builder.secrets import sweep
-from fastbox.builder.solver import Solver
+from fastbox.builder.solver import Solver, Stop
 from fastbox.builder.triggers import with_triggers
 from fastbox.builds import Built, Event
 from fastbox.dockerfile import checks
@@ -51,12 +51,18 @@ class Builds:
         # Called when needed: a build that is all cached starts no container.
         self._root, self._images, self._steps = root, images, steps
 
-    def build(self, options: BuildOptions, watch: Callable[[Event], None] | None = None) -> Built:
+    def build(
+        self,
+        options: BuildOptions,
+        watch: Callable[[Event], None] | None = None,
+        stop: Stop | None = None,
+    ) -> Built:
         """Build an image, or files.
 
         Args:
             options: What and how.
             watch: Gets what happens, from any thread, one event at a time.
+            stop: Set by another thread, it ends the build, which raises Canceled.
 
         Raises:
             DockerfileError: The Dockerfile is not one.
@@ -74,7 +80,7 @@ class Builds:
         useless = False
         try:
             with hold(self._root), Work(self._root) as work:
-                build = Build(self._root, work, options, self._images(), self._steps, watch)
+                build = Build(self._root, work, options, self._images(), self._steps, watch, stop)
                 try:
                     built = self._build(build, names)
                 except OSError as error:

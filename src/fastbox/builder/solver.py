@@ -38,7 +38,8 @@ class Stop:
         """It is to end now."""
         if not self.stopped:
             self.stopped = True
-            os.write(self._writer, b"x")
+            if self._writer >= 0:
+                os.write(self._writer, b"x")
 
     def check(self) -> None:
         """
@@ -50,8 +51,11 @@ class Stop:
 
     def close(self) -> None:
         """Nobody looks any more."""
-        os.close(self.fd)
-        os.close(self._writer)
+        fd, writer = self.fd, self._writer
+        self.fd = self._writer = -1
+        for each in (fd, writer):
+            if each >= 0:
+                os.close(each)
 
 
 class Solver:
