@@ -171,5 +171,16 @@ def holding(needle: bytes, *places: str) -> list[str]:
     return found
 
 
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on a port of loopback."""
+    import socket
+
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 def touch(path: Path, seconds: int) -> None:
     os.utime(path, (seconds, seconds))

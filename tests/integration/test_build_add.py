@@ -73,14 +73,14 @@ def repository(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     )
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
         subprocess.run([*GIT, *words], cwd=place, check=True, capture_output=True)
-    ready, process = tmp_path / "pid", None
+    process, port = None, 0
     for port in range(21000 + os.getpid() % 20000, 60000, 7):
         process = subprocess.Popen(
             ["git", "daemon", "--export-all", "--listen=127.0.0.1", f"--port={port}",
-             f"--base-path={tmp_path}/base", f"--pid-file={ready}"],
+             f"--base-path={tmp_path}/base"],
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        while process.poll() is None and not ready.exists():
+        while process.poll() is None and not buildtool.listens(port):
             time.sleep(0.01)
         if process.poll() is None:
             break

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module", autouse=True)
 def kernel() -> None:
     """Skip where an interface of this kind can't be made."""
-    script = "ip link add a type veth peer name b && ip link add link a name c type ipvlan"
+    script = "ip link add p0 type veth peer name p1 && ip link add link p0 name v0 type ipvlan"
     done = subprocess.run(["unshare", "-n", "sh", "-c", script], capture_output=True, check=False)
     if done.returncode:
         pytest.skip("this kernel has no ipvlan: make test-vm has one")

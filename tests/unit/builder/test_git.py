@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -58,15 +59,14 @@ def repository(tmp_path: Path) -> Run:
 @pytest.fixture
 def daemon(tmp_path: Path, repository: Run) -> Iterator[str]:
     """The address of a git daemon that serves `base`."""
-    ready = tmp_path / "pid"
     process, port = None, 0
     for port in range(20000 + os.getpid() % 20000, 60000, 7):
         process = subprocess.Popen(
             ["git", "daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}",
-             f"--base-path={tmp_path}/base", f"--pid-file={ready}", "--reuseaddr"],
+             f"--base-path={tmp_path}/base"],
             env=_ENVIRONMENT, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        while process.poll() is None and not ready.exists():
+        while process.poll() is None and not _listens(port):  # its pid file is there before
             time.sleep(0.01)
         if process.poll() is None:
             break
@@ -74,6 +74,14 @@ def daemon(tmp_path: Path, repository: Run) -> Iterator[str]:
     yield f"git://127.0.0.1:{port}"
     os.killpg(process.pid, 15)
     process.wait()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def at(text: str) -> Repository:
