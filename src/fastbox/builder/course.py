@@ -349,9 +349,7 @@ def image_state(build: Build, reference: str, platform: str) -> State:
             raise IntegrityError(
                 "a layer of the image is missing", where=reference, hint="load the image again"
             )
-        made.descriptor = Descriptor(
-            media_type=descriptor.media_type, digest=descriptor.digest, size=descriptor.size
-        )
+        made.descriptor = descriptor
         state.top = made
     state.key = key_of("image", ref.chains[-1] if ref.chains else "")
     run: dict[str, Any] = dict(document.get("config") or {})

@@ -354,12 +354,6 @@ class LayerStore:
                 layers.place(os.path.dirname(made.tree), made.chain)
                 made.tree = self._layers.tree(made.chain)
 
-    def flush(self) -> None:
-        """Until all that was added is published."""
-        with self._changed:
-            while self._packing or self._ready or self._queue:
-                self._changed.wait(0.05)
-
     def close(self) -> None:
         """Publish what is on its way, and end."""
         with self._changed:

@@ -14,6 +14,7 @@ import threading
 
 from fastbox import _native
 from fastbox.errors import InvalidArgument, NotFound, ResourceExhausted, os_error
+from fastbox.store.lease import locked_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,12 +105,8 @@ class SecretFiles:
     def _private(self) -> str:
         if not self._directory:
             os.makedirs(self._parent, mode=0o700, exist_ok=True)
-            sweep(self._parent)
-            path = f"{self._parent}/{os.urandom(8).hex()}"
-            os.mkdir(path, 0o700)
-            self._fd = os.open(path, _DIRECTORY)
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
-            self._directory = path
+            name, self._fd = locked_directory(self._parent)
+            self._directory = f"{self._parent}/{name}"
         return self._directory
 
     def close(self) -> None:

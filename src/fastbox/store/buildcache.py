@@ -254,10 +254,6 @@ class BuildCache:
         """When a cache mount was used last: seconds since 1970."""
         return os.stat(f"{self._mounts}/{name}").st_mtime
 
-    def mount_path(self, name: str) -> str:
-        """Where a cache mount is."""
-        return f"{self._mounts}/{name}"
-
     def drop_mount(self, name: str) -> bool:
         """Delete a cache mount, unless a step has it."""
         fd = self._locked_mount(name, fcntl.LOCK_EX)

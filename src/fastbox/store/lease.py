@@ -84,7 +84,7 @@ class Work:
     def __init__(self, root: Root) -> None:
         self._tmp = root.path("tmp")
         try:
-            self._name, self.fd = _locked_directory(self._tmp)
+            self._name, self.fd = locked_directory(self._tmp)
         except OSError as error:
             raise os_error(error, "cannot make a work directory", self._tmp) from error
         self.path = os.path.join(self._tmp, self._name)
@@ -105,8 +105,10 @@ class Work:
         return path
 
 
-def _locked_directory(tmp: str) -> tuple[str, int]:
-    """Make and lock a directory; `heal` may take it in between, so look again under the lock."""
+def locked_directory(tmp: str) -> tuple[str, int]:
+    """Make and lock a directory: its name, and a descriptor that holds the lock. Whoever removes
+    what nobody locks may take it in between, so look again under the lock.
+    """
     for _ in range(16):
         name = os.urandom(8).hex()
         path = os.path.join(tmp, name)
