@@ -45,7 +45,7 @@ class Source:
         sealed: The store's sealed layers.
     """
 
-    __slots__ = ("_held", "_hold", "_root", "_store", "record", "sealed", "view")
+    __slots__ = ("_held", "_hold", "_let_go", "_root", "_store", "record", "sealed", "view")
 
     def __init__(
         self, root: Root, store: ContainerStore, reference: str, *, live: bool = False
@@ -54,6 +54,7 @@ class Source:
         self._root, self._store, self.sealed = root, store, Sealed(root)
         self._held: Held | None = None
         self._hold = -1
+        self._let_go = False
         try:
             self.view: View = heal.view(store, root.run, container)
             if not self.view.up:
@@ -92,6 +93,8 @@ class Source:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        if self._let_go:
+            self.sealed.sweep()
 
     def close(self) -> None:
         """Let go."""
@@ -163,6 +166,8 @@ class Source:
         tree = self.sealed.tree(sealed)
         take_root(upper, tree)
         merged = chain[:1] if below != chain else ()
+        # A rollback that was killed named the layers before it and those after it.
+        self._let_go |= bool(merged) or not set(self.record.sealed or ()).issubset(chain)
         self._write(sealed=(sealed, *merged))
         lower = [self.sealed.tree(each) for each in (sealed, *below)]
         bundle["fastbox"]["overlay"]["lower"] = [*lower, *rest]
@@ -233,6 +238,7 @@ class Source:
         self._snapshot(name)
         del known[name]
         self._write(snapshots=known)
+        self._let_go = True
 
     def _snapshot(self, name: str) -> tuple[str, str]:
         known = self.record.snapshots or {}
@@ -266,6 +272,7 @@ class Source:
                 self._write(sealed=tuple(dict.fromkeys(x for x in (target, *chain[:1]) if x)))
                 self._write_bundle(bundle)
                 self._write(sealed=(target,) if target else ())
+                self._let_go = True
                 _tidy(scratch, overlay)
             except OSError as error:
                 raise os_error(error, "cannot roll back", scratch) from error
@@ -298,15 +305,12 @@ def forget(root: Root, store: ContainerStore, reference: str, name: str) -> None
     """Remove a snapshot; also of a container that runs, since nothing of its root changes."""
     with Source(root, store, reference, live=True) as source:
         source.forget(name)
-    source.sealed.sweep()
 
 
 def rollback(root: Root, store: ContainerStore, reference: str, name: str) -> str:
     """Put a container's files back; see `Containers.rollback`."""
     with Source(root, store, reference) as source:
-        name = source.rollback(name)
-    source.sealed.sweep()
-    return name
+        return source.rollback(name)
 
 
 def take_root(source: str, target: str) -> None:

@@ -105,7 +105,6 @@ def test_a_mount_that_is_held_is_there(cache: BuildCache) -> None:
         for _ in range(30):
             fd = cache.hold_mount(KEY, alone=False)
             assert os.path.isdir(cache.mount(KEY))
-            assert os.path.samestat(os.fstat(fd), os.stat(cache.mount_path(KEY)))
             os.close(fd)
     finally:
         stop.set()
