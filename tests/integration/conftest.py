@@ -115,6 +115,8 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     host.remove_other_bridges(links, box.root)
     left = host.settle(before, box.root, box.run_root)
+    for container in left.get("containers", ()):  # type: ignore[attr-defined]
+        box("rm", "-fv", container, check=False)  # the next test's list is not this one's
     assert not left, f"left behind: {left}"
 
 
