@@ -6,19 +6,10 @@ cost 5 ms to load and no start needs them.
 from cpython.exc cimport PyErr_SetFromErrno
 from libc cimport errno
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from fastbox._native import NativeError, view_layers
-
-cdef extern from "error.h":
-    struct fb_error:
-        int32_t code
-        uint16_t stage
-        uint16_t line
-        char call[32]
-        char path[160]
-        char detail[96]
-    const char *fb_stage_name(int stage) nogil
+from fastbox._error cimport fb_error, native_error
+from fastbox._native import view_layers
 
 cdef extern from "unistd.h":
     int c_syncfs "syncfs"(int fd) nogil
@@ -67,11 +58,6 @@ cdef extern from "tar_extract.h":
     int fb_copy_digest(int infd, int outfd, uint64_t max, uint8_t *ret_digest, uint64_t *ret_size, fb_error *err) nogil
 
 
-cdef object _error(fb_error *err):
-    return NativeError(err.code, fb_stage_name(err.stage).decode(), err.call.decode("utf-8", "replace"),
-                       err.path.decode("utf-8", "surrogateescape"), err.detail.decode("utf-8", "replace"))
-
-
 cdef class Watch:
     """What another thread may see of an extraction, and say to it."""
 
@@ -114,7 +100,7 @@ def extract(int archive_fd, int root_fd, bint layer, *, lower=(), int gate=-1, W
     with nogil:
         r = fb_extract(archive_fd, root_fd, &options, &result, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return ((<bytes>result.packed_digest[:32]).hex(), (<bytes>result.diff_digest[:32]).hex(),
             result.packed_size, result.tar_size, result.data_size, result.entries)
 
@@ -128,7 +114,7 @@ def digest_fd(int fd):
     with nogil:
         r = fb_digest_fd(fd, digest, &size, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return (<bytes>digest[:32]).hex(), size
 
 
@@ -141,7 +127,7 @@ def copy_digest(int infd, int outfd, uint64_t limit):
     with nogil:
         r = fb_copy_digest(infd, outfd, limit, digest, &size, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return (<bytes>digest[:32]).hex(), size
 
 
@@ -172,7 +158,7 @@ def unpack(int infd, int outfd):
     with nogil:
         r = fb_unpack(infd, outfd, &result, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return (<bytes>result.packed_digest[:32]).hex(), (<bytes>result.digest[:32]).hex(), result.size
 
 
@@ -194,7 +180,7 @@ cdef class DiskUsage:
     def __cinit__(self):
         cdef fb_error err
         if fb_disk_usage_open(&self.usage, &err) < 0:
-            raise _error(&err)
+            raise native_error(&err)
 
     def __dealloc__(self):
         fb_disk_usage_close(self.usage)
@@ -209,7 +195,7 @@ cdef class DiskUsage:
         with nogil:
             r = fb_disk_usage_add(self.usage, dirfd, n, &total, &err)
         if r < 0:
-            raise _error(&err)
+            raise native_error(&err)
         return total.bytes
 
 
@@ -296,7 +282,7 @@ cdef object _write(int root_fd, int merged_fd, int out_fd, bint changes, str pac
             r = fb_pack_end(pack, &result, &err)
         fb_pack_close(pack)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return ((<bytes>result.packed_digest[:32]).hex(), (<bytes>result.diff_digest[:32]).hex(), result.packed_size, result.size,
             entries)
 
@@ -329,7 +315,7 @@ def view_process(int proc_fd, *, bint below=False):
     with nogil:
         r = fb_view_process(proc_fd, below, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return r
 
 
@@ -355,7 +341,7 @@ def view_mounted(lower, *, bytes upper=None, bytes work=None, bint read_only=Fal
     with nogil:
         r = fb_view_mounted(&view, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return r
 
 
@@ -371,7 +357,7 @@ def copy_data(int source, int target):
     with nogil:
         r = fb_copy_data(source, target, &size, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return size
 
 
@@ -404,7 +390,7 @@ def copy_tree(int source, int dirfd, bytes name, *, owner=None, bint xattrs=Fals
     with nogil:
         r = fb_copy_tree(source, dirfd, n, &options, &result, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return result.entries, result.size
 
 

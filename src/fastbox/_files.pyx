@@ -2,25 +2,10 @@
 """The Cython face of what a build does to many files at once: digests of a context, copies into a layer, times of a tree."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from fastbox._native import NativeError
-
-cdef extern from "error.h":
-    struct fb_error:
-        int32_t code
-        uint16_t stage
-        uint16_t line
-        char call[32]
-        char path[160]
-        char detail[96]
-    const char *fb_stage_name(int stage) nogil
-
-
-cdef object _error(fb_error *err):
-    return NativeError(err.code, fb_stage_name(err.stage).decode(), err.call.decode("utf-8", "replace"),
-                       err.path.decode("utf-8", "surrogateescape"), err.detail.decode("utf-8", "replace"))
+from fastbox._error cimport fb_error, native_error
 
 
 cdef bytes _path(object path):
@@ -64,7 +49,7 @@ def digest_files(int root_fd, paths, *, unsigned threads=0):
         with nogil:
             r = fb_digest_files(root_fd, names, count, threads, digests, &err)
         if r < 0:
-            raise _error(&err)
+            raise native_error(&err)
         return [(<bytes>digests[i].digest[:32], digests[i].size, digests[i].mtime_ns, digests[i].ctime_ns) for i in range(count)]
     finally:
         free(names)
@@ -108,7 +93,7 @@ def copy_entries(int source_root, int target_root, entries, *, unsigned threads=
         with nogil:
             r = fb_copy_entries(source_root, target_root, array, count, threads, &copied, &err)
         if r < 0:
-            raise _error(&err)
+            raise native_error(&err)
         return copied.entries, copied.bytes
     finally:
         free(array)
@@ -158,7 +143,7 @@ def list_dir(int dirfd):
         r = fb_list_dir(dirfd, &listing, &err)
     try:
         if r < 0:
-            raise _error(&err)
+            raise native_error(&err)
         found = []
         for i in range(listing.count):
             each = &listing.entries[i]
@@ -188,7 +173,7 @@ def settle_tree(int root_fd, max_mtime):
     with nogil:
         r = fb_settle_tree(root_fd, wanted, &size, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return size
 
 
@@ -209,6 +194,6 @@ def remove_stubs(int root_fd, paths):
         with nogil:
             r = fb_remove_stub(root_fd, name, kind, &err)
         if r < 0:
-            raise _error(&err)
+            raise native_error(&err)
         count += r
     return count

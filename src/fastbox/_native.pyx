@@ -2,20 +2,12 @@
 """The Cython face of libfastbox: conversion only, the GIL released around every call that waits or works."""
 
 from cpython.exc cimport PyErr_SetFromErrnoWithFilename
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stddef cimport size_t
 from libc.errno cimport errno
 from libc.stdlib cimport free, malloc
 
-cdef extern from "error.h":
-    struct fb_error:
-        int32_t code
-        uint16_t stage
-        uint16_t line
-        char call[32]
-        char path[160]
-        char detail[96]
-    const char *fb_stage_name(int stage) nogil
+from fastbox._error cimport fb_error, native_error
 
 cdef extern from "control.h":
     enum: FB_CONTROL_MAX_MESSAGE
@@ -99,11 +91,6 @@ class NativeError(OSError):
         self.stage, self.call, self.path, self.detail = stage, call, path, detail
 
 
-cdef object _error(fb_error *err):
-    return NativeError(err.code, fb_stage_name(err.stage).decode(), err.call.decode("utf-8", "replace"),
-                       err.path.decode("utf-8", "surrogateescape"), err.detail.decode("utf-8", "replace"))
-
-
 cdef bytes _path(object text):
     cdef bytes raw = text if isinstance(text, bytes) else (<str?>text).encode("utf-8", "surrogateescape")
     if b"\0" in raw:
@@ -122,7 +109,7 @@ def spawn_supervisor(program, run, bint tied):
     with nogil:
         pid = fb_control_spawn(p, r, tied, name, sizeof(name), &err)
     if pid < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return pid, (<bytes>name).decode()
 
 
@@ -132,7 +119,7 @@ def connect(run, name):
     cdef fb_error err
     cdef int fd = fb_control_connect(c_run, c_name, &err)
     if fd < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return fd
 
 
@@ -151,7 +138,7 @@ def send(int fd, bytes message, fds=()):
     with nogil:
         r = fb_control_send(fd, data, length, numbers, count, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
 
 
 def receive(int fd, int timeout_ms=-1):
@@ -165,7 +152,7 @@ def receive(int fd, int timeout_ms=-1):
     if n == -110:
         raise TimeoutError("no message in time")
     if n < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return buffer[:n]
 
 
@@ -193,7 +180,7 @@ def attach(int control, int stdin_to, int stdout_from, int stderr_from, bint ter
     with nogil:
         r = fb_control_attach(&a, event, sizeof(event), &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return r, <bytes>event
 
 
@@ -206,7 +193,7 @@ def remove_tree(int dirfd, name):
     with nogil:
         r = fb_remove_tree(dirfd, n, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
 
 
 def sample(directories, bint v2, int pid):
@@ -234,7 +221,7 @@ def empty_trash(int tmp, id):
     with nogil:
         r = fb_trash_empty(tmp, i, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
 
 
 def open_in_root(int root, path, int flags):
@@ -263,7 +250,7 @@ def view_layers(layers):
     with nogil:
         r = fb_view_layers(paths, count, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return r
 
 
@@ -351,7 +338,7 @@ def socket_inside(int network_namespace, int family, int type):
     with nogil:
         fd = fb_netns_socket(network_namespace, family, type, &err)
     if fd < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return fd
 
 

@@ -1,23 +1,12 @@
 # cython: language_level=3, binding=False, embedsignature=False
 """The Cython face of the host's network: bridges, links, routes, and what a dead container left. No third party is asked."""
 
-from libc.stdint cimport int32_t, uint16_t
 from libc.stddef cimport size_t
 
-from fastbox._native import NativeError
+from fastbox._error cimport fb_error, native_error
 
 cdef extern from "<stdbool.h>":
     ctypedef bint c_bool "bool"
-
-cdef extern from "error.h":
-    struct fb_error:
-        int32_t code
-        uint16_t stage
-        uint16_t line
-        char call[32]
-        char path[160]
-        char detail[96]
-    const char *fb_stage_name(int stage) nogil
 
 cdef extern from "network.h":
     enum: FB_NETWORK_ADDRESSES
@@ -46,11 +35,6 @@ cdef extern from "bridge.h":
     int fb_bridge_ensure(const fb_bridge *bridge, fb_error *err) nogil
     int fb_bridge_delete(const char *name, fb_error *err) nogil
     int fb_route_clash(const fb_address *subnet, char *ret_route, size_t size, fb_error *err) nogil
-
-
-cdef object _error(fb_error *err):
-    return NativeError(err.code, fb_stage_name(err.stage).decode(), err.call.decode("utf-8", "replace"),
-                       err.path.decode("utf-8", "surrogateescape"), err.detail.decode("utf-8", "replace"))
 
 
 cdef bytes _text(object text):
@@ -90,7 +74,7 @@ def bridge_ensure(name, addresses, unsigned mtu, bint ipv6, main="", bint isolat
     with nogil:
         r = fb_bridge_ensure(&bridge, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return r > 0
 
 
@@ -105,7 +89,7 @@ def link_delete(name):
     with nogil:
         r = fb_bridge_delete(n, &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
 
 
 def route_clash(subnet):
@@ -118,7 +102,7 @@ def route_clash(subnet):
     with nogil:
         r = fb_route_clash(&address, route, sizeof(route), &err)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return route.decode()
 
 
@@ -145,4 +129,4 @@ def release(bytes document, bint leases, container="", bytes live=b""):
                 fb_network_give_back(&network, owner)
             fb_network_free(&network)
     if r < 0:
-        raise _error(&err)
+        raise native_error(&err)

@@ -2,23 +2,13 @@
 """The Cython face of nftables: what networks need to be there, for who makes them and who heals. A start needs none of it."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, uint16_t
+from libc.stdint cimport uint16_t
 from libc.string cimport memcpy
 
-from fastbox._native import NativeError
+from fastbox._error cimport fb_error, native_error
 
 cdef extern from "<stdbool.h>":
     ctypedef bint c_bool "bool"
-
-cdef extern from "error.h":
-    struct fb_error:
-        int32_t code
-        uint16_t stage
-        uint16_t line
-        char call[32]
-        char path[160]
-        char detail[96]
-    const char *fb_stage_name(int stage) nogil
 
 cdef extern from "arpa/inet.h":
     enum: AF_INET
@@ -77,11 +67,6 @@ cdef extern from "nft.h":
     int fb_nft_redirect(uint16_t udp_port, uint16_t tcp_port, fb_error *err) nogil
 
 
-cdef object _error(fb_error *err):
-    return NativeError(err.code, fb_stage_name(err.stage).decode(), err.call.decode("utf-8", "replace"),
-                       err.path.decode("utf-8", "replace"), err.detail.decode("utf-8", "replace"))
-
-
 cdef bytes _interface(object name):
     cdef bytes raw = (<str?>name).encode()
     if not 0 < len(raw) < 16 or b"\0" in raw:
@@ -104,7 +89,7 @@ def base():
     with nogil:
         rc = fb_nft_base(&err)
     if rc < 0:
-        raise _error(&err)
+        raise native_error(&err)
     return rc == 1
 
 
@@ -115,7 +100,7 @@ def coexist():
     with nogil:
         rc = fb_nft_coexist(&err)
     if rc < 0:
-        raise _error(&err)
+        raise native_error(&err)
 
 
 def network(bridge, bint masquerade, bint internal, bint icc, bint add):
@@ -128,7 +113,7 @@ def network(bridge, bint masquerade, bint internal, bint icc, bint add):
     with nogil:
         rc = c_network(&wanted, add, &err)
     if rc < 0:
-        raise _error(&err)
+        raise native_error(&err)
 
 
 def shard(name, bint internal, bint add):
@@ -140,7 +125,7 @@ def shard(name, bint internal, bint add):
     with nogil:
         rc = fb_nft_shard(c_name, internal, add, &err)
     if rc < 0:
-        raise _error(&err)
+        raise native_error(&err)
 
 
 cdef void *_room(fb_arena *arena, size_t size) except NULL:
@@ -208,7 +193,7 @@ def endpoints(guards, ports, bint add):
         with nogil:
             rc = fb_nft_endpoints(&spec, add, &err)
         if rc < 0:
-            raise _error(&err)
+            raise native_error(&err)
     finally:
         fb_arena_free(&spec.arena)
 
@@ -220,4 +205,4 @@ def redirect(uint16_t udp_port, uint16_t tcp_port):
     with nogil:
         rc = fb_nft_redirect(udp_port, tcp_port, &err)
     if rc < 0:
-        raise _error(&err)
+        raise native_error(&err)

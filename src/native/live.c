@@ -16,7 +16,7 @@ int fb_live_write(struct fb_supervisor *sup, const struct fb_container *containe
 	struct fb_cgroup room;
 	struct fb_live live = {.run = sup->run, .id = container->id, .supervisor = sup->name,
 			       .boot_id = sup->boot_id, .directory = container->directory, .pid = pid,
-			       .start_time = pid ? fb_record_start_time(pid) : 0, .started = container->started,
+			       .start_time = pid ? fb_record_start_time(pid, NULL) : 0, .started = container->started,
 			       .remove = container->remove, .status = status_of(container),
 			       .restarts = container->restart.count,
 			       .last = container->restarting || container->unrecorded ? &container->last : NULL,

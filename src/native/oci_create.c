@@ -245,7 +245,7 @@ static int record(struct creation *new, const struct fb_launched *launched, stru
 	int r;
 
 	new->state.pid = launched->pid;
-	new->state.start_time = fb_record_start_time(launched->pid);
+	new->state.start_time = fb_record_start_time(launched->pid, NULL);
 	/* Without it nobody could tell this process from a later one with its number: it would be neither signalled nor ended. */
 	if (!new->state.start_time)
 		return FB_FAIL_CODE(err, FB_STAGE_RECORD, EIO, "read", "/proc/<pid>/stat", NULL);

@@ -236,31 +236,11 @@ int fb_oci_state_write(const struct fb_oci_state *state, struct fb_error *err)
 	return r < 0 ? fail(err, -r, "write the state of container", state->id) : 0;
 }
 
-/* The start time of a process that lives; 0 for one that is gone or only waits to be reaped. */
-static uint64_t living(pid_t pid)
-{
-	char path[32], text[1024], *at;
-	fb_auto_close int fd = -1;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : fb_read_all(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	/* The command's name is field 2, in parentheses, and may hold anything: count from the last one. */
-	at = strrchr(text, ')');
-	if (!at || at[1] != ' ' || at[2] == 'Z' || at[2] == 'X')
-		return 0;
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	return at ? strtoull(at, NULL, 10) : 0;
-}
-
 static bool is_alive(const struct fb_oci_state *state)
 {
-	return state->pid > 0 && state->start_time && living(state->pid) == state->start_time;
+	char now;
+
+	return state->pid > 0 && state->start_time && fb_record_start_time(state->pid, &now) == state->start_time && now != 'Z' && now != 'X';
 }
 
 enum fb_oci_status fb_oci_state_status(const struct fb_oci_state *state)

@@ -27,7 +27,7 @@ int fb_plan_check_start(const char *path, uint64_t start_time, struct fb_error *
 {
 	int pid = 0;
 
-	if (sscanf(path, "/proc/%d/ns/", &pid) != 1 || pid <= 0 || fb_record_start_time(pid) != start_time)
+	if (sscanf(path, "/proc/%d/ns/", &pid) != 1 || pid <= 0 || fb_record_start_time(pid, NULL) != start_time)
 		return gone(path, err);
 	return 0;
 }

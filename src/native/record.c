@@ -31,12 +31,14 @@ int fb_record_boot_id(char to[40], struct fb_error *err)
 	return n == 36 ? 0 : FB_FAIL(err, FB_STAGE_RECORD, "read", path);
 }
 
-uint64_t fb_record_start_time(pid_t pid)
+uint64_t fb_record_start_time(pid_t pid, char *ret_state)
 {
 	char path[32], text[1024], *at;
 	fb_auto_close int fd = -1;
 	ssize_t n;
 
+	if (ret_state)
+		*ret_state = '\0';
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : fb_read_all(fd, text, sizeof(text) - 1);
@@ -45,6 +47,8 @@ uint64_t fb_record_start_time(pid_t pid)
 	text[n] = '\0';
 	/* The command's name is field 2, in parentheses, and may hold anything: count from the last one. */
 	at = strrchr(text, ')');
+	if (ret_state && at && at[1])
+		*ret_state = at[2];
 	for (int field = 2; at && field < 22; field++)
 		at = strchr(at + 1, ' ');
 	return at ? strtoull(at, NULL, 10) : 0;

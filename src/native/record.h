@@ -40,8 +40,8 @@ void fb_record_live_remove(const char *run, const char *id);
 int fb_record_exit(const char *directory, const struct fb_exit *end, struct fb_error *err);
 /* Rename <root>/containers/<id> to <root>/tmp/rm-<id> and free its name ("" or NULL: none). */
 int fb_record_trash(const char *directory, const char *name, struct fb_error *err);
-/* Field 22 of /proc/PID/stat; 0 when there is no such process. */
-uint64_t fb_record_start_time(pid_t pid);
+/* Field 22 of /proc/PID/stat; 0 when there is no such process. `ret_state`, or NULL: field 3, 'Z' of one that only waits to be reaped. */
+uint64_t fb_record_start_time(pid_t pid, char *ret_state);
 int fb_record_boot_id(char to[40], struct fb_error *err);
 /* Letters, digits, '_', '-' and '.', not first, at most 64: an id never leaves its directory. */
 bool fb_record_id_valid(const char *id);

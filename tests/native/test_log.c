@@ -280,7 +280,7 @@ static void test_record(void)
 	struct fb_exit end = {.code = 127, .error = "no \"such\" file"};
 	char name[256], *text;
 
-	assert(fb_record_start_time(getpid()) > 0 && fb_record_start_time(0x3fffff) == 0);
+	assert(fb_record_start_time(getpid(), NULL) > 0 && fb_record_start_time(0x3fffff, NULL) == 0);
 	assert(fb_record_id_valid("abc.1_-") && !fb_record_id_valid("..") && !fb_record_id_valid("a/b") &&
 	       !fb_record_id_valid(""));
 	assert(fb_record_exit(directory, &end, NULL) == 0);

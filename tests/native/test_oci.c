@@ -254,7 +254,7 @@ static void test_roundtrip(void)
 	struct fb_error err = {0};
 	struct stat st;
 
-	CHECK(make(&oci, "c", getpid(), fb_record_start_time(getpid()), &made) == 0);
+	CHECK(make(&oci, "c", getpid(), fb_record_start_time(getpid(), NULL), &made) == 0);
 	CHECK(stat(root, &st) == 0 && (st.st_mode & 07777) == 01700);
 	CHECK(fb_oci_state_new(&oci, "c", &read, &err) == -EEXIST && strstr(err.detail, "already exists"));
 	CHECK(status_of(&oci, "c") == FB_OCI_RUNNING);
@@ -289,7 +289,7 @@ static void test_status(void)
 	CHECK(make(&oci, "c", 0, 0, &state) == 0);
 	CHECK(status_of(&oci, "c") == FB_OCI_CREATING);
 	state.pid = child;
-	state.start_time = fb_record_start_time(child);
+	state.start_time = fb_record_start_time(child, NULL);
 	CHECK(fb_oci_state_write(&state, &err) == 0);
 	fd = openat(state.directory, "start", O_CREAT | O_WRONLY, 0600);
 	CHECK(fd >= 0 && status_of(&oci, "c") == FB_OCI_CREATED);
