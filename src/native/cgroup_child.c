@@ -88,14 +88,14 @@ int fb_cgroup_child_base(const struct fb_cgroup *group, char *ret_base, size_t s
 /* Into the copy: the child's place instead of the container's. */
 static int open_child(const char *directory, struct fb_cgroup *joined)
 {
-	int *slot = &joined->into, fd;
+	int pids = joined->mode == FB_CGROUP_V2 ? -1 : pids_index(joined), *slot = &joined->into, fd;
 	char tasks[512];
 
-	if (is_v2(directory)) {
+	if (pids < 0 || strncmp(directory, joined->paths[pids], strlen(joined->paths[pids])) != 0) {
 		fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	} else {
 		snprintf(tasks, sizeof(tasks), "%s/tasks", directory);
-		slot = &joined->procs[pids_index(joined)];
+		slot = &joined->procs[pids];
 		fd = open(tasks, O_WRONLY | O_CLOEXEC);
 	}
 	if (fd < 0)

@@ -21,6 +21,7 @@ struct fb_stage_clocks {
 };
 
 struct fb_launched;
+struct fb_seccomp_program;
 
 struct fb_launch_network { /* a network namespace of the container's own that does not come empty */
 	int network_namespace; /* made before, for the child to join; -1: the clone makes it */
@@ -37,6 +38,7 @@ struct fb_launch_request {
 	int stdio[3];			/* become 0, 1, 2; -1: /dev/null of the container (ignored with a terminal) */
 	/* For exec only: */
 	const struct fb_process_spec *process; /* NULL: start the spec's own process in new namespaces */
+	const struct fb_seccomp_program *filter; /* the spec's, made before; NULL: made now */
 	bool privileged;		       /* exec --privileged: every capability, no filter */
 	int target_pidfd;		       /* whose namespaces and root to join */
 	pid_t target_pid;		       /* the same, for a seccomp listener's message; 0: unknown */

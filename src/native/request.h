@@ -42,7 +42,7 @@ struct fb_request {
 	const char *op, *id, *exec, *bundle, *name, *policy;
 	int rows, columns, signal, most;
 	double timeout;
-	bool tied, detach, timed, frozen, paused;
+	bool tied, detach, quiet, timed, frozen, paused;
 	unsigned present; /* which members there were */
 	int streams[3];	  /* descriptors, -1: not sent */
 	int stream_count;

@@ -69,8 +69,9 @@ def begin(
     detach: bool = False,
     tied: bool = False,
     timeout: float | None = None,
+    quiet: bool = False,
 ) -> str:
-    """Start the process, return the exec's number.
+    """Start the process, return the exec's number, "" for a quiet one.
 
     Args:
         conversation: Which gets the exit event, unless detached.
@@ -82,6 +83,9 @@ def begin(
         detach: Nobody waits for it.
         tied: The end of the conversation kills it, with all that it has started.
         timeout: Seconds until it is killed, with all that it has started; the exit event says so.
+        quiet: There is no answer when it has started: `wait` for the end also tells an error. Our
+            copies of the ends that it writes to stay open, so that their end does not wake us just
+            before the exit event does.
 
     Raises:
         LaunchError: It can't be started; CommandNotFound, NotExecutable.
@@ -98,14 +102,19 @@ def begin(
         message["timeout"] = max(timeout, _LEAST_SECONDS)
     if clock.wanted():
         message["clocks"] = True
+    if quiet:
+        message["quiet"] = True
     memory = os.memfd_create("exec", os.MFD_CLOEXEC)
     try:
         os.write(memory, text)
-        os.lseek(memory, 0, os.SEEK_SET)
+        if quiet:
+            conversation.send(message, (memory, *streams.theirs))
+            return ""
         answer = conversation.ask(message, (memory, *streams.theirs))
     finally:
         os.close(memory)
-        streams.sent()
+        if not quiet or "stdin" in streams.names:
+            streams.sent()
     clock.started("launch", answer | {"id": container})
     return str(answer.get("exec", ""))
 
@@ -128,7 +137,8 @@ def run(
     names = [] if data is None else ["stdin"]
     streams = Streams([*names, "stdout"] if tty else [*names, "stdout", "stderr"])
     try:
-        begin(conversation, container, text, streams, tied=True, timeout=timeout)
+        quiet = not clock.wanted()
+        begin(conversation, container, text, streams, tied=True, timeout=timeout, quiet=quiet)
         collector = _Collector(conversation, streams, data or b"")
         limit = None if timeout is None else started + timeout + _KILL_SECONDS
         ended = conversation.wait(0) if collector.collect(limit) else None
@@ -197,7 +207,7 @@ class _Collector:
                 else:
                     self._gather(fd)
             if ended:
-                self._conversation.wait(1.0)
+                self._conversation.wait(0)
                 self._drain()
                 return True
 

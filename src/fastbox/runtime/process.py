@@ -153,6 +153,7 @@ def exec_document(
         raise InvalidArgument("exec needs a command")
     had = base.get("env")
     process = dict(base)
+    process.pop("capabilities", None)  # left out, they are the container's
     process |= {"terminal": tty, "args": list(argv)}
     process["env"] = _exec_env(had if isinstance(had, list) else [], env, tty)
     if workdir:
