@@ -17,6 +17,7 @@ struct fb_exec_specs {
 		const struct fb_container *of; /* NULL: empty */
 		struct fb_spec spec;
 		struct fb_seccomp_program filter; /* the spec's memory */
+		unsigned uses;
 	} slots[FB_EXEC_SPECS]; /* the last used first */
 };
 

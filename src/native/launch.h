@@ -30,6 +30,13 @@ struct fb_launch_network { /* a network namespace of the container's own that do
 	void *context;
 };
 
+#define FB_HOME_NAMESPACES 5
+
+/* Where the caller is, for its way back from a container (borrow.h). It never changes, so who clones often opens it once. */
+struct fb_home {
+	int namespaces[FB_HOME_NAMESPACES], root, directory;
+};
+
 struct fb_launch_request {
 	const struct fb_spec *spec;
 	const char *id, *bundle; /* for the state that hooks read; NULL: none is run */
@@ -39,6 +46,7 @@ struct fb_launch_request {
 	/* For exec only: */
 	const struct fb_process_spec *process; /* NULL: start the spec's own process in new namespaces */
 	const struct fb_seccomp_program *filter; /* the spec's, made before; NULL: made now */
+	const struct fb_home *home;		 /* NULL: opened now */
 	bool privileged;		       /* exec --privileged: every capability, no filter */
 	int target_pidfd;		       /* whose namespaces and root to join */
 	pid_t target_pid;		       /* the same, for a seccomp listener's message; 0: unknown */

@@ -46,7 +46,9 @@ struct fb_request {
 	unsigned present; /* which members there were */
 	int streams[3];	  /* descriptors, -1: not sent */
 	int stream_count;
-	int document; /* exec: the process document */
+	const char *text; /* exec: the process document, in the message; NULL: in `document` */
+	size_t text_length;
+	int document;
 	struct fb_stage_clocks clocks[3]; /* the supervisor's before the launch, the launch's, the supervisor's after it */
 };
 

@@ -213,7 +213,9 @@ static int place_descriptors(struct fb_request *request, int *fds, size_t fd_cou
 	size_t used = 0;
 	int r;
 
-	if (request->operation == FB_OP_EXEC) {
+	if (request->text && request->operation != FB_OP_EXEC)
+		return FAIL(EINVAL, request->op, "a document of another operation");
+	if (request->operation == FB_OP_EXEC && !request->text) {
 		if (fd_count < 1)
 			return FAIL(EINVAL, "exec", "no process document");
 		request->document = fds[used++];
@@ -231,7 +233,13 @@ int fb_request_parse(const char *text, size_t length, int *fds, size_t fd_count,
 		     struct fb_error *err)
 {
 	struct fb_request request = {.streams = {-1, -1, -1}, .document = -1};
-	int r = parse_root(text, length, &request, err);
+	const char *nul = memchr(text, '\0', length);
+	int r = parse_root(text, nul ? (size_t)(nul - text) : length, &request, err);
+
+	if (nul) {
+		request.text = nul + 1;
+		request.text_length = length - (size_t)(request.text - text);
+	}
 
 	if (r == 0) {
 		json_object_object_foreach(request.root, key, value)

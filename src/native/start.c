@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "borrow.h"
 #include "cleanup.h"
 #include "exec_group.h"
 #include "exec_spec.h"
@@ -394,19 +395,27 @@ static bool is_dying(const struct fb_container *container)
 	return flags & 4;
 }
 
+static const struct fb_home *home_of(struct fb_supervisor *sup)
+{
+	struct fb_error ignored;
+
+	sup->at_home = sup->at_home || fb_home_open(&sup->home, &ignored) == 0;
+	return sup->at_home ? &sup->home : NULL;
+}
+
 static int start_exec(struct fb_supervisor *sup, struct fb_task *task, const struct fb_exec_spec *of,
 		      struct fb_arena *arena, struct fb_request *request, struct fb_conversation *conversation, int *ret_exit, struct fb_error *err)
 {
 	struct fb_container *container = task->container;
 	struct fb_process_spec process = {0};
-	struct fb_launch_request what = {.spec = &of->spec, .process = &process, .filter = &of->filter,
+	struct fb_launch_request what = {.spec = &of->spec, .process = &process, .filter = &of->filter, .home = home_of(sup),
 					 .target_pidfd = container->task.pidfd.fd};
 	struct fb_cgroup joined;
 	struct stdio stdio = {{-1, -1, -1}, {-1, -1, -1}};
 	struct fb_launched launched;
-	const char *text = NULL;
-	size_t length = 0;
-	int r = read_document(request->document, arena, &text, &length, err);
+	const char *text = request->text;
+	size_t length = request->text_length;
+	int r = text ? 0 : read_document(request->document, arena, &text, &length, err);
 
 	if (r == 0)
 		r = fb_spec_parse_exec(text, length, arena, &process, &what.privileged, err);

@@ -16,6 +16,7 @@
 #include "cgroup.h"
 #include "error.h"
 #include "exec_spec.h"
+#include "launch.h"
 #include "log.h"
 #include "record.h"
 #include "release.h"
@@ -133,6 +134,8 @@ struct fb_supervisor {
 	struct rlimit files;
 	unsigned execs;
 	struct fb_exec_specs exec_specs;
+	struct fb_home home; /* once at_home */
+	bool at_home;
 	char boot_id[40];
 	char message[65536 + 1];
 	char scratch[65536];

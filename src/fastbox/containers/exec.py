@@ -36,6 +36,7 @@ _WIDE = 1 << 20  # the most that a pipe may be made to hold by anybody
 _READ = 1 << 18  # in pieces that stay in a processor's cache
 _KILL_SECONDS = 10.0  # after a time limit: what is killed dies at once, but for a disk or a network
 _LEAST_SECONDS = 0.001
+_INLINE = 32768  # of 65536 that a message may have
 
 
 def read_bundle(directory: str) -> dict[str, Any]:
@@ -104,19 +105,29 @@ def begin(
         message["clocks"] = True
     if quiet:
         message["quiet"] = True
-    memory = os.memfd_create("exec", os.MFD_CLOEXEC)
+    fds, memory = tuple(streams.theirs), -1
     try:
-        os.write(memory, text)
+        if len(text) > _INLINE:
+            memory, text = _memory(text), b""
+            fds = (memory, *fds)
         if quiet:
-            conversation.send(message, (memory, *streams.theirs))
+            conversation.send(message, fds, text)
             return ""
-        answer = conversation.ask(message, (memory, *streams.theirs))
+        answer = conversation.ask(message, fds, text)
     finally:
-        os.close(memory)
+        if memory >= 0:
+            os.close(memory)
         if not quiet or "stdin" in streams.names:
             streams.sent()
     clock.started("launch", answer | {"id": container})
     return str(answer.get("exec", ""))
+
+
+def _memory(text: bytes) -> int:
+    """A document that is too long for a message, as a file."""
+    memory = os.memfd_create("exec", os.MFD_CLOEXEC)
+    os.write(memory, text)
+    return memory
 
 
 def run(

@@ -57,19 +57,24 @@ class Conversation:
         self._reading = _thread.allocate_lock()
         forks.own(self)
 
-    def send(self, message: Mapping[str, object], fds: Sequence[int] = ()) -> None:
+    def send(
+        self, message: Mapping[str, object], fds: Sequence[int] = (), document: bytes = b""
+    ) -> None:
         """Send a request that is answered by its exit event; the descriptors stay ours.
 
         Raises:
             SupervisorGone: The connection ended.
         """
         self._asked = message
+        text = json.dumps_bytes(message)
         try:
-            _native.send(self.fd, json.dumps_bytes(message), fds)
+            _native.send(self.fd, b"%b\0%b" % (text, document) if document else text, fds)
         except OSError as error:
             raise SupervisorGone(f"the supervisor {self.supervisor} is gone") from error
 
-    def ask(self, message: Mapping[str, object], fds: Sequence[int] = ()) -> dict[str, Any]:
+    def ask(
+        self, message: Mapping[str, object], fds: Sequence[int] = (), document: bytes = b""
+    ) -> dict[str, Any]:
         """Send a request, return the answer; the descriptors stay ours.
 
         Raises:
@@ -77,7 +82,7 @@ class Conversation:
             StateConflict: The container or exec is not there (any more).
             SupervisorGone: The connection ended.
         """
-        self.send(message, fds)
+        self.send(message, fds, document)
         return self._checked(self._receive(_ANSWER_SECONDS))
 
     def wait(self, timeout: float | None = None) -> Exit:
@@ -151,7 +156,7 @@ class Conversation:
             raise SupervisorGone(f"the supervisor {self.supervisor} is gone") from error
         if not data:
             raise SupervisorGone(f"the supervisor {self.supervisor} is gone")
-        return json.loads_object(data)
+        return json.loads_own(data)
 
     def close(self) -> None:
         """End the conversation; what it was about goes on."""
@@ -175,12 +180,15 @@ class Conversation:
 def as_exit(event: Mapping[str, object]) -> Exit:
     """The exit event as a record."""
     code, signal = event.get("code"), event.get("signal")
-    if event.get("event") != "exit" or not isinstance(code, int) or not isinstance(signal, int):
+    cpu, memory = event.get("cpu", 0), event.get("memory", 0)
+    if event.get("event") != "exit" or not (
+        isinstance(code, int) and isinstance(signal, int)
+        and isinstance(cpu, int) and isinstance(memory, int)
+    ):  # fmt: skip
         raise EngineUnavailable("the supervisor sent something else than an exit")
     return Exit(
         code=code, signal=signal, oom=event.get("oom") is True,
-        timed_out=event.get("timed_out") is True,
-        cpu=int(str(event.get("cpu", 0))) / 1e6, memory=int(str(event.get("memory", 0))),
+        timed_out=event.get("timed_out") is True, cpu=cpu / 1e6, memory=memory,
     )  # fmt: skip
 
 
