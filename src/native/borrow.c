@@ -29,7 +29,7 @@ static int open_at(const char *path, int flags, int *fd, struct fb_error *err)
 
 int fb_home_open(struct fb_home *ret_home, struct fb_error *err)
 {
-	struct fb_home home = {{-1, -1, -1, -1, -1}, -1, -1};
+	struct fb_home home = {{-1, -1, -1, -1, -1}, -1, -1, -1};
 	int r = open_at("/", O_PATH | O_DIRECTORY, &home.root, err);
 
 	if (r == 0)
@@ -42,6 +42,7 @@ int fb_home_open(struct fb_home *ret_home, struct fb_error *err)
 	for (int i = 0; i < FB_HOME_NAMESPACES && (r == 0 || r == -ENOENT); i++)
 		r = open_at(namespaces[i].path, O_RDONLY, &home.namespaces[i], err);
 	r = r == -ENOENT ? 0 : r;
+	home.score = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
 	if (r < 0)
 		fb_home_close(&home);
 	*ret_home = home;
@@ -54,6 +55,7 @@ void fb_home_close(struct fb_home *home)
 		fb_cleanup_fd(&home->namespaces[i]);
 	fb_cleanup_fd(&home->root);
 	fb_cleanup_fd(&home->directory);
+	fb_cleanup_fd(&home->score);
 }
 
 static int go(struct fb_borrowed *back, int fd, uint64_t types, struct fb_error *err)

@@ -133,20 +133,33 @@ int fb_cgroup_child_watch(const char *directory)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+static void read_again(int fd, char *text, size_t size)
+{
+	ssize_t n = pread(fd, text, size - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+}
+
 bool fb_cgroup_child_populated(int events)
 {
 	char text[256];
-	ssize_t n = pread(events, text, sizeof(text) - 1, 0);
 
-	text[n > 0 ? n : 0] = '\0';
+	read_again(events, text, sizeof(text));
 	return strstr(text, "populated 1") != NULL;
 }
 
-int64_t fb_cgroup_child_cpu(const char *directory)
+bool fb_cgroup_child_idle(int events)
+{
+	char text[256];
+
+	read_again(events, text, sizeof(text));
+	return strstr(text, "populated 0") && !strstr(text, "frozen 1");
+}
+
+int64_t fb_cgroup_child_cpu(int stat)
 {
 	char text[1024];
 
-	if (fb_cgroup_read(directory, "cpu.stat", text, sizeof(text)) < 0 || strncmp(text, "usage_usec ", 11) != 0)
-		return -1;
-	return strtoll(text + 11, NULL, 10);
+	read_again(stat, text, sizeof(text));
+	return strncmp(text, "usage_usec ", 11) == 0 ? strtoll(text + 11, NULL, 10) : -1;
 }

@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <string.h>
 
+#include "exec_group.h"
 #include "supervise.h"
 
 /* Make the slot the first one. */
@@ -43,6 +44,7 @@ int fb_exec_spec_get(struct fb_supervisor *sup, const struct fb_container *conta
 		r = load(container, &slot, err);
 		if (r < 0)
 			return r;
+		(void)fb_exec_group_drop(&specs->slots[i].group);
 		fb_spec_free(&specs->slots[i].spec);
 		specs->slots[i] = slot;
 	}
@@ -60,6 +62,14 @@ int fb_exec_spec_get(struct fb_supervisor *sup, const struct fb_container *conta
 	return r;
 }
 
+struct fb_exec_group *fb_exec_spec_group(struct fb_supervisor *sup, const struct fb_container *container)
+{
+	for (size_t i = 0; i < FB_EXEC_SPECS; i++)
+		if (sup->exec_specs.slots[i].of == container)
+			return &sup->exec_specs.slots[i].group;
+	return NULL;
+}
+
 void fb_exec_spec_forget(struct fb_supervisor *sup, const struct fb_container *container)
 {
 	for (size_t i = 0; i < FB_EXEC_SPECS; i++) {
@@ -67,6 +77,7 @@ void fb_exec_spec_forget(struct fb_supervisor *sup, const struct fb_container *c
 
 		if (slot->of != container)
 			continue;
+		(void)fb_exec_group_drop(&slot->group);
 		fb_spec_free(&slot->spec);
 		memmove(slot, slot + 1, (FB_EXEC_SPECS - 1 - i) * sizeof(*slot));
 		sup->exec_specs.slots[FB_EXEC_SPECS - 1] = (struct fb_exec_spec){0};

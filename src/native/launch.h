@@ -35,6 +35,7 @@ struct fb_launch_network { /* a network namespace of the container's own that do
 /* Where the caller is, for its way back from a container (borrow.h). It never changes, so who clones often opens it once. */
 struct fb_home {
 	int namespaces[FB_HOME_NAMESPACES], root, directory;
+	int score; /* its oom_score_adj, which a child inherits; -1: not known */
 };
 
 struct fb_launch_request {

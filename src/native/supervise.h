@@ -71,8 +71,7 @@ struct fb_task {
 	bool terminal, reaped, finished;
 	bool tied, limited; /* an exec that ends with its conversation, in time */
 	bool killed, timed_out;
-	char group[288]; /* the exec's own control group, "": none */
-	int group_fd;
+	struct fb_exec_group group;
 	struct fb_source dying; /* its cgroup.events, while what was killed is on its way out */
 	int64_t cpu, memory; /* once reaped: microseconds, bytes */
 	int stdin_to; /* where inputs go: our end of the stdin pipe, or the pty; -1: none */
