@@ -219,7 +219,10 @@ class _Collector:
                     self._gather(fd)
             if ended:
                 self._conversation.wait(0)
-                self._drain()
+                # The kernel looked at the conversation first: what is left is in pipes it named.
+                for fd, _ in ready:
+                    while self._names.get(fd, "stdin") != "stdin" and self._gather(fd):
+                        pass
                 return True
 
     def _feed(self, fd: int) -> None:
@@ -259,12 +262,6 @@ class _Collector:
             try:
                 fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _WIDE)
             except OSError:  # all the user's pipes together hold too much already
-                pass
-
-    def _drain(self) -> None:
-        for name in ("stdout", "stderr"):
-            fd = self._streams.end(name)
-            while fd >= 0 and self._gather(fd):
                 pass
 
     def _finish(self, fd: int) -> None:

@@ -166,6 +166,8 @@ def exec_document(
 
 
 def _exec_env(inherited: list[str], given: Sequence[str], tty: bool) -> list[str]:
+    if not given and not tty:
+        return inherited
     made = {"TERM": "TERM=xterm"} if tty else {}
     for entry in (*inherited, *merged_env(given, ())):
         name, equals, _ = entry.partition("=")
