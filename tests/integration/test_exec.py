@@ -135,6 +135,57 @@ def test_the_time_of_children_that_nobody_waits_for_counts(container: Container)
     assert container.exec(["sh", "-c", script]).cpu > 0.03
 
 
+# The conversation
+
+
+def test_a_document_may_be_longer_than_a_message(container: Container) -> None:
+    for size in (100, 20_000, 120_000):
+        long = [f"LONG={'x' * size}", f"LONGER={'y' * size}"]
+        assert container.exec(["sh", "-c", "echo ${#LONG}"], env=long).stdout == b"%d\n" % size
+        with container.popen(["sh", "-c", "echo ${#LONGER}"], env=long) as process:
+            assert process.stdout.read() == b"%d\n" % size
+
+
+def test_one_conversation_serves_one_exec_after_the_other(container: Container) -> None:
+    container.exec(["true"])
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(fastbox.errors.CommandNotFound):
+        container.exec(["no-such-command"])
+    with pytest.raises(fastbox.errors.Timeout):
+        container.exec(["sleep", "100"], timeout=0.05)
+    with ThreadPoolExecutor(4) as pool:
+        numbers = pool.map(lambda n: container.exec(["echo", str(n)]).stdout, range(40))
+        assert list(numbers) == [b"%d\n" % n for n in range(40)]
+    assert container.exec(["sh", "-c", "echo out; echo err >&2; exit 3"]).stderr == b"err\n"
+    assert len(os.listdir("/proc/self/fd")) <= before
+    child = os.fork()
+    if child == 0:
+        os._exit(container.exec(["echo", "child"]).stdout != b"child\n")
+    assert container.exec(["echo", "parent"]).stdout == b"parent\n"
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_what_is_no_exec_is_refused(container: Container) -> None:
+    own = container._watching()
+    assert own is not None
+    text = execs.document(
+        execs.read_bundle(container._service.directory(container.id)), ["true"], {}
+    )
+    exec_ = {"op": "exec", "id": container.id, "streams": []}
+    for message, document, why in (
+        (exec_ | {"quiet": True, "detach": True}, text, "detached, but quiet"),
+        (exec_, b"", "no process document"),
+        (exec_, text[:-1], None),
+        ({"op": "wait", "id": container.id}, text, "a document of another operation"),
+        (exec_ | {"quiet": 1}, text, "not true or false"),
+    ):
+        with Conversation(own.run, own.supervisor) as conversation:
+            with pytest.raises(fastbox.FastboxError, match=why):
+                conversation.ask(message, (), document)
+            conversation.send(exec_ | {"quiet": True}, (), text)
+            assert conversation.wait(10.0 * host.SLOW).code == 0
+
+
 # The end
 
 
