@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -27,26 +28,22 @@ static int open_at(const char *path, int flags, int *fd, struct fb_error *err)
 	return *fd < 0 ? FB_FAIL(err, FB_STAGE_JOIN, "open", path) : 0;
 }
 
-int fb_home_open(struct fb_home *ret_home, struct fb_error *err)
+static uint64_t ignored_signals(void)
 {
-	struct fb_home home = {{-1, -1, -1, -1, -1}, -1, -1, -1};
-	int r = open_at("/", O_PATH | O_DIRECTORY, &home.root, err);
+	uint64_t ignored = 0;
 
-	if (r == 0)
-		r = open_at(".", O_PATH | O_DIRECTORY, &home.directory, err);
-	if (r < 0) {
-		fb_home_close(&home);
-		return r;
+	for (int signal = 1; signal <= 64; signal++) {
+		struct { /* the kernel's; glibc hides two signals of its own */
+			void (*handler)(int);
+			unsigned long flags;
+			void (*restorer)(void);
+			uint64_t mask;
+		} action = {0};
+
+		if (syscall(SYS_rt_sigaction, signal, NULL, &action, sizeof(uint64_t)) == 0 && action.handler == SIG_IGN)
+			ignored |= UINT64_C(1) << (signal - 1);
 	}
-	/* One that the kernel does not have is none to leave. */
-	for (int i = 0; i < FB_HOME_NAMESPACES && (r == 0 || r == -ENOENT); i++)
-		r = open_at(namespaces[i].path, O_RDONLY, &home.namespaces[i], err);
-	r = r == -ENOENT ? 0 : r;
-	home.score = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
-	if (r < 0)
-		fb_home_close(&home);
-	*ret_home = home;
-	return r;
+	return ignored;
 }
 
 void fb_home_close(struct fb_home *home)
@@ -56,6 +53,36 @@ void fb_home_close(struct fb_home *home)
 	fb_cleanup_fd(&home->root);
 	fb_cleanup_fd(&home->directory);
 	fb_cleanup_fd(&home->score);
+}
+
+/* What takes it back, and nothing else. */
+static int open_ways(struct fb_home *ret_home, struct fb_error *err)
+{
+	struct fb_home home = {{-1, -1, -1, -1, -1}, -1, -1, -1, 0};
+	int r = open_at("/", O_PATH | O_DIRECTORY, &home.root, err);
+
+	if (r == 0)
+		r = open_at(".", O_PATH | O_DIRECTORY, &home.directory, err);
+	for (int i = 0; i < FB_HOME_NAMESPACES && r == 0; i++) {
+		r = open_at(namespaces[i].path, O_RDONLY, &home.namespaces[i], err);
+		/* One that the kernel does not have is none to leave. */
+		r = r == -ENOENT ? 0 : r;
+	}
+	if (r < 0)
+		fb_home_close(&home);
+	*ret_home = home;
+	return r;
+}
+
+int fb_home_open(struct fb_home *ret_home, struct fb_error *err)
+{
+	int r = open_ways(ret_home, err);
+
+	if (r < 0)
+		return r;
+	ret_home->ignored = ignored_signals();
+	ret_home->score = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+	return 0;
 }
 
 static int go(struct fb_borrowed *back, int fd, uint64_t types, struct fb_error *err)
@@ -99,7 +126,7 @@ int fb_borrow(const struct fb_plan *plan, struct fb_borrowed *ret_back, struct f
 
 	*ret_back = (struct fb_borrowed){.home = plan->request->home, .time = -1};
 	if (!ret_back->home && (plan->lent || plan->pid_namespace >= 0)) {
-		r = fb_home_open(&ret_back->own, err);
+		r = open_ways(&ret_back->own, err);
 		if (r < 0)
 			return r;
 		ret_back->home = &ret_back->own;

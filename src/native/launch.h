@@ -32,10 +32,12 @@ struct fb_launch_network { /* a network namespace of the container's own that do
 
 #define FB_HOME_NAMESPACES 5
 
-/* Where the caller is, for its way back from a container (borrow.h). It never changes, so who clones often opens it once. */
+/* Where the caller is, for its way back from a container (borrow.h), and what a child has of it. It never changes, so who clones often opens it
+ * once. */
 struct fb_home {
 	int namespaces[FB_HOME_NAMESPACES], root, directory;
 	int score; /* its oom_score_adj, which a child inherits; -1: not known */
+	uint64_t ignored; /* signals, from bit 0 on */
 };
 
 struct fb_launch_request {

@@ -85,6 +85,7 @@ static bool same_everywhere(const struct sock_filter *a, size_t a_length, const 
 		for (uint32_t number = 0; number < NUMBERS; number++)
 			if (!same(a, a_length, b, b_length, archs[i], number) ||
 			    !same(a, a_length, b, b_length, archs[i], X32 + number) ||
+			    !same(a, a_length, b, b_length, archs[i], 2 * X32 + number) ||
 			    !same(a, a_length, b, b_length, archs[i], 0u - 1 - number))
 				return false;
 		for (size_t at = 0; at < a_length; at++)
@@ -165,12 +166,58 @@ static void test_profiles(void)
 	CHECK(shorter > 12);
 }
 
-static void stays(struct sock_filter *filter, size_t length)
-{
-	struct sock_filter copy[16];
+#define IDLE 24 /* comparisons before it that decide nothing, so that a filter that is understood becomes shorter */
 
-	memcpy(copy, filter, length * sizeof(*filter));
-	CHECK(fb_seccomp_to_ranges(filter, length) == length && memcmp(copy, filter, length * sizeof(*filter)) == 0);
+static size_t make(const struct sock_filter *end, size_t length, struct sock_filter *filter)
+{
+	filter[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	for (uint32_t i = 1; i <= IDLE; i++)
+		filter[i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 100 + i, 0, 0);
+	memcpy(filter + 1 + IDLE, end, length * sizeof(*end));
+	return 1 + IDLE + length;
+}
+
+static void stays(const struct sock_filter *end, size_t length)
+{
+	struct sock_filter filter[64], copy[64];
+	size_t whole = make(end, length, filter);
+
+	memcpy(copy, filter, sizeof(filter));
+	CHECK(fb_seccomp_to_ranges(filter, whole) == whole && memcmp(copy, filter, whole * sizeof(*filter)) == 0);
+}
+
+static void shrinks(const struct sock_filter *end, size_t length, size_t most)
+{
+	struct sock_filter before[64], after[64];
+	size_t whole = make(end, length, before), count;
+
+	memcpy(after, before, sizeof(before));
+	count = fb_seccomp_to_ranges(after, whole);
+	CHECK(count <= most && same_everywhere(before, whole, after, count));
+}
+
+/* What libseccomp does not write, or seldom. */
+static void test_plain(void)
+{
+	const uint32_t nr = offsetof(struct seccomp_data, nr), arg = offsetof(struct seccomp_data, args);
+	const struct sock_filter least[] = {BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 7, 0, 1), BPF_STMT(BPF_RET | BPF_K, 5),
+					    BPF_STMT(BPF_RET | BPF_K, 6)};
+	const struct sock_filter high_bit[] = {BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, X32, 0, 1), BPF_STMT(BPF_RET | BPF_K, 5),
+					       BPF_STMT(BPF_RET | BPF_K, 6)};
+	const struct sock_filter last[] = {BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0xffffffff, 0, 1), BPF_STMT(BPF_RET | BPF_K, 5),
+					   BPF_STMT(BPF_RET | BPF_K, 6)};
+	const struct sock_filter argument[] = {BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 4), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, arg),
+					       BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 7), BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 2, 0, 1),
+					       BPF_STMT(BPF_RET | BPF_K, 5), BPF_STMT(BPF_RET | BPF_K, 6)};
+	const struct sock_filter twice[] = {BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 7, 3, 0), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, nr),
+					    BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 20, 0, 1), BPF_STMT(BPF_RET | BPF_K, 5),
+					    BPF_STMT(BPF_RET | BPF_K, 6)};
+
+	shrinks(least, 3, 4);
+	shrinks(high_bit, 3, 7);
+	shrinks(last, 3, 4);
+	shrinks(argument, 6, 10);
+	shrinks(twice, 5, 6);
 }
 
 /* What is not understood is left alone. */
@@ -202,12 +249,13 @@ static void test_strange(void)
 	stays(out, 2);
 	stays(endless, 1);
 	stays(answer, 1);
-	stays(answer, 0);
+	CHECK(fb_seccomp_to_ranges(answer, 0) == 0);
 }
 
 int main(void)
 {
 	test_profiles();
+	test_plain();
 	test_strange();
 	return failures ? 1 : 0;
 }
