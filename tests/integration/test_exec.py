@@ -135,6 +135,21 @@ def test_the_time_of_children_that_nobody_waits_for_counts(container: Container)
     assert container.exec(["sh", "-c", script]).cpu > 0.03
 
 
+def test_its_rights_are_the_containers(engine: fastbox.Engine) -> None:
+    with engine.run(
+        image="busybox", argv=IDLE, cap_add=("NET_ADMIN",), cap_drop=("CHOWN",)
+    ) as container:
+        for privileged in (False, True):
+            same = privileged is False
+            for name in ("CapBnd", "CapEff", "CapPrm", "CapInh", "CapAmb", "Seccomp", "SigIgn"):
+                words = ["grep", "-h", f"^{name}:", "/proc/1/status", "/proc/self/status"]
+                first, own = container.exec(words, privileged=privileged).stdout.splitlines()
+                assert (first == own) is (same or name in ("CapInh", "CapAmb", "SigIgn")), name
+        assert container.exec(["cat", "/proc/self/oom_score_adj"]).stdout == b"0\n"
+        mount = container.exec(["mount", "-t", "tmpfs", "none", "/mnt"])
+        assert mount.exit_code != 0
+
+
 # The conversation
 
 
