@@ -86,8 +86,10 @@ int fb_cgroup_child_kill(const char *directory);
 /* Its cgroup.events, which epoll reports as EPOLLPRI when they change; -1: v1, where the kill has waited already. */
 int fb_cgroup_child_watch(const char *directory);
 bool fb_cgroup_child_populated(int events);
-/* Processor time of all that was ever in it, microseconds; -1: not counted here. */
-int64_t fb_cgroup_child_cpu(const char *directory);
+/* The same of an open one: nothing is in it or below it, and it is not frozen. */
+bool fb_cgroup_child_idle(int events);
+/* Processor time of all that was ever in it, microseconds, from its cpu.stat; -1: it can't be read. */
+int64_t fb_cgroup_child_cpu(int stat);
 
 /* 1 when the kernel killed a process of the group for memory, else 0. */
 int fb_cgroup_oom_killed(const struct fb_cgroup *group);

@@ -88,14 +88,14 @@ int fb_cgroup_child_base(const struct fb_cgroup *group, char *ret_base, size_t s
 /* Into the copy: the child's place instead of the container's. */
 static int open_child(const char *directory, struct fb_cgroup *joined)
 {
-	int *slot = &joined->into, fd;
+	int pids = joined->mode == FB_CGROUP_V2 ? -1 : pids_index(joined), *slot = &joined->into, fd;
 	char tasks[512];
 
-	if (is_v2(directory)) {
+	if (pids < 0 || strncmp(directory, joined->paths[pids], strlen(joined->paths[pids])) != 0) {
 		fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	} else {
 		snprintf(tasks, sizeof(tasks), "%s/tasks", directory);
-		slot = &joined->procs[pids_index(joined)];
+		slot = &joined->procs[pids];
 		fd = open(tasks, O_WRONLY | O_CLOEXEC);
 	}
 	if (fd < 0)
@@ -133,20 +133,33 @@ int fb_cgroup_child_watch(const char *directory)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+static void read_again(int fd, char *text, size_t size)
+{
+	ssize_t n = pread(fd, text, size - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+}
+
 bool fb_cgroup_child_populated(int events)
 {
 	char text[256];
-	ssize_t n = pread(events, text, sizeof(text) - 1, 0);
 
-	text[n > 0 ? n : 0] = '\0';
+	read_again(events, text, sizeof(text));
 	return strstr(text, "populated 1") != NULL;
 }
 
-int64_t fb_cgroup_child_cpu(const char *directory)
+bool fb_cgroup_child_idle(int events)
+{
+	char text[256];
+
+	read_again(events, text, sizeof(text));
+	return strstr(text, "populated 0") && !strstr(text, "frozen 1");
+}
+
+int64_t fb_cgroup_child_cpu(int stat)
 {
 	char text[1024];
 
-	if (fb_cgroup_read(directory, "cpu.stat", text, sizeof(text)) < 0 || strncmp(text, "usage_usec ", 11) != 0)
-		return -1;
-	return strtoll(text + 11, NULL, 10);
+	read_again(stat, text, sizeof(text));
+	return strncmp(text, "usage_usec ", 11) == 0 ? strtoll(text + 11, NULL, 10) : -1;
 }

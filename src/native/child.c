@@ -104,7 +104,7 @@ static fb_op_handler *const handlers[FB_OP_COUNT] = {
 };
 
 /* An ignored signal would stay ignored across exec, CLONE_CLEAR_SIGHAND or not. The raw call, since glibc hides two signals of its own. */
-static void reset_signals(void)
+static void reset_signals(uint64_t which)
 {
 	static const struct {
 		void *handler;
@@ -114,7 +114,7 @@ static void reset_signals(void)
 	} standard;
 
 	for (int signal = 1; signal <= 64; signal++)
-		if (signal != SIGKILL && signal != SIGSTOP)
+		if (signal != SIGKILL && signal != SIGSTOP && which & UINT64_C(1) << (signal - 1))
 			syscall(SYS_rt_sigaction, signal, &standard, NULL, sizeof(uint64_t));
 }
 
@@ -124,7 +124,7 @@ int fb_child_run(struct fb_child *child)
 	struct fb_stage_clocks *clocks = &child->result->clocks;
 
 	clocks->at[FB_STAGE_CLONE] = fb_now();
-	reset_signals();
+	reset_signals(plan->request->home ? plan->request->home->ignored : UINT64_MAX);
 	/* Modes of nodes, directories and files made below are meant as they are written. */
 	umask(0);
 	for (size_t i = 0; i < plan->count; i++) {

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 
 #include "between.h"
+#include "borrow.h"
 #include "child.h"
 #include "cleanup.h"
 #include "io.h"
@@ -34,6 +35,7 @@
 
 #define STACK_SIZE ((size_t)192 * 1024)
 #define GUARD_SIZE ((size_t)64 * 1024)
+#define REGION_SIZE (GUARD_SIZE + STACK_SIZE + sizeof(struct fb_child_result))
 
 struct start {
 	struct fb_child child;
@@ -257,107 +259,6 @@ static int start_between(struct start *start, struct fb_launched *launched, stru
 	return r == 0 && launched->pidfd < 0 ? FB_FAIL(err, FB_STAGE_CLONE, "pidfd_open", NULL) : r;
 }
 
-/* What the caller is in anyway, to get back to: of the next child's pid or time namespace, which are its to choose while it stays where it is, and
- * of those that an exec is cloned in. */
-struct borrowed {
-	int pid, time;
-	int lent[4], root, directory, dumpable;
-};
-
-static const struct {
-	uint64_t type;
-	const char *path;
-} lendable[] = {{CLONE_NEWNET, "/proc/self/ns/net"},
-		{CLONE_NEWUTS, "/proc/self/ns/uts"},
-		{CLONE_NEWIPC, "/proc/self/ns/ipc"},
-		{CLONE_NEWNS, "/proc/self/ns/mnt"}};
-
-/* Between this and its counterpart nothing may be named by a path. */
-static int enter(const struct fb_plan *plan, struct borrowed *back, struct fb_error *err)
-{
-	if (!plan->lent)
-		return 0;
-	back->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	back->directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (back->root < 0 || back->directory < 0)
-		return FB_FAIL(err, FB_STAGE_JOIN, "open", "/");
-	for (size_t i = 0; i < sizeof(lendable) / sizeof(*lendable); i++)
-		if (plan->lent & lendable[i].type &&
-		    (back->lent[i] = open(lendable[i].path, O_RDONLY | O_CLOEXEC)) < 0)
-			return FB_FAIL(err, FB_STAGE_JOIN, "open", lendable[i].path);
-	back->dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
-	/* CVE-2016-9962: whoever has rights in the container's user namespace could trace the child there, with the host's descriptors. */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return FB_FAIL(err, FB_STAGE_JOIN, "prctl(DUMPABLE)", NULL);
-	if (setns(plan->request->target_pidfd, (int)plan->lent) < 0)
-		return FB_FAIL_CODE(err, FB_STAGE_JOIN, errno, "setns", "",
-				    errno == ESRCH ? "the container is not running" : NULL);
-	return 0;
-}
-
-/* Who can't get back must not go on: the next path that it named would be the container's. */
-static void come_back(struct borrowed *back)
-{
-	bool lost = false;
-
-	for (size_t i = 0; i < sizeof(lendable) / sizeof(*lendable); i++) {
-		lost |= back->lent[i] >= 0 && setns(back->lent[i], (int)lendable[i].type) < 0;
-		fb_cleanup_fd(&back->lent[i]);
-	}
-	/* With the mount namespace root and directory have become its root. */
-	if (back->root >= 0 && back->directory >= 0) {
-		lost |= fchdir(back->root) < 0 || chroot(".") < 0 || fchdir(back->directory) < 0;
-		lost |= back->dumpable == 1 && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0;
-	}
-	fb_cleanup_fd(&back->root);
-	fb_cleanup_fd(&back->directory);
-	if (lost)
-		abort();
-}
-
-static int borrow_namespaces(const struct fb_plan *plan, struct borrowed *back, struct fb_error *err)
-{
-	const char *offsets = plan->spec->timens_offsets;
-	fb_auto_close int fd = -1;
-
-	if (plan->pid_namespace >= 0) {
-		back->pid = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-		if (back->pid < 0)
-			return FB_FAIL(err, FB_STAGE_JOIN, "open", "/proc/self/ns/pid");
-		if (setns(plan->pid_namespace, CLONE_NEWPID) < 0)
-			return FB_FAIL_CODE(err, FB_STAGE_JOIN, errno, "setns", "",
-					    errno == ESRCH ? "the container is not running" : NULL);
-	}
-	if (!(plan->namespaces & CLONE_NEWTIME))
-		return enter(plan, back, err);
-	back->time = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
-	if (back->time < 0)
-		return FB_FAIL(err, FB_STAGE_JOIN, "open", "/proc/self/ns/time");
-	if (unshare(CLONE_NEWTIME) < 0)
-		return FB_FAIL(err, FB_STAGE_CLONE, "unshare(CLONE_NEWTIME)", NULL);
-	if (!offsets)
-		return 0;
-	fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, offsets, strlen(offsets)) != (ssize_t)strlen(offsets))
-		return FB_FAIL(err, FB_STAGE_CLONE, "write", "/proc/self/timens_offsets");
-	return 0;
-}
-
-static int return_namespaces(struct borrowed *back, struct fb_error *err)
-{
-	int r = 0;
-
-	come_back(back);
-	/* Not to get back would put the next container into this one's namespace. */
-	if (back->pid >= 0 && setns(back->pid, CLONE_NEWPID) < 0)
-		r = FB_FAIL(err, FB_STAGE_CLONE, "setns", "/proc/self/ns/pid");
-	if (back->time >= 0 && setns(back->time, CLONE_NEWTIME) < 0)
-		r = FB_FAIL(err, FB_STAGE_CLONE, "setns", "/proc/self/ns/time");
-	fb_cleanup_fd(&back->pid);
-	fb_cleanup_fd(&back->time);
-	return r;
-}
-
 static int map_ids(struct fb_plan *plan, pid_t pid, int socket_fd, struct fb_error *err)
 {
 	const struct fb_spec *spec = plan->spec;
@@ -386,20 +287,40 @@ static void end_child(struct fb_launched *launched)
 	fb_cleanup_fd(&launched->console);
 }
 
-static int open_start(struct fb_plan *plan, struct start *start, struct fb_error *err)
-{
-	bool talk = plan->own_memory || plan->process->terminal;
-	size_t size = GUARD_SIZE + STACK_SIZE + sizeof(struct fb_child_result);
+/* Shared memory is a file to the kernel, which costs, so what one child had is the next one's: it has executed its command, or is dead, when its
+ * clone is over. Only one that waits for its start has it longer. */
+static char *shared = MAP_FAILED;
 
-	/* Shared memory is a file to the kernel, which costs; a child in our own memory does without. */
-	start->region = mmap(NULL, size, PROT_READ | PROT_WRITE,
+/* A child in our own memory does without. */
+static int open_region(const struct fb_plan *plan, struct start *start, struct fb_error *err)
+{
+	bool keep = plan->own_memory && !plan->request->wait_for_start;
+
+	if (keep && shared != MAP_FAILED) {
+		start->region = shared;
+		return 0;
+	}
+	start->region = mmap(NULL, REGION_SIZE, PROT_READ | PROT_WRITE,
 			     (plan->own_memory ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (start->region == MAP_FAILED)
 		return FB_FAIL(err, FB_STAGE_CLONE, "mmap", NULL);
 	if (mprotect(start->region, GUARD_SIZE, PROT_NONE) < 0)
 		return FB_FAIL(err, FB_STAGE_CLONE, "mprotect", NULL);
+	if (keep)
+		shared = start->region;
+	return 0;
+}
+
+static int open_start(struct fb_plan *plan, struct start *start, struct fb_error *err)
+{
+	bool talk = plan->own_memory || plan->process->terminal;
+	int r = open_region(plan, start, err);
+
+	if (r < 0)
+		return r;
 	start->child = (struct fb_child){.plan = plan, .socket = -1, .root = -1, .null = -1, .empty = -1, .console = -1, .start = -1, .parent = -1};
 	start->child.result = (void *)(start->region + GUARD_SIZE + STACK_SIZE);
+	*start->child.result = (struct fb_child_result){0};
 	if (talk && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, start->sockets) < 0)
 		return FB_FAIL(err, FB_STAGE_CLONE, "socketpair", NULL);
 	start->parent_socket = start->sockets[0];
@@ -409,12 +330,11 @@ static int open_start(struct fb_plan *plan, struct start *start, struct fb_error
 
 static void close_start(struct start *start)
 {
-	size_t size = GUARD_SIZE + STACK_SIZE + sizeof(struct fb_child_result);
-
 	if (start->region != MAP_FAILED) {
 		/* The child left its frames by exec, without taking their red zones back. */
-		ASAN_UNPOISON_MEMORY_REGION(start->region, size);
-		munmap(start->region, size);
+		ASAN_UNPOISON_MEMORY_REGION(start->region, REGION_SIZE);
+		if (start->region != shared)
+			munmap(start->region, REGION_SIZE);
 	}
 	fb_cleanup_fd(&start->sockets[0]);
 	fb_cleanup_fd(&start->sockets[1]);
@@ -423,12 +343,12 @@ static void close_start(struct start *start)
 static int clone_borrowing(struct start *start, struct fb_launched *launched, int *ret_back, struct fb_error *err)
 {
 	struct fb_plan *plan = start->child.plan;
-	struct borrowed back = {-1, -1, {-1, -1, -1, -1}, -1, -1, 0};
-	int r = borrow_namespaces(plan, &back, err);
+	struct fb_borrowed back;
+	int r = fb_borrow(plan, &back, err);
 
 	if (r == 0)
 		r = plan->between ? start_between(start, launched, err) : start_child(start, NULL, launched, err);
-	*ret_back = return_namespaces(&back, r == 0 ? err : NULL);
+	*ret_back = fb_borrow_return(&back, r == 0 ? err : NULL);
 	return r;
 }
 

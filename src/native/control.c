@@ -291,16 +291,17 @@ int fb_control_receive(int fd, void *buffer, size_t size, int timeout_ms, struct
 	for (;;) {
 		struct pollfd ready = {.fd = fd, .events = POLLIN};
 		long long left = timeout_ms < 0 ? -1 : end - milliseconds();
-		int r = poll(&ready, 1, timeout_ms >= 0 && left < 0 ? 0 : (int)left);
+		int r;
 
+		n = recv(fd, buffer, size, MSG_DONTWAIT | MSG_TRUNC);
+		if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+			break;
+		r = poll(&ready, 1, timeout_ms >= 0 && left < 0 ? 0 : (int)left);
 		/* EINTR is the caller's: a signal may mean that it no longer wants to wait. */
 		if (r < 0)
 			return FAIL("poll", NULL);
 		if (r == 0)
 			return FB_FAIL_CODE(err, FB_STAGE_REQUEST, ETIMEDOUT, "poll", NULL, NULL);
-		n = recv(fd, buffer, size, MSG_DONTWAIT | MSG_TRUNC);
-		if (n >= 0 || (errno != EAGAIN && errno != EINTR))
-			break;
 	}
 	/* A supervisor that was killed with our message unread resets the connection: that is an end, too. */
 	if (n < 0 && errno == ECONNRESET)

@@ -120,17 +120,15 @@ static long raw_prctl(int option, unsigned long a, unsigned long b)
 int fb_creds_drop_bounding(const struct fb_capabilities *caps, struct fb_error *err)
 {
 	for (unsigned long i = 0; i < 64; i++) {
-		long has;
-
-		if (caps->bounding & UINT64_C(1) << i)
+		if (caps->bounding & UINT64_C(1) << i || raw_prctl(PR_CAPBSET_DROP, i, 0) == 0)
 			continue;
-		has = raw_prctl(PR_CAPBSET_READ, i, 0);
-		if (has < 0 && errno == EINVAL)
+		if (errno == EINVAL)
 			break; /* beyond the kernel's last: those that only newer kernels know are
 				  not there to drop */
-		if (has < 0 || (has && raw_prctl(PR_CAPBSET_DROP, i, 0) < 0))
-			return FB_FAIL(err, FB_STAGE_CAPS, "prctl(CAPBSET_DROP)",
-				       fb_capability_name((int)i));
+		/* What is not there needs no right to be dropped. */
+		if (errno != EPERM || raw_prctl(PR_CAPBSET_READ, i, 0) != 0)
+			return FB_FAIL_CODE(err, FB_STAGE_CAPS, EPERM, "prctl(CAPBSET_DROP)",
+					    fb_capability_name((int)i), NULL);
 	}
 	return 0;
 }

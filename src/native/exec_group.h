@@ -16,8 +16,10 @@ void fb_exec_group_made(struct fb_task *task);
 void fb_exec_kill(struct fb_task *task);
 /* Once reaped: when it was killed and some of it are still on their way out, they are waited for, and then fb_task_output_ended is called. */
 void fb_exec_await_empty(struct fb_supervisor *sup, struct fb_task *task);
-/* The exec has ended: remove the group, or leave it to the container's release when others live on in it. */
+/* The exec has ended: keep the group for the next, remove it, or leave it to the container's release when others live on in it. */
 void fb_exec_group_end(struct fb_supervisor *sup, struct fb_task *task);
+/* Remove it; false when something is in it. */
+bool fb_exec_group_drop(struct fb_exec_group *group);
 /* From the group where it counts, else from what the kernel said of the process and the children that it waited for. */
 void fb_exec_account(struct fb_task *task, const struct rusage *usage);
 /* All groups that the container has, for its records and its end; `room` is used when there are more than its own. */

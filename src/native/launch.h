@@ -21,12 +21,23 @@ struct fb_stage_clocks {
 };
 
 struct fb_launched;
+struct fb_seccomp_program;
 
 struct fb_launch_network { /* a network namespace of the container's own that does not come empty */
 	int network_namespace; /* made before, for the child to join; -1: the clone makes it */
 	/* Then the parent furnishes it when the ids are mapped, while the child waits. */
 	int (*made)(void *context, pid_t pid, struct fb_error *err);
 	void *context;
+};
+
+#define FB_HOME_NAMESPACES 5
+
+/* Where the caller is, for its way back from a container (borrow.h), and what a child has of it. It never changes, so who clones often opens it
+ * once. */
+struct fb_home {
+	int namespaces[FB_HOME_NAMESPACES], root, directory;
+	int score; /* its oom_score_adj, which a child inherits; -1: not known */
+	uint64_t ignored; /* signals, from bit 0 on */
 };
 
 struct fb_launch_request {
@@ -37,6 +48,8 @@ struct fb_launch_request {
 	int stdio[3];			/* become 0, 1, 2; -1: /dev/null of the container (ignored with a terminal) */
 	/* For exec only: */
 	const struct fb_process_spec *process; /* NULL: start the spec's own process in new namespaces */
+	const struct fb_seccomp_program *filter; /* the spec's, made before; NULL: made now */
+	const struct fb_home *home;		 /* NULL: opened now */
 	bool privileged;		       /* exec --privileged: every capability, no filter */
 	int target_pidfd;		       /* whose namespaces and root to join */
 	pid_t target_pid;		       /* the same, for a seccomp listener's message; 0: unknown */

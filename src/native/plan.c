@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -119,6 +120,16 @@ static int plan_cgroups(struct fb_plan *plan, struct fb_error *err)
 	return add(plan, FB_OP_JOIN_CGROUPS, FB_STAGE_CGROUP, NULL, NULL, 0, err);
 }
 
+/* Somebody may have changed it since the last time, so it is read. */
+static bool inherits_score(const struct fb_home *home, int score)
+{
+	char text[16];
+	ssize_t n = home ? pread(home->score, text, sizeof(text) - 1, 0) : -1;
+
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0 && atoi(text) == score;
+}
+
 /* /proc/self of the host: before the root changes, and before ids do (the files belong to the id that we have now). The child of an exec is in the
  * container's mount namespace from the first, where /proc may be anything: it goes by a descriptor. */
 static int plan_self(struct fb_plan *plan, struct fb_error *err)
@@ -128,7 +139,7 @@ static int plan_self(struct fb_plan *plan, struct fb_error *err)
 	char *text;
 	int fd, r = 0;
 
-	if (process->has_oom_score_adj) {
+	if (process->has_oom_score_adj && !inherits_score(plan->request->home, process->oom_score_adj)) {
 		text = fb_arena_printf(&plan->arena, "%d", process->oom_score_adj);
 		if (!text)
 			return fb_plan_no_memory(err);

@@ -137,6 +137,10 @@ int fb_plan_rights(struct fb_plan *plan, struct fb_error *err)
 	plan->rlimit_count = limits->rlimit_count;
 	if (!plan->spec->seccomp || (plan->request->process && plan->request->privileged))
 		return 0;
+	if (plan->request->filter) {
+		plan->filter = *plan->request->filter;
+		return 0;
+	}
 	return fb_seccomp_compile(plan->spec->seccomp, plan->spec->engine.seccomp_cache, &plan->arena,
 				  &plan->filter, err);
 }

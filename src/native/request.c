@@ -190,6 +190,9 @@ static int do_exec(struct fb_supervisor *sup, struct fb_request *request, struct
 		return r;
 	if (!request->detach)
 		conversation->subject = task;
+	/* The exit tells that it was started: who waits for that is not woken in between. */
+	if (request->quiet)
+		return 1;
 	return answer_subject(sup, request, conversation, task);
 }
 

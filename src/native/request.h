@@ -42,11 +42,13 @@ struct fb_request {
 	const char *op, *id, *exec, *bundle, *name, *policy;
 	int rows, columns, signal, most;
 	double timeout;
-	bool tied, detach, timed, frozen, paused;
+	bool tied, detach, quiet, timed, frozen, paused;
 	unsigned present; /* which members there were */
 	int streams[3];	  /* descriptors, -1: not sent */
 	int stream_count;
-	int document; /* exec: the process document */
+	const char *text; /* exec: the process document, in the message; NULL: in `document` */
+	size_t text_length;
+	int document;
 	struct fb_stage_clocks clocks[3]; /* the supervisor's before the launch, the launch's, the supervisor's after it */
 };
 

@@ -16,7 +16,7 @@ enum member {
 	M_OP = 1, M_ID = 2, M_BUNDLE = 4, M_STREAMS = 8, M_ROWS = 16, M_COLS = 32, M_CLOCKS = 64, M_TIED = 128,
 	M_DETACH = 256, M_EXEC = 512, M_SIGNAL = 1024, M_TIMEOUT = 2048, M_NAME = 4096, M_FROZEN = 8192,
 	M_PAUSED = 16384, M_RESTART = 32768, M_MOST = 65536,
-	M_RESOURCES = 1 << 20, M_ENDPOINT = 1 << 21, M_DNS = 1 << 22,
+	M_QUIET = 1 << 17, M_RESOURCES = 1 << 20, M_ENDPOINT = 1 << 21, M_DNS = 1 << 22,
 };
 
 static const struct operation {
@@ -24,7 +24,7 @@ static const struct operation {
 	unsigned needs, may; /* members besides "op" */
 } operations[FB_OP_COUNT] = {
 	[FB_OP_LAUNCH] = {"launch", M_ID | M_BUNDLE, M_STREAMS | M_ROWS | M_COLS | M_CLOCKS | M_TIED},
-	[FB_OP_EXEC] = {"exec", M_ID, M_STREAMS | M_ROWS | M_COLS | M_CLOCKS | M_DETACH | M_TIED | M_TIMEOUT},
+	[FB_OP_EXEC] = {"exec", M_ID, M_STREAMS | M_ROWS | M_COLS | M_CLOCKS | M_DETACH | M_TIED | M_TIMEOUT | M_QUIET},
 	[FB_OP_ATTACH] = {"attach", M_ID, M_STREAMS},
 	[FB_OP_RESIZE] = {"resize", M_ID | M_ROWS | M_COLS, M_EXEC},
 	[FB_OP_KILL] = {"kill", M_ID | M_SIGNAL, M_EXEC},
@@ -137,6 +137,7 @@ static int parse_member(const char *key, struct json_object *value, struct fb_re
 		{.name = "signal", .member = M_SIGNAL, .number = &request->signal, .most = 64},
 		{.name = "tied", .member = M_TIED, .flag = &request->tied},
 		{.name = "detach", .member = M_DETACH, .flag = &request->detach},
+		{.name = "quiet", .member = M_QUIET, .flag = &request->quiet},
 		{.name = "frozen", .member = M_FROZEN, .flag = &request->frozen},
 		{.name = "paused", .member = M_PAUSED, .flag = &request->paused},
 		{.name = "restart", .member = M_RESTART, .text = &request->policy},
@@ -212,7 +213,9 @@ static int place_descriptors(struct fb_request *request, int *fds, size_t fd_cou
 	size_t used = 0;
 	int r;
 
-	if (request->operation == FB_OP_EXEC) {
+	if (request->text && request->operation != FB_OP_EXEC)
+		return FAIL(EINVAL, request->op, "a document of another operation");
+	if (request->operation == FB_OP_EXEC && !request->text) {
 		if (fd_count < 1)
 			return FAIL(EINVAL, "exec", "no process document");
 		request->document = fds[used++];
@@ -230,7 +233,13 @@ int fb_request_parse(const char *text, size_t length, int *fds, size_t fd_count,
 		     struct fb_error *err)
 {
 	struct fb_request request = {.streams = {-1, -1, -1}, .document = -1};
-	int r = parse_root(text, length, &request, err);
+	const char *nul = memchr(text, '\0', length);
+	int r = parse_root(text, nul ? (size_t)(nul - text) : length, &request, err);
+
+	if (nul) {
+		request.text = nul + 1;
+		request.text_length = length - (size_t)(request.text - text);
+	}
 
 	if (r == 0) {
 		json_object_object_foreach(request.root, key, value)

@@ -12,9 +12,10 @@
 #include "blake2b.h"
 #include "cleanup.h"
 #include "io.h"
+#include "seccomp_ranges.h"
 
 #define FORMAT                                                                                     \
-	1 /* of the cache entry and of what is made from a profile: a change of either makes old   \
+	2 /* of the cache entry and of what is made from a profile: a change of either makes old   \
 	     entries unreachable */
 #define X32_BIT 0x40000000u
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV /* 5.19 */
@@ -315,7 +316,7 @@ static int export_program(scmp_filter_ctx context, const struct fb_seccomp_spec 
 	if (fb_read_all(fd, filter + stub_length, (size_t)bytes) != bytes)
 		return fail(err, EIO, "read", NULL, "the compiled filter is cut short");
 	ret_program->filter = filter;
-	ret_program->length = (unsigned short)length;
+	ret_program->length = (unsigned short)fb_seccomp_to_ranges(filter, length);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "borrow.h"
 #include "cleanup.h"
 #include "exec_group.h"
 #include "exec_spec.h"
@@ -394,18 +395,27 @@ static bool is_dying(const struct fb_container *container)
 	return flags & 4;
 }
 
-static int start_exec(struct fb_supervisor *sup, struct fb_task *task, const struct fb_spec *spec,
+static const struct fb_home *home_of(struct fb_supervisor *sup)
+{
+	struct fb_error ignored;
+
+	sup->at_home = sup->at_home || fb_home_open(&sup->home, &ignored) == 0;
+	return sup->at_home ? &sup->home : NULL;
+}
+
+static int start_exec(struct fb_supervisor *sup, struct fb_task *task, const struct fb_exec_spec *of,
 		      struct fb_arena *arena, struct fb_request *request, struct fb_conversation *conversation, int *ret_exit, struct fb_error *err)
 {
 	struct fb_container *container = task->container;
 	struct fb_process_spec process = {0};
-	struct fb_launch_request what = {.spec = spec, .process = &process, .target_pidfd = container->task.pidfd.fd};
+	struct fb_launch_request what = {.spec = &of->spec, .process = &process, .filter = &of->filter, .home = home_of(sup),
+					 .target_pidfd = container->task.pidfd.fd};
 	struct fb_cgroup joined;
 	struct stdio stdio = {{-1, -1, -1}, {-1, -1, -1}};
 	struct fb_launched launched;
-	const char *text = NULL;
-	size_t length = 0;
-	int r = read_document(request->document, arena, &text, &length, err);
+	const char *text = request->text;
+	size_t length = request->text_length;
+	int r = text ? 0 : read_document(request->document, arena, &text, &length, err);
 
 	if (r == 0)
 		r = fb_spec_parse_exec(text, length, arena, &process, &what.privileged, err);
@@ -444,9 +454,9 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 		 struct fb_task **ret_task, int *ret_exit, struct fb_error *err)
 {
 	struct fb_container *container = fb_container_find(sup, request->id);
-	const struct fb_spec *spec;
+	const struct fb_exec_spec *spec;
 	struct fb_arena arena = {0};
-	struct fb_spec room = {0};
+	struct fb_exec_spec room = {0};
 	struct fb_task *task;
 	int r;
 
@@ -456,8 +466,9 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 	if (container->freezer || container->paused)
 		return FAIL(EBUSY, request->id, container->paused ? "it is paused: unpause it first"
 								  : "its processes are stopped while its files are read");
-	if (request->detach && (request->stream_count || request->tied))
-		return FAIL(EINVAL, request->id, request->tied ? "detached, but tied" : "detached, but with streams");
+	if (request->detach && (request->stream_count || request->tied || request->quiet))
+		return FAIL(EINVAL, request->id, request->tied ? "detached, but tied" :
+					       request->quiet ? "detached, but quiet" : "detached, but with streams");
 	task = calloc(1, sizeof(*task));
 	if (!task)
 		return FAIL(ENOMEM, request->id, NULL);
@@ -468,7 +479,7 @@ int fb_task_exec(struct fb_supervisor *sup, struct fb_request *request, struct f
 	if (r == 0)
 		r = start_exec(sup, task, spec, &arena, request, conversation, ret_exit, err);
 	fb_arena_free(&arena);
-	fb_spec_free(&room);
+	fb_spec_free(&room.spec);
 	if (r < 0) {
 		fb_source_close(sup, &task->timer);
 		fb_exec_group_end(sup, task);

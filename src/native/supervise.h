@@ -16,6 +16,7 @@
 #include "cgroup.h"
 #include "error.h"
 #include "exec_spec.h"
+#include "launch.h"
 #include "log.h"
 #include "record.h"
 #include "release.h"
@@ -70,8 +71,7 @@ struct fb_task {
 	bool terminal, reaped, finished;
 	bool tied, limited; /* an exec that ends with its conversation, in time */
 	bool killed, timed_out;
-	char group[288]; /* the exec's own control group, "": none */
-	int group_fd;
+	struct fb_exec_group group;
 	struct fb_source dying; /* its cgroup.events, while what was killed is on its way out */
 	int64_t cpu, memory; /* once reaped: microseconds, bytes */
 	int stdin_to; /* where inputs go: our end of the stdin pipe, or the pty; -1: none */
@@ -133,6 +133,8 @@ struct fb_supervisor {
 	struct rlimit files;
 	unsigned execs;
 	struct fb_exec_specs exec_specs;
+	struct fb_home home; /* once at_home */
+	bool at_home;
 	char boot_id[40];
 	char message[65536 + 1];
 	char scratch[65536];

@@ -307,7 +307,7 @@ void fb_task_init(struct fb_task *task, struct fb_container *container, unsigned
 	task->container = container;
 	task->exec = exec;
 	task->stdin_to = -1;
-	task->group_fd = -1;
+	task->group.fd = task->group.events = task->group.stat = -1;
 	task->dying.fd = -1;
 	task->pidfd = (struct fb_source){.fd = -1, .ready = task_reaped};
 	task->timer = (struct fb_source){.fd = -1, .ready = task_timer_ready};

@@ -92,6 +92,13 @@ def groups(container: str) -> list[Path]:
     return found
 
 
+def only_the_kept(container: str) -> bool:
+    """Nothing is left of its execs but an empty group for the next."""
+    return len(groups(container)) <= 1 and not any(
+        (path / "cgroup.procs").read_text() for path in groups(container)
+    )
+
+
 def until(check: Callable[[], bool], seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds * host.SLOW
     while not check():
@@ -128,6 +135,72 @@ def test_the_time_of_children_that_nobody_waits_for_counts(container: Container)
     assert container.exec(["sh", "-c", script]).cpu > 0.03
 
 
+def test_its_rights_are_the_containers(engine: fastbox.Engine) -> None:
+    with engine.run(
+        image="busybox", argv=IDLE, cap_add=("NET_ADMIN",), cap_drop=("CHOWN",)
+    ) as container:
+        for privileged in (False, True):
+            same = privileged is False
+            for name in ("CapBnd", "CapEff", "CapPrm", "CapInh", "CapAmb", "Seccomp", "SigIgn"):
+                words = ["grep", "-h", f"^{name}:", "/proc/1/status", "/proc/self/status"]
+                first, own = container.exec(words, privileged=privileged).stdout.splitlines()
+                assert (first == own) is (same or name in ("CapInh", "CapAmb", "SigIgn")), name
+        assert container.exec(["cat", "/proc/self/oom_score_adj"]).stdout == b"0\n"
+        mount = container.exec(["mount", "-t", "tmpfs", "none", "/mnt"])
+        assert mount.exit_code != 0
+
+
+# The conversation
+
+
+def test_a_document_may_be_longer_than_a_message(container: Container) -> None:
+    for size in (100, 20_000, 120_000):
+        long = [f"LONG={'x' * size}", f"LONGER={'y' * size}"]
+        assert container.exec(["sh", "-c", "echo ${#LONG}"], env=long).stdout == b"%d\n" % size
+        with container.popen(["sh", "-c", "echo ${#LONGER}"], env=long) as process:
+            assert process.stdout.read() == b"%d\n" % size
+
+
+def test_one_conversation_serves_one_exec_after_the_other(container: Container) -> None:
+    container.exec(["true"])
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(fastbox.errors.CommandNotFound):
+        container.exec(["no-such-command"])
+    with pytest.raises(fastbox.errors.Timeout):
+        container.exec(["sleep", "100"], timeout=0.05)
+    with ThreadPoolExecutor(4) as pool:
+        numbers = pool.map(lambda n: container.exec(["echo", str(n)]).stdout, range(40))
+        assert list(numbers) == [b"%d\n" % n for n in range(40)]
+    assert container.exec(["sh", "-c", "echo out; echo err >&2; exit 3"]).stderr == b"err\n"
+    assert len(os.listdir("/proc/self/fd")) <= before
+    child = os.fork()
+    if child == 0:
+        os._exit(container.exec(["echo", "child"]).stdout != b"child\n")
+    assert container.exec(["echo", "parent"]).stdout == b"parent\n"
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_what_is_no_exec_is_refused(container: Container) -> None:
+    own = container._watching()
+    assert own is not None
+    text = execs.document(
+        execs.read_bundle(container._service.directory(container.id)), ["true"], {}
+    )
+    exec_ = {"op": "exec", "id": container.id, "streams": []}
+    for message, document, why in (
+        (exec_ | {"quiet": True, "detach": True}, text, "detached, but quiet"),
+        (exec_, b"", "no process document"),
+        (exec_, text[:-1], None),
+        ({"op": "wait", "id": container.id}, text, "a document of another operation"),
+        (exec_ | {"quiet": 1}, text, "not true or false"),
+    ):
+        with Conversation(own.run, own.supervisor) as conversation:
+            with pytest.raises(fastbox.FastboxError, match=why):
+                conversation.ask(message, (), document)
+            conversation.send(exec_ | {"quiet": True}, (), text)
+            assert conversation.wait(10.0 * host.SLOW).code == 0
+
+
 # The end
 
 
@@ -151,7 +224,30 @@ def tries(container: Container, how: str, count: int) -> None:
             container.exec(["/t/hostile", how], timeout=0.01 + 0.003 * (number % 10))
         gone(container.id, before, time.monotonic())
     assert container.exec(["echo", "alive"]).stdout == b"alive\n"
-    until(lambda: not groups(container.id))
+    until(lambda: only_the_kept(container.id))
+
+
+def test_a_group_is_kept_for_the_next_exec(engine: fastbox.Engine, container: Container) -> None:
+    loop = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done"
+    busy = container.exec(["sh", "-c", loop]).cpu
+    kept = groups(container.id)
+    assert len(kept) == 1
+    assert container.exec(["true"]).cpu < busy / 2  # it counts what is its own
+    assert groups(container.id) == kept
+    # One that somebody is in is nobody's any more.
+    pid = next(iter(members(container.id)))
+    (kept[0] / "cgroup.procs").write_text(str(pid))
+    assert container.exec(["true"]).exit_code == 0
+    assert kept[0] in groups(container.id)
+    with pytest.raises(fastbox.errors.Timeout):
+        container.exec(["sleep", "100"], timeout=0.05)
+    assert is_alive(pid)
+    # Those of containers that have not had one for a while go.
+    with contextlib.ExitStack() as stack:
+        others = [stack.enter_context(engine.run(image="busybox", argv=IDLE)) for _ in range(20)]
+        for other in others:
+            other.exec(["true"])
+        assert sum(len(groups(other.id)) for other in others) < len(others)
 
 
 def test_a_normal_end_leaves_the_others_alone(container: Container) -> None:
@@ -301,8 +397,8 @@ def test_a_thousand_at_sixteen_in_flight(engine: fastbox.Engine) -> None:
 
         with ThreadPoolExecutor(16) as pool:
             assert all(pool.map(work, range(1000)))
-        assert not groups(one.id)
-        assert not groups(two.id)
+        assert only_the_kept(one.id)
+        assert only_the_kept(two.id)
 
 
 # Who looks

@@ -254,10 +254,8 @@ def test_without_a_wish_a_supervisor_tells_no_clocks(
     said: list[tuple[dict[str, object], dict[str, object]]] = []
     ask = Conversation.ask
 
-    def listen(
-        self: Conversation, message: dict[str, object], fds: object = ()
-    ) -> dict[str, object]:
-        answer = ask(self, message, fds)  # type: ignore[arg-type]
+    def listen(self: Conversation, message: dict[str, object], *rest: Any) -> dict[str, object]:
+        answer = ask(self, message, *rest)
         said.append((message, answer))
         return answer
 

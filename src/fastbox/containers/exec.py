@@ -36,6 +36,7 @@ _WIDE = 1 << 20  # the most that a pipe may be made to hold by anybody
 _READ = 1 << 18  # in pieces that stay in a processor's cache
 _KILL_SECONDS = 10.0  # after a time limit: what is killed dies at once, but for a disk or a network
 _LEAST_SECONDS = 0.001
+_INLINE = 32768  # of 65536 that a message may have
 
 
 def read_bundle(directory: str) -> dict[str, Any]:
@@ -69,8 +70,9 @@ def begin(
     detach: bool = False,
     tied: bool = False,
     timeout: float | None = None,
+    quiet: bool = False,
 ) -> str:
-    """Start the process, return the exec's number.
+    """Start the process, return the exec's number, "" for a quiet one.
 
     Args:
         conversation: Which gets the exit event, unless detached.
@@ -82,6 +84,9 @@ def begin(
         detach: Nobody waits for it.
         tied: The end of the conversation kills it, with all that it has started.
         timeout: Seconds until it is killed, with all that it has started; the exit event says so.
+        quiet: There is no answer when it has started: `wait` for the end also tells an error. Our
+            copies of the ends that it writes to stay open, so that their end does not wake us just
+            before the exit event does.
 
     Raises:
         LaunchError: It can't be started; CommandNotFound, NotExecutable.
@@ -98,16 +103,31 @@ def begin(
         message["timeout"] = max(timeout, _LEAST_SECONDS)
     if clock.wanted():
         message["clocks"] = True
-    memory = os.memfd_create("exec", os.MFD_CLOEXEC)
+    if quiet:
+        message["quiet"] = True
+    fds, memory = tuple(streams.theirs), -1
     try:
-        os.write(memory, text)
-        os.lseek(memory, 0, os.SEEK_SET)
-        answer = conversation.ask(message, (memory, *streams.theirs))
+        if len(text) > _INLINE:
+            memory, text = _memory(text), b""
+            fds = (memory, *fds)
+        if quiet:
+            conversation.send(message, fds, text)
+            return ""
+        answer = conversation.ask(message, fds, text)
     finally:
-        os.close(memory)
-        streams.sent()
+        if memory >= 0:
+            os.close(memory)
+        if not quiet or "stdin" in streams.names:
+            streams.sent()
     clock.started("launch", answer | {"id": container})
     return str(answer.get("exec", ""))
+
+
+def _memory(text: bytes) -> int:
+    """A document that is too long for a message, as a file."""
+    memory = os.memfd_create("exec", os.MFD_CLOEXEC)
+    os.write(memory, text)
+    return memory
 
 
 def run(
@@ -128,7 +148,8 @@ def run(
     names = [] if data is None else ["stdin"]
     streams = Streams([*names, "stdout"] if tty else [*names, "stdout", "stderr"])
     try:
-        begin(conversation, container, text, streams, tied=True, timeout=timeout)
+        quiet = not clock.wanted()
+        begin(conversation, container, text, streams, tied=True, timeout=timeout, quiet=quiet)
         collector = _Collector(conversation, streams, data or b"")
         limit = None if timeout is None else started + timeout + _KILL_SECONDS
         ended = conversation.wait(0) if collector.collect(limit) else None
@@ -197,8 +218,11 @@ class _Collector:
                 else:
                     self._gather(fd)
             if ended:
-                self._conversation.wait(1.0)
-                self._drain()
+                self._conversation.wait(0)
+                # The kernel looked at the conversation first: what is left is in pipes it named.
+                for fd, _ in ready:
+                    while self._names.get(fd, "stdin") != "stdin" and self._gather(fd):
+                        pass
                 return True
 
     def _feed(self, fd: int) -> None:
@@ -238,12 +262,6 @@ class _Collector:
             try:
                 fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _WIDE)
             except OSError:  # all the user's pipes together hold too much already
-                pass
-
-    def _drain(self) -> None:
-        for name in ("stdout", "stderr"):
-            fd = self._streams.end(name)
-            while fd >= 0 and self._gather(fd):
                 pass
 
     def _finish(self, fd: int) -> None:

@@ -120,8 +120,18 @@ class Running:
         clock.begin()
         wishes = _wishes(env, user, workdir, tty, privileged)
         text = self._document(argv, wishes)
-        with self._talk() as conversation:
-            return execs.run(conversation, self.id, text, data=input, tty=tty, timeout=timeout)
+        tie = None if tty else self._tie  # a terminal's last output may not be delivered yet
+        conversation = tie.talk(self._ran().supervisor) if tie else self._talk()
+        try:
+            done = execs.run(conversation, self.id, text, data=input, tty=tty, timeout=timeout)
+        except BaseException:
+            conversation.close()
+            raise
+        if tie is None:
+            conversation.close()
+        else:
+            tie.leave(conversation)
+        return done
 
     @overload
     def popen(

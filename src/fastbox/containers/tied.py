@@ -30,12 +30,13 @@ _KILL_SECONDS = 30.0
 class Tie:
     """What binds containers to an engine's session."""
 
-    __slots__ = ("_made", "_run", "_service", "_session", "_starter", "_store")
+    __slots__ = ("_idle", "_made", "_run", "_service", "_session", "_starter", "_store")
 
     def __init__(self, service: Containers, session: Session) -> None:
         self._service, self._session = service, session
         self._run, self._store, self._starter = service._run, service._store, service._starter
         self._made: set[str] = set()
+        self._idle: dict[str, Conversation] = {}  # one a supervisor, for the next exec
 
     def run(
         self, options: RunOptions, attached: bool
@@ -96,6 +97,19 @@ class Tie:
             )  # fmt: skip
         return conversation
 
+    def talk(self, supervisor: str) -> Conversation:
+        """A conversation for an exec: what the one before it has left, or a new one."""
+        idle = self._idle.pop(supervisor, None)
+        if idle is None or idle.fd < 0:  # a forked child's is closed
+            return Conversation(self._run, supervisor)
+        return idle
+
+    def leave(self, conversation: Conversation) -> None:
+        """Its exec has ended: it is for the next."""
+        conversation.renew()
+        if self._idle.setdefault(conversation.supervisor, conversation) is not conversation:
+            conversation.close()
+
     def steps(self) -> Steps:
         """Runs commands over layers, for builds."""
         from fastbox.containers.step import Steps
@@ -108,6 +122,8 @@ class Tie:
 
     def close(self) -> None:
         """End the session, and what is tied to it; of what does not run, too, nothing is left."""
+        while self._idle:
+            self._idle.popitem()[1].close()
         self._session.close()
         made, self._made = self._made, set()
         for container in made:

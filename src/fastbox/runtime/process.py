@@ -153,6 +153,7 @@ def exec_document(
         raise InvalidArgument("exec needs a command")
     had = base.get("env")
     process = dict(base)
+    process.pop("capabilities", None)  # left out, they are the container's
     process |= {"terminal": tty, "args": list(argv)}
     process["env"] = _exec_env(had if isinstance(had, list) else [], env, tty)
     if workdir:
@@ -165,6 +166,8 @@ def exec_document(
 
 
 def _exec_env(inherited: list[str], given: Sequence[str], tty: bool) -> list[str]:
+    if not given and not tty:
+        return inherited
     made = {"TERM": "TERM=xterm"} if tty else {}
     for entry in (*inherited, *merged_env(given, ())):
         name, equals, _ = entry.partition("=")

@@ -44,7 +44,7 @@ class SupervisorGone(EngineUnavailable):
 class Conversation:
     """One connection to a supervisor: a request and its answer, then perhaps an exit event."""
 
-    __slots__ = ("__weakref__", "_ended", "_reading", "fd", "run", "supervisor")
+    __slots__ = ("__weakref__", "_asked", "_ended", "_reading", "fd", "run", "supervisor")
 
     def __init__(self, run: str, supervisor: str) -> None:
         try:
@@ -52,11 +52,29 @@ class Conversation:
         except OSError as error:
             raise SupervisorGone(f"the supervisor {supervisor} is gone") from error
         self.run, self.supervisor = run, supervisor
+        self._asked: Mapping[str, object] = {}
         self._ended: Exit | None = None
         self._reading = _thread.allocate_lock()
         forks.own(self)
 
-    def ask(self, message: Mapping[str, object], fds: Sequence[int] = ()) -> dict[str, Any]:
+    def send(
+        self, message: Mapping[str, object], fds: Sequence[int] = (), document: bytes = b""
+    ) -> None:
+        """Send a request that is answered by its exit event; the descriptors stay ours.
+
+        Raises:
+            SupervisorGone: The connection ended.
+        """
+        self._asked = message
+        text = json.dumps_bytes(message)
+        try:
+            _native.send(self.fd, b"%b\0%b" % (text, document) if document else text, fds)
+        except OSError as error:
+            raise SupervisorGone(f"the supervisor {self.supervisor} is gone") from error
+
+    def ask(
+        self, message: Mapping[str, object], fds: Sequence[int] = (), document: bytes = b""
+    ) -> dict[str, Any]:
         """Send a request, return the answer; the descriptors stay ours.
 
         Raises:
@@ -64,15 +82,8 @@ class Conversation:
             StateConflict: The container or exec is not there (any more).
             SupervisorGone: The connection ended.
         """
-        try:
-            _native.send(self.fd, json.dumps_bytes(message), fds)
-        except OSError as error:
-            raise SupervisorGone(f"the supervisor {self.supervisor} is gone") from error
-        answer = self._receive(_ANSWER_SECONDS)
-        failed = answer.get("error")
-        if isinstance(failed, dict):
-            raise _error(failed, message)
-        return answer
+        self.send(message, fds, document)
+        return self._checked(self._receive(_ANSWER_SECONDS))
 
     def wait(self, timeout: float | None = None) -> Exit:
         """The exit event; asked again it is the same. Any number of threads may wait.
@@ -83,6 +94,7 @@ class Conversation:
         Raises:
             Timeout: It did not come in time.
             SupervisorGone: The connection ended before it came.
+            LaunchError: An exec that was only sent failed; StateConflict as for `ask`.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self._reading.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
@@ -90,7 +102,8 @@ class Conversation:
         try:
             if self._ended is None:
                 left = None if deadline is None else max(deadline - time.monotonic(), 0)
-                self._ended = as_exit(self._receive(left, what="the process did not end"))
+                told = self._receive(left, what="the process did not end")
+                self._ended = as_exit(self._checked(told))
             return self._ended
         finally:
             self._reading.release()
@@ -109,6 +122,10 @@ class Conversation:
             operation = "restart" if failed.get("stage") == "request" else "launch"
             raise _error(failed, {"op": operation, "id": container})
 
+    def renew(self) -> None:
+        """Its exit event is received: it may be about another process now."""
+        self._ended = None
+
     @property
     def ended(self) -> Exit | None:
         """The exit event, if it was received."""
@@ -118,20 +135,28 @@ class Conversation:
     def ended(self, event: Exit) -> None:
         self._ended = event
 
+    def _checked(self, answer: dict[str, Any]) -> dict[str, Any]:
+        failed = answer.get("error")
+        if isinstance(failed, dict):
+            raise _error(failed, self._asked)
+        return answer
+
     def _receive(
         self, timeout: float | None, what: str = "the supervisor did not answer"
     ) -> dict[str, Any]:
-        poll = select.poll()
-        poll.register(self.fd, select.POLLIN)
-        if not poll.poll(None if timeout is None else timeout * 1000):
-            raise Timeout(f"{what} within {timeout:g} s")
+        if timeout != 0:
+            poll = select.poll()
+            poll.register(self.fd, select.POLLIN)
+            poll.poll(None if timeout is None else timeout * 1000)
         try:
             data = _native.receive(self.fd, 0)
+        except TimeoutError as error:
+            raise Timeout(f"{what} within {timeout:g} s") from error
         except OSError as error:
             raise SupervisorGone(f"the supervisor {self.supervisor} is gone") from error
         if not data:
             raise SupervisorGone(f"the supervisor {self.supervisor} is gone")
-        return json.loads_object(data)
+        return json.loads_own(data)
 
     def close(self) -> None:
         """End the conversation; what it was about goes on."""
@@ -155,12 +180,15 @@ class Conversation:
 def as_exit(event: Mapping[str, object]) -> Exit:
     """The exit event as a record."""
     code, signal = event.get("code"), event.get("signal")
-    if event.get("event") != "exit" or not isinstance(code, int) or not isinstance(signal, int):
+    cpu, memory = event.get("cpu", 0), event.get("memory", 0)
+    if event.get("event") != "exit" or not (
+        isinstance(code, int) and isinstance(signal, int)
+        and isinstance(cpu, int) and isinstance(memory, int)
+    ):  # fmt: skip
         raise EngineUnavailable("the supervisor sent something else than an exit")
     return Exit(
         code=code, signal=signal, oom=event.get("oom") is True,
-        timed_out=event.get("timed_out") is True,
-        cpu=int(str(event.get("cpu", 0))) / 1e6, memory=int(str(event.get("memory", 0))),
+        timed_out=event.get("timed_out") is True, cpu=cpu / 1e6, memory=memory,
     )  # fmt: skip
 
 
