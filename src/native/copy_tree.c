@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 
 #include "cleanup.h"
+#include "copy_attributes.h"
 #include "copy_data.h"
 #include "inroot.h"
 #include "links.h"
@@ -16,7 +16,6 @@
 
 #define DEPTH_MAX 400 /* two descriptors and a frame each */
 #define BLOCK ((uint64_t)512)
-#define VALUE_MAX ((size_t)64 << 10)
 
 struct copier {
 	struct fb_copy_options options;
@@ -26,83 +25,44 @@ struct copier {
 	size_t length;
 	unsigned depth;
 	struct fb_links links;
-	char value[VALUE_MAX], names[VALUE_MAX];
+	struct fb_xattr_room room;
 	struct fb_error *err;
 };
 
 #define FAIL(copier, code, call, detail)                                                           \
 	FB_FAIL_CODE((copier)->err, FB_STAGE_WRITE, (code), (call), (copier)->path, (detail))
 
-/* A descriptor's own name, for calls that take a path: what is held is meant, not what has its name now. */
-struct held_path {
-	char text[32];
-};
-
-static struct held_path held_path(int fd)
+static uint32_t owner_of(const struct copier *copier, const struct stat *st)
 {
-	struct held_path path;
-
-	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
-	return path;
+	return copier->options.own ? copier->options.uid : st->st_uid;
 }
 
-static bool is_wanted(const struct copier *copier, const char *name)
+static uint32_t group_of(const struct copier *copier, const struct stat *st)
 {
-	if (strcmp(name, "security.capability") == 0)
-		return true;
-	if (!copier->options.xattrs)
-		return false;
-	return (strncmp(name, "user.", 5) == 0 && strncmp(name, "user.overlay.", 13) != 0) ||
-	       strcmp(name, "system.posix_acl_access") == 0 ||
-	       strcmp(name, "system.posix_acl_default") == 0;
+	return copier->options.own ? copier->options.gid : st->st_gid;
 }
 
-static int take_xattrs(struct copier *copier, int held, int to)
+static int take_attributes(struct copier *copier, int from, const struct stat *st, int to)
 {
-	struct held_path path = held_path(held);
-	ssize_t length = listxattr(path.text, copier->names, sizeof(copier->names)), got;
+	const struct fb_attributes wanted = {
+		.uid = owner_of(copier, st),
+		.gid = group_of(copier, st),
+		.mode = st->st_mode & 07777,
+		.xattrs = copier->options.xattrs,
+		.times = {st->st_atim, st->st_mtim},
+	};
+	struct fb_error err;
 
-	if (length < 0)
-		return errno == ENOTSUP ? 0 : FAIL(copier, errno, "listxattr", NULL);
-	for (const char *name = copier->names; name < copier->names + length; name += strlen(name) + 1) {
-		if (!is_wanted(copier, name))
-			continue;
-		got = getxattr(path.text, name, copier->value, sizeof(copier->value));
-		if (got < 0 && errno == ENODATA)
-			continue;
-		if (got < 0)
-			return FAIL(copier, errno, "getxattr", NULL);
-		/* What the other file system can't hold is lost, as in a tar. */
-		if (fsetxattr(to, name, copier->value, (size_t)got, 0) < 0 && errno != ENOTSUP)
-			return FAIL(copier, errno, "setxattr", NULL);
-	}
+	if (fb_copy_attributes(from, to, &wanted, &copier->room, &err) < 0)
+		return FAIL(copier, err.code, err.call, NULL);
 	return 0;
-}
-
-/* Owner first: changing it takes set-id bits and capabilities away. */
-static int take_attributes(struct copier *copier, int held, const struct stat *st, int to)
-{
-	const struct timespec times[2] = {st->st_atim, st->st_mtim};
-	const struct fb_copy_options *options = &copier->options;
-	int r;
-
-	if (fchown(to, options->own ? options->uid : st->st_uid, options->own ? options->gid : st->st_gid) < 0)
-		return FAIL(copier, errno, "fchown", NULL);
-	if (fchmod(to, st->st_mode & 07777) < 0)
-		return FAIL(copier, errno, "fchmod", NULL);
-	r = take_xattrs(copier, held, to);
-	if (r == 0 && futimens(to, times) < 0)
-		return FAIL(copier, errno, "futimens", NULL);
-	return r;
 }
 
 static int take_attributes_at(struct copier *copier, const struct stat *st, int dirfd, const char *name)
 {
 	const struct timespec times[2] = {st->st_atim, st->st_mtim};
-	const struct fb_copy_options *options = &copier->options;
 
-	if (fchownat(dirfd, name, options->own ? options->uid : st->st_uid,
-		     options->own ? options->gid : st->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fchownat(dirfd, name, owner_of(copier, st), group_of(copier, st), AT_SYMLINK_NOFOLLOW) < 0)
 		return FAIL(copier, errno, "fchownat", NULL);
 	/* libc holds a node by O_PATH for this, which does not open the device. */
 	if (!S_ISLNK(st->st_mode) && fchmodat(dirfd, name, st->st_mode & 07777, AT_SYMLINK_NOFOLLOW) < 0)
@@ -125,20 +85,30 @@ static int clear(struct copier *copier, int dirfd, const char *name)
 	return errno == EISDIR ? refuse_directory(copier) : FAIL(copier, errno, "unlinkat", NULL);
 }
 
+/* What is held is meant, not what has its name now. */
+static int open_held(int held)
+{
+	const int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", held);
+	fd = open(path, flags | O_NOATIME);
+	return fd < 0 && errno == EPERM ? open(path, flags) : fd;
+}
+
 static int write_file(struct copier *copier, int held, const struct stat *st, int to)
 {
-	struct held_path path = held_path(held);
-	fb_auto_close int from = open(path.text, O_RDONLY | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
+	fb_auto_close int from = open_held(held);
+	struct fb_error err;
 	uint64_t size = 0;
-	int r;
 
-	if (from < 0 && errno == EPERM)
-		from = open(path.text, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (from < 0)
 		return FAIL(copier, errno, "open", NULL);
-	r = fb_copy_data(from, to, &size, copier->err);
+	if (fb_copy_data(from, to, &size, &err) < 0)
+		return FAIL(copier, err.code, err.call, NULL);
 	copier->result.size += (size + BLOCK - 1) / BLOCK * BLOCK;
-	return r < 0 ? r : take_attributes(copier, held, st, to);
+	return take_attributes(copier, from, st, to);
 }
 
 /* What is there is replaced by one rename, when the new one is whole. */
@@ -223,42 +193,38 @@ static int put_node(struct copier *copier, const struct stat *st, int dirfd, con
 
 static int put(struct copier *copier, int held, dev_t above, int dirfd, const char *name);
 
-static int put_content(struct copier *copier, int held, dev_t device, int to)
+static int put_entry(struct copier *copier, int from, const char *name, dev_t device, int to)
 {
-	fb_auto_close int from = openat(held, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	fb_auto_dir DIR *dir = from < 0 ? NULL : fdopendir(from);
-	size_t length = copier->length;
-	struct dirent *entry;
-	int own = from, r = 0;
+	fb_auto_close int held = openat(from, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	size_t length = copier->length, more = strlen(name);
+	int r;
 
-	if (!dir)
-		return FAIL(copier, errno, "opendir", NULL);
-	from = -1;
+	if (held < 0)
+		return errno == ENOENT ? 0 : FAIL(copier, errno, "openat", NULL);
+	if (length + more + 2 > sizeof(copier->path))
+		return FAIL(copier, ENAMETOOLONG, "copy", NULL);
+	if (length)
+		copier->path[length] = '/';
+	memcpy(copier->path + length + (length > 0), name, more + 1);
+	copier->length = length + (length > 0) + more;
+	r = put(copier, held, device, to, name);
+	if (r == 0) {
+		copier->length = length;
+		copier->path[length] = '\0';
+	}
+	return r;
+}
+
+static int put_content(struct copier *copier, DIR *from, dev_t device, int to)
+{
+	struct dirent *entry;
+	int r = 0;
+
 	if (++copier->depth > DEPTH_MAX)
 		return FAIL(copier, ELOOP, "copy", "directories nested more than 400 deep");
-	while (r == 0 && (errno = 0, entry = readdir(dir))) {
-		fb_auto_close int inner = -1;
-		size_t more = strlen(entry->d_name);
-
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		inner = openat(own, entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (inner < 0 && errno == ENOENT)
-			continue;
-		if (inner < 0)
-			return FAIL(copier, errno, "openat", NULL);
-		if (length + more + 2 > sizeof(copier->path))
-			return FAIL(copier, ENAMETOOLONG, "copy", NULL);
-		if (length)
-			copier->path[length] = '/';
-		memcpy(copier->path + length + (length > 0), entry->d_name, more + 1);
-		copier->length = length + (length > 0) + more;
-		r = put(copier, inner, device, to, entry->d_name);
-		if (r == 0) {
-			copier->length = length;
-			copier->path[length] = '\0';
-		}
-	}
+	while (r == 0 && (errno = 0, entry = readdir(from)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			r = put_entry(copier, dirfd(from), entry->d_name, device, to);
 	copier->depth--;
 	return r == 0 && errno ? FAIL(copier, errno, "readdir", NULL) : r;
 }
@@ -277,17 +243,22 @@ static int open_directory(struct copier *copier, int dirfd, const char *name)
 	return FAIL(copier, errno, "openat", NULL);
 }
 
-static int put_directory(struct copier *copier, int held, const struct stat *st, dev_t above, int dirfd,
+static int put_directory(struct copier *copier, int held, const struct stat *st, dev_t above, int parent,
 			 const char *name)
 {
-	fb_auto_close int to = open_directory(copier, dirfd, name);
+	fb_auto_close int to = open_directory(copier, parent, name);
+	fb_auto_close int from = openat(held, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fb_auto_dir DIR *dir = from < 0 ? NULL : fdopendir(from);
 	int r = 0;
 
 	if (to < 0)
 		return to;
+	if (!dir)
+		return FAIL(copier, errno, "opendir", NULL);
+	from = -1; /* it is the DIR's */
 	if (st->st_dev == above || !fb_is_made_up(held))
-		r = put_content(copier, held, st->st_dev, to);
-	return r < 0 ? r : take_attributes(copier, held, st, to);
+		r = put_content(copier, dir, st->st_dev, to);
+	return r < 0 ? r : take_attributes(copier, dirfd(dir), st, to);
 }
 
 static int put(struct copier *copier, int held, dev_t above, int dirfd, const char *name)
