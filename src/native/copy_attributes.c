@@ -5,6 +5,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#define XATTR_MAX ((size_t)64 << 10) /* the longest list that Linux gives, and the longest value */
+
 #define FAIL(call) FB_FAIL_CODE(err, FB_STAGE_WRITE, errno, (call), NULL, NULL)
 
 static bool is_wanted(const char *name, bool all)
@@ -17,31 +19,38 @@ static bool is_wanted(const char *name, bool all)
 	       strcmp(name, "system.posix_acl_access") == 0 || strcmp(name, "system.posix_acl_default") == 0;
 }
 
-/* How many there were. */
-static int copy_xattrs(int from, int to, bool all, struct fb_xattr_room *room, struct fb_error *err)
+static int copy_xattr(int from, int to, const char *name, struct fb_error *err)
 {
-	ssize_t length = flistxattr(from, room->names, sizeof(room->names)), got;
-	int count = 0;
+	char value[XATTR_MAX];
+	ssize_t got = fgetxattr(from, name, value, sizeof(value));
+
+	if (got < 0)
+		return errno == ENODATA ? 0 : FAIL("getxattr");
+	if (fsetxattr(to, name, value, (size_t)got, 0) < 0 && errno != ENOTSUP)
+		return FAIL("setxattr");
+	return 1;
+}
+
+/* How many there were. */
+static int copy_xattrs(int from, int to, bool all, struct fb_error *err)
+{
+	char names[XATTR_MAX];
+	ssize_t length = flistxattr(from, names, sizeof(names));
+	int count = 0, r;
 
 	if (length < 0)
 		return errno == ENOTSUP ? 0 : FAIL("listxattr");
-	for (const char *name = room->names; name < room->names + length; name += strlen(name) + 1) {
-		if (!is_wanted(name, all))
-			continue;
-		got = fgetxattr(from, name, room->value, sizeof(room->value));
-		if (got < 0 && errno == ENODATA)
-			continue;
-		if (got < 0)
-			return FAIL("getxattr");
-		if (fsetxattr(to, name, room->value, (size_t)got, 0) < 0 && errno != ENOTSUP)
-			return FAIL("setxattr");
-		count++;
+	for (const char *name = names; name < names + length; name += strlen(name) + 1) {
+		r = is_wanted(name, all) ? copy_xattr(from, to, name, err) : 0;
+		if (r < 0)
+			return r;
+		count += r;
 	}
 	return count;
 }
 
 /* Owner first: changing it takes set-id bits and capabilities away. The mode after the ACL, whose mask it sets. */
-int fb_copy_attributes(int from, int to, const struct fb_attributes *wanted, struct fb_xattr_room *room, struct fb_error *err)
+int fb_copy_attributes(int from, int to, const struct fb_attributes *wanted, struct fb_error *err)
 {
 	struct stat now;
 	bool other;
@@ -53,7 +62,7 @@ int fb_copy_attributes(int from, int to, const struct fb_attributes *wanted, str
 	if (other && fchown(to, wanted->uid, wanted->gid) < 0)
 		return FAIL("fchown");
 	if (from >= 0)
-		r = copy_xattrs(from, to, wanted->xattrs, room, err);
+		r = copy_xattrs(from, to, wanted->xattrs, err);
 	if (r < 0)
 		return r;
 	if ((r > 0 || other || (now.st_mode & 07777) != wanted->mode) && fchmod(to, wanted->mode) < 0)

@@ -9,8 +9,6 @@
 
 #include "error.h"
 
-#define FB_XATTR_MAX ((size_t)64 << 10) /* the longest list that Linux gives, and the longest value */
-
 struct fb_attributes {
 	uint32_t uid, gid;
 	mode_t mode;
@@ -18,12 +16,8 @@ struct fb_attributes {
 	struct timespec times[2]; /* UTIME_OMIT: as it is */
 };
 
-struct fb_xattr_room { /* of one thread */
-	char names[FB_XATTR_MAX], value[FB_XATTR_MAX];
-};
-
 /* Gives the open file or directory `to` what is wanted and the extended attributes of `from`, which is open for reading; -1: none. Nothing
  * of the host's policy goes along, nothing that steers overlayfs, and what the other file system can't hold is lost, as in a tar. */
-int fb_copy_attributes(int from, int to, const struct fb_attributes *wanted, struct fb_xattr_room *room, struct fb_error *err);
+int fb_copy_attributes(int from, int to, const struct fb_attributes *wanted, struct fb_error *err);
 
 #endif

@@ -93,7 +93,7 @@ static int next_data(int from, off_t size, off_t *at, off_t *ret_end)
 	return data < size;
 }
 
-static bool has_holes(const struct stat *st)
+bool fb_has_holes(const struct stat *st)
 {
 	return st->st_blocks < (st->st_size + BLOCK - 1) / BLOCK;
 }
@@ -110,7 +110,7 @@ int fb_copy_data(int from, int to, uint64_t *ret_size, struct fb_error *err)
 	if (source.st_size == 0)
 		return 0;
 	/* A small file is copied in fewer calls than it takes to ask for holes and whether its blocks can be shared. */
-	if (source.st_size <= SMALL && !has_holes(&source))
+	if (source.st_size <= SMALL && !fb_has_holes(&source))
 		return copy_by_buffer(from, to, 0, source.st_size, err);
 	if (fstat(to, &target) < 0)
 		return FAIL(errno, "fstat");

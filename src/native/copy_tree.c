@@ -3,73 +3,128 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "cleanup.h"
 #include "copy_attributes.h"
-#include "copy_data.h"
+#include "copy_regular.h"
 #include "inroot.h"
 #include "links.h"
 #include "made_up.h"
+#include "pool.h"
+#include "thread.h"
 
 #define DEPTH_MAX 400 /* two descriptors and a frame each */
 #define BLOCK ((uint64_t)512)
 
 struct copier {
 	struct fb_copy_options options;
-	struct fb_copy_result result;
+	uint64_t entries;
+	_Atomic uint64_t size;
 	int root; /* what `path` is below */
 	char path[PATH_MAX];
 	size_t length;
 	unsigned depth;
 	struct fb_links links;
-	struct fb_xattr_room room;
-	struct fb_error *err;
+	struct fb_error *err; /* not of the threads */
+	struct fb_pool *pool; /* NULL: no threads */
+	atomic_bool failed;
+	struct fb_error failure; /* of the first that failed */
 };
 
 #define FAIL(copier, code, call, detail)                                                           \
 	FB_FAIL_CODE((copier)->err, FB_STAGE_WRITE, (code), (call), (copier)->path, (detail))
 
-static uint32_t owner_of(const struct copier *copier, const struct stat *st)
+static struct fb_attributes wanted_of(const struct copier *copier, const struct stat *st)
 {
-	return copier->options.own ? copier->options.uid : st->st_uid;
-}
+	const struct fb_copy_options *options = &copier->options;
 
-static uint32_t group_of(const struct copier *copier, const struct stat *st)
-{
-	return copier->options.own ? copier->options.gid : st->st_gid;
-}
-
-static int take_attributes(struct copier *copier, int from, const struct stat *st, int to)
-{
-	const struct fb_attributes wanted = {
-		.uid = owner_of(copier, st),
-		.gid = group_of(copier, st),
+	return (struct fb_attributes){
+		.uid = options->own ? options->uid : st->st_uid,
+		.gid = options->own ? options->gid : st->st_gid,
 		.mode = st->st_mode & 07777,
-		.xattrs = copier->options.xattrs,
+		.xattrs = options->xattrs,
 		.times = {st->st_atim, st->st_mtim},
 	};
-	struct fb_error err;
-
-	if (fb_copy_attributes(from, to, &wanted, &copier->room, &err) < 0)
-		return FAIL(copier, err.code, err.call, NULL);
-	return 0;
 }
 
 static int take_attributes_at(struct copier *copier, const struct stat *st, int dirfd, const char *name)
 {
-	const struct timespec times[2] = {st->st_atim, st->st_mtim};
+	const struct fb_attributes wanted = wanted_of(copier, st);
 
-	if (fchownat(dirfd, name, owner_of(copier, st), group_of(copier, st), AT_SYMLINK_NOFOLLOW) < 0)
+	if (fchownat(dirfd, name, wanted.uid, wanted.gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return FAIL(copier, errno, "fchownat", NULL);
 	/* libc holds a node by O_PATH for this, which does not open the device. */
-	if (!S_ISLNK(st->st_mode) && fchmodat(dirfd, name, st->st_mode & 07777, AT_SYMLINK_NOFOLLOW) < 0)
+	if (!S_ISLNK(st->st_mode) && fchmodat(dirfd, name, wanted.mode, AT_SYMLINK_NOFOLLOW) < 0)
 		return FAIL(copier, errno, "fchmodat", NULL);
-	if (utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+	if (utimensat(dirfd, name, wanted.times, AT_SYMLINK_NOFOLLOW) < 0)
 		return FAIL(copier, errno, "utimensat", NULL);
 	return 0;
+}
+
+/* Files of a directory, by threads: in the order of their names nobody is interested. */
+struct file {
+	struct fb_job job;
+	struct copier *copier;
+	int held, dirfd; /* `dirfd` is whose directory it is, who waits for the threads before closing it */
+	struct stat st;
+	const char *name; /* the end of `path` */
+	char path[];
+};
+
+static int copy_file(struct copier *copier, int held, const struct stat *st, int dirfd, const char *name, const char *path,
+		     struct fb_error *err)
+{
+	const struct fb_attributes wanted = wanted_of(copier, st);
+	struct fb_error inner;
+	uint64_t size = 0;
+
+	if (fb_copy_regular(held, st, &wanted, dirfd, name, &size, &inner) < 0)
+		return FB_FAIL_CODE(err, FB_STAGE_WRITE, inner.code, inner.call, path, inner.detail);
+	copier->size += (size + BLOCK - 1) / BLOCK * BLOCK;
+	return 0;
+}
+
+static void run_file(struct fb_job *job)
+{
+	struct file *file = (struct file *)job;
+	struct copier *copier = file->copier;
+	struct fb_error err;
+
+	if (!copier->failed && copy_file(copier, file->held, &file->st, file->dirfd, file->name, file->path, &err) < 0 &&
+	    !atomic_exchange(&copier->failed, true))
+		copier->failure = err;
+	close(file->held);
+	free(file);
+}
+
+static int put_file(struct copier *copier, int *held, const struct stat *st, int dirfd, const char *name)
+{
+	struct file *file;
+
+	if (!copier->pool || st->st_nlink > 1) /* what gets more names must be there when they come */
+		return copy_file(copier, *held, st, dirfd, name, copier->path, copier->err);
+	file = malloc(sizeof(*file) + copier->length + 1);
+	if (!file)
+		return FAIL(copier, ENOMEM, "malloc", NULL);
+	*file = (struct file){.job.run = run_file, .copier = copier, .held = fb_steal_fd(held), .dirfd = dirfd, .st = *st};
+	memcpy(file->path, copier->path, copier->length + 1);
+	file->name = file->path + copier->length - strlen(name);
+	fb_pool_submit(copier->pool, &file->job);
+	return 0;
+}
+
+/* After this a directory can be closed. */
+static int await_files(struct copier *copier, int r)
+{
+	if (copier->pool)
+		fb_pool_drain(copier->pool);
+	if (r < 0 || !copier->failed)
+		return r;
+	*copier->err = copier->failure;
+	return -copier->failure.code;
 }
 
 static int refuse_directory(struct copier *copier)
@@ -83,72 +138,6 @@ static int clear(struct copier *copier, int dirfd, const char *name)
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	return errno == EISDIR ? refuse_directory(copier) : FAIL(copier, errno, "unlinkat", NULL);
-}
-
-/* What is held is meant, not what has its name now. */
-static int open_held(int held)
-{
-	const int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
-	char path[32];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", held);
-	fd = open(path, flags | O_NOATIME);
-	return fd < 0 && errno == EPERM ? open(path, flags) : fd;
-}
-
-static int write_file(struct copier *copier, int held, const struct stat *st, int to)
-{
-	fb_auto_close int from = open_held(held);
-	struct fb_error err;
-	uint64_t size = 0;
-
-	if (from < 0)
-		return FAIL(copier, errno, "open", NULL);
-	if (fb_copy_data(from, to, &size, &err) < 0)
-		return FAIL(copier, err.code, err.call, NULL);
-	copier->result.size += (size + BLOCK - 1) / BLOCK * BLOCK;
-	return take_attributes(copier, from, st, to);
-}
-
-/* What is there is replaced by one rename, when the new one is whole. */
-static int replace_file(struct copier *copier, int held, const struct stat *st, int dirfd, const char *name)
-{
-	fb_auto_close int to = -1;
-	char temporary[32];
-	struct stat there;
-	uint64_t mark = 0;
-	int r;
-
-	if (fstatat(dirfd, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(there.st_mode))
-		return refuse_directory(copier);
-	if (getrandom(&mark, sizeof(mark), 0) < 0)
-		return FAIL(copier, errno, "getrandom", NULL);
-	snprintf(temporary, sizeof(temporary), ".fastbox-%016llx", (unsigned long long)mark);
-	to = openat(dirfd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (to < 0)
-		return FAIL(copier, errno, "openat", NULL);
-	r = write_file(copier, held, st, to);
-	if (r == 0 && renameat(dirfd, temporary, dirfd, name) < 0)
-		r = errno == EISDIR ? refuse_directory(copier) : FAIL(copier, errno, "renameat", NULL);
-	if (r < 0)
-		(void)unlinkat(dirfd, temporary, 0);
-	return r;
-}
-
-static int put_file(struct copier *copier, int held, const struct stat *st, int dirfd, const char *name)
-{
-	fb_auto_close int to = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	int r;
-
-	if (to < 0 && errno == EEXIST)
-		return replace_file(copier, held, st, dirfd, name);
-	if (to < 0)
-		return FAIL(copier, errno, "openat", NULL);
-	r = write_file(copier, held, st, to);
-	if (r < 0)
-		(void)unlinkat(dirfd, name, 0);
-	return r;
 }
 
 /* 1: linked to what was copied first; 0: that is gone, or on another mount. */
@@ -191,7 +180,7 @@ static int put_node(struct copier *copier, const struct stat *st, int dirfd, con
 	return r < 0 ? r : take_attributes_at(copier, st, dirfd, name);
 }
 
-static int put(struct copier *copier, int held, dev_t above, int dirfd, const char *name);
+static int put(struct copier *copier, int *held, dev_t above, int dirfd, const char *name);
 
 static int put_entry(struct copier *copier, int from, const char *name, dev_t device, int to)
 {
@@ -207,7 +196,7 @@ static int put_entry(struct copier *copier, int from, const char *name, dev_t de
 		copier->path[length] = '/';
 	memcpy(copier->path + length + (length > 0), name, more + 1);
 	copier->length = length + (length > 0) + more;
-	r = put(copier, held, device, to, name);
+	r = put(copier, &held, device, to, name);
 	if (r == 0) {
 		copier->length = length;
 		copier->path[length] = '\0';
@@ -222,11 +211,13 @@ static int put_content(struct copier *copier, DIR *from, dev_t device, int to)
 
 	if (++copier->depth > DEPTH_MAX)
 		return FAIL(copier, ELOOP, "copy", "directories nested more than 400 deep");
-	while (r == 0 && (errno = 0, entry = readdir(from)))
+	while (r == 0 && !copier->failed && (errno = 0, entry = readdir(from)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			r = put_entry(copier, dirfd(from), entry->d_name, device, to);
+	if (r == 0 && !copier->failed && errno)
+		r = FAIL(copier, errno, "readdir", NULL);
 	copier->depth--;
-	return r == 0 && errno ? FAIL(copier, errno, "readdir", NULL) : r;
+	return await_files(copier, r);
 }
 
 static int open_directory(struct copier *copier, int dirfd, const char *name)
@@ -249,6 +240,8 @@ static int put_directory(struct copier *copier, int held, const struct stat *st,
 	fb_auto_close int to = open_directory(copier, parent, name);
 	fb_auto_close int from = openat(held, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fb_auto_dir DIR *dir = from < 0 ? NULL : fdopendir(from);
+	const struct fb_attributes wanted = wanted_of(copier, st);
+	struct fb_error err;
 	int r = 0;
 
 	if (to < 0)
@@ -258,23 +251,28 @@ static int put_directory(struct copier *copier, int held, const struct stat *st,
 	from = -1; /* it is the DIR's */
 	if (st->st_dev == above || !fb_is_made_up(held))
 		r = put_content(copier, dir, st->st_dev, to);
-	return r < 0 ? r : take_attributes(copier, dirfd(dir), st, to);
+	if (r < 0)
+		return r;
+	if (fb_copy_attributes(dirfd(dir), to, &wanted, &err) < 0)
+		return FAIL(copier, err.code, err.call, NULL);
+	return 0;
 }
 
-static int put(struct copier *copier, int held, dev_t above, int dirfd, const char *name)
+/* Who copies a file later takes it from `held`. */
+static int put(struct copier *copier, int *held, dev_t above, int dirfd, const char *name)
 {
 	const char *first = NULL;
 	struct stat st;
 	int r = 0;
 
-	if (fstat(held, &st) < 0)
+	if (fstat(*held, &st) < 0)
 		return FAIL(copier, errno, "fstat", NULL);
 	if (S_ISSOCK(st.st_mode))
 		return 0;
-	copier->result.entries++;
-	copier->result.size += BLOCK;
+	copier->entries++;
+	copier->size += BLOCK;
 	if (S_ISDIR(st.st_mode))
-		return put_directory(copier, held, &st, above, dirfd, name);
+		return put_directory(copier, *held, &st, above, dirfd, name);
 	if (st.st_nlink > 1) {
 		r = fb_links_note(&copier->links, &st, copier->path, &first);
 		if (r < 0)
@@ -285,7 +283,7 @@ static int put(struct copier *copier, int held, dev_t above, int dirfd, const ch
 		return r < 0 ? r : 0;
 	if (S_ISREG(st.st_mode))
 		return put_file(copier, held, &st, dirfd, name);
-	return S_ISLNK(st.st_mode) ? put_symlink(copier, held, &st, dirfd, name)
+	return S_ISLNK(st.st_mode) ? put_symlink(copier, *held, &st, dirfd, name)
 				   : put_node(copier, &st, dirfd, name);
 }
 
@@ -293,6 +291,7 @@ int fb_copy_tree(int source, int dirfd, const char *name, const struct fb_copy_o
 		 struct fb_copy_result *ret_result, struct fb_error *err)
 {
 	fb_auto_free struct copier *copier = calloc(1, sizeof(*copier));
+	fb_auto_close int held = fcntl(source, F_DUPFD_CLOEXEC, 3);
 	struct stat st;
 	int r;
 
@@ -307,15 +306,20 @@ int fb_copy_tree(int source, int dirfd, const char *name, const struct fb_copy_o
 			return FAIL(copier, ENAMETOOLONG, "copy", NULL);
 		memcpy(copier->path, name, copier->length + 1);
 	}
-	if (fstat(source, &st) < 0)
-		return FAIL(copier, errno, "fstat", NULL);
+	if (held < 0 || fstat(held, &st) < 0)
+		return FAIL(copier, errno, "fcntl", NULL);
 	if (fb_is_made_up(source))
 		return FAIL(copier, EOPNOTSUPP, "copy", "the kernel makes it up as it is read");
-	r = put(copier, source, st.st_dev, dirfd, name);
+	if (S_ISDIR(st.st_mode) && fb_processors() > 1) /* if there are no more threads to be had, one does it all */
+		(void)fb_pool_open(fb_processors() - 1, &copier->pool, NULL);
+	r = put(copier, &held, st.st_dev, dirfd, name);
+	fb_pool_close(copier->pool);
 	fb_links_free(&copier->links);
 	if (r < 0)
 		return r;
-	copier->result.size += 2 * BLOCK; /* the end of a tar */
-	*ret_result = copier->result;
+	*ret_result = (struct fb_copy_result){
+		.entries = copier->entries,
+		.size = copier->size + 2 * BLOCK, /* the end of a tar */
+	};
 	return 0;
 }

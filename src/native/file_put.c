@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "copy_attributes.h"
 #include "copy_data.h"
 #include "times.h"
 
@@ -71,7 +72,7 @@ static int put_attributes(struct fb_putter *putter, const struct fb_copy_entry *
 	};
 	struct fb_error err;
 
-	if (fb_copy_attributes(from, to, &wanted, &putter->room, &err) < 0)
+	if (fb_copy_attributes(from, to, &wanted, &err) < 0)
 		return FAIL_TO(putter, entry, err.code, err.call, NULL);
 	return 0;
 }

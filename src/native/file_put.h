@@ -2,14 +2,12 @@
 #ifndef FB_FILE_PUT_H
 #define FB_FILE_PUT_H
 
-#include "copy_attributes.h"
 #include "file_copy.h"
 #include "held.h"
 
 struct fb_putter { /* of one thread */
 	struct fb_held from, to;
 	struct fb_error *err;
-	struct fb_xattr_room room;
 };
 
 /* NULL: no memory. */
