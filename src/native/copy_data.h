@@ -8,6 +8,7 @@
 
 #include "error.h"
 
+/* Less on disk than it is long. */
 bool fb_has_holes(const struct stat *st);
 
 /* Makes `to`, an empty file, hold what `from` holds: shared blocks (FICLONE) where both lie on a file system that can, else
