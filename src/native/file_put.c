@@ -3,11 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/xattr.h>
 
 #include "cleanup.h"
+#include "copy_attributes.h"
 #include "copy_data.h"
-#include "io.h"
 #include "times.h"
 
 #define TRIES 16 /* somebody may make a name again that we removed, but not for ever */
@@ -60,62 +59,21 @@ static mode_t mode_of(const struct fb_copy_entry *entry, const struct stat *st)
 	return (entry->mode >= 0 ? (mode_t)entry->mode : st->st_mode) & 07777;
 }
 
-/* The same that a layer holds: nothing of the host's policy, nothing that steers overlayfs. */
-static bool is_wanted(const char *name)
-{
-	return (strncmp(name, "user.", 5) == 0 && strncmp(name, "user.overlay.", 13) != 0) ||
-	       strcmp(name, "security.capability") == 0 || strcmp(name, "system.posix_acl_access") == 0 ||
-	       strcmp(name, "system.posix_acl_default") == 0;
-}
-
-/* How many there were. */
-static int put_xattrs(struct fb_putter *putter, const struct fb_copy_entry *entry, int from, int to)
-{
-	ssize_t length = flistxattr(from, putter->names, sizeof(putter->names)), got;
-	int count = 0;
-
-	if (length < 0)
-		return errno == ENOTSUP ? 0 : FAIL_FROM(putter, entry, errno, "listxattr", NULL);
-	for (const char *name = putter->names; name < putter->names + length; name += strlen(name) + 1) {
-		if (!is_wanted(name))
-			continue;
-		got = fgetxattr(from, name, putter->value, sizeof(putter->value));
-		if (got < 0 && errno == ENODATA)
-			continue;
-		if (got < 0)
-			return FAIL_FROM(putter, entry, errno, "getxattr", NULL);
-		/* What the other file system can't hold is lost, as in a tar. */
-		if (fsetxattr(to, name, putter->value, (size_t)got, 0) < 0 && errno != ENOTSUP)
-			return FAIL_TO(putter, entry, errno, "setxattr", NULL);
-		count++;
-	}
-	return count;
-}
-
-/* Owner first: changing it takes set-id bits and capabilities away. The mode after the ACL, whose mask it sets. `from` -1: of nothing. */
+/* `from` -1: of nothing, and no time. */
 static int put_attributes(struct fb_putter *putter, const struct fb_copy_entry *entry, int from, const struct stat *st, int to)
 {
-	uint32_t uid = owner_of(entry, st), gid = group_of(entry, st);
-	const struct timespec times[2] = {st->st_atim, st->st_mtim};
-	struct stat now;
-	bool other = false;
-	int r = 0;
+	const struct timespec as_it_is = {.tv_nsec = UTIME_OMIT};
+	const struct fb_attributes wanted = {
+		.uid = owner_of(entry, st),
+		.gid = group_of(entry, st),
+		.mode = mode_of(entry, st),
+		.xattrs = true,
+		.times = {from >= 0 ? st->st_atim : as_it_is, from >= 0 ? st->st_mtim : as_it_is},
+	};
+	struct fb_error err;
 
-	if (fstat(to, &now) < 0)
-		return FAIL_TO(putter, entry, errno, "fstat", NULL);
-	if (now.st_uid != uid || now.st_gid != gid) {
-		other = true;
-		if (fchown(to, uid, gid) < 0)
-			return FAIL_TO(putter, entry, errno, "fchown", NULL);
-	}
-	if (from >= 0)
-		r = put_xattrs(putter, entry, from, to);
-	if (r < 0)
-		return r;
-	if ((r > 0 || other || (now.st_mode & 07777) != mode_of(entry, st)) && fchmod(to, mode_of(entry, st)) < 0)
-		return FAIL_TO(putter, entry, errno, "fchmod", NULL);
-	if (from >= 0 && futimens(to, times) < 0)
-		return FAIL_TO(putter, entry, errno, "futimens", NULL);
+	if (fb_copy_attributes(from, to, &wanted, &err) < 0)
+		return FAIL_TO(putter, entry, err.code, err.call, NULL);
 	return 0;
 }
 
@@ -166,35 +124,14 @@ int fb_put_open(struct fb_putter *putter, const struct fb_copy_entry *entry, str
 	return fb_steal_fd(&from);
 }
 
-static int put_small(struct fb_putter *putter, const struct fb_copy_entry *entry, int from, const struct stat *st, int to)
-{
-	ssize_t got = st->st_size ? fb_read_all(from, putter->data, (size_t)st->st_size) : 0;
-	int r;
-
-	if (got < 0)
-		return FAIL_FROM(putter, entry, (int)-got, "read", NULL);
-	r = fb_write_all(to, putter->data, (size_t)got);
-	return r < 0 ? FAIL_TO(putter, entry, -r, "write", NULL) : 0;
-}
-
-static int put_large(struct fb_putter *putter, const struct fb_copy_entry *entry, int from, int to)
-{
-	struct fb_error err;
-	uint64_t size;
-	int r = fb_copy_data(from, to, &size, &err);
-
-	return r < 0 ? FAIL_TO(putter, entry, err.code, err.call, NULL) : 0;
-}
-
 static int fill(struct fb_putter *putter, const struct fb_copy_entry *entry, int from, const struct stat *st, int to)
 {
+	struct fb_error err;
 	struct stat after;
-	/* A small file is copied in fewer calls than it takes to ask whether its blocks can be shared. */
-	int r = st->st_size <= (off_t)sizeof(putter->data) ? put_small(putter, entry, from, st, to)
-							    : put_large(putter, entry, from, to);
+	uint64_t size;
 
-	if (r < 0)
-		return r;
+	if (fb_copy_data(from, to, &size, &err) < 0)
+		return FAIL_TO(putter, entry, err.code, err.call, NULL);
 	if (entry->ctime_ns) {
 		if (fstat(from, &after) < 0)
 			return FAIL_FROM(putter, entry, errno, "fstat", NULL);

@@ -5,14 +5,9 @@
 #include "file_copy.h"
 #include "held.h"
 
-#define FB_PUT_NAMES ((size_t)64 << 10) /* the longest list of attributes that Linux gives, and the longest value */
-#define FB_PUT_SMALL ((size_t)64 << 10)
-
 struct fb_putter { /* of one thread */
 	struct fb_held from, to;
 	struct fb_error *err;
-	char names[FB_PUT_NAMES], value[FB_PUT_NAMES];
-	char data[FB_PUT_SMALL];
 };
 
 /* NULL: no memory. */
