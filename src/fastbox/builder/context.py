@@ -15,7 +15,6 @@ from fastbox.builder.giturl import is_url, parse_git, redacted
 from fastbox.builder.placing import Digests
 from fastbox.builder.reading import read_in_root, read_path
 from fastbox.builder.scan import Tree
-from fastbox.dockerfile.ignore import Ignore
 from fastbox.errors import Conflict, FastboxError, InvalidArgument, NotFound, os_error
 
 TYPE_CHECKING = False
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from fastbox.builder.giturl import Repository
     from fastbox.builds import BuildOptions
+    from fastbox.dockerfile.ignore import Ignore
     from fastbox.store.lease import Work
 
     Stop = Callable[[], bool]
@@ -115,11 +115,17 @@ def open_context(
         where = _IGNORE if ignored is None else name + _IGNORE
         if ignored is None:
             ignored = read_in_root(root, _IGNORE)
-        ignore = Ignore.parse(ignored, where) if ignored else None
+        ignore = _ignore(ignored, where) if ignored else None
         return Context(redacted(options.context), root, ignore, commit=commit), data, name
     except BaseException:
         os.close(root)
         raise
+
+
+def _ignore(text: bytes, where: str) -> Ignore:
+    from fastbox.dockerfile.ignore import Ignore
+
+    return Ignore.parse(text, where)
 
 
 def fetch_context(text: str, work: Work, stop: Stop | None = None) -> tuple[int, bytes | None, str]:

@@ -4,11 +4,11 @@ list that native code copies by.
 
 from __future__ import annotations
 
+import _thread
 import os
 import posixpath
 import stat
 import sys
-import threading
 
 from fastbox.errors import Conflict, os_error
 
@@ -42,7 +42,7 @@ class Digests:
         """Those below a descriptor, which stays the caller's."""
         self._root, self._digest_files = root, digest_files
         self._known: dict[str, Digest] = {}
-        self._lock = threading.Lock()
+        self._lock = _thread.allocate_lock()
 
     def read(self, paths: Iterable[str]) -> dict[str, Digest]:
         """All that is known, with these files among it.

@@ -7,10 +7,10 @@ tree is the length of a list here, never one of calls.
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import stat
-import threading
 
 from fastbox import _bytes, _files
 from fastbox.errors import FastboxError, ResourceExhausted, os_error
@@ -85,7 +85,7 @@ class Tree:
         self.root, self._ignore = root, ignore
         self._known: dict[str, Found | None] = {}
         self._walked: dict[str, list[Found]] = {}
-        self._lock = threading.Lock()
+        self._lock = _thread.allocate_lock()
 
     def get(self, path: str) -> Found | None:
         """The entry of a path, links not followed; None when there is none, or it is excluded.

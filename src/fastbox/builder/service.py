@@ -10,7 +10,6 @@ from fastbox.builder.build import EPOCH, Build, given_args
 from fastbox.builder.context import open_context
 from fastbox.builder.course import Course
 from fastbox.builder.graph import PROXIES, Graph
-from fastbox.builder.named import parse_named
 from fastbox.builder.platform import platform_args
 from fastbox.builder.secrets import sweep
 from fastbox.builder.solver import Solver, Stop
@@ -87,9 +86,9 @@ class Builds:
                     raise os_error(error, "the build failed") from error
                 finally:
                     build.close()
-                    useless = build.layers.broken or build.replaced
+                    useless = build.useless
         finally:
-            if useless:  # layers that were stored, but not remembered, or that others replace
+            if useless:
                 self._images().sweep()
         return built.replace(seconds=time.monotonic() - began)
 
@@ -140,7 +139,10 @@ class Builds:
             document = parse(data, name)
             build.file = understood(document)
             build.platform = platform_args(options.platform, options.target)
-            build.named = parse_named(options.contexts)
+            if options.contexts:
+                from fastbox.builder.named import parse_named
+
+                build.named = parse_named(options.contexts)
             build.graph = Graph(
                 build.file, given=build.given, platform=build.platform,
                 target=options.target, contexts=build.named, refuse=build.refuse,
