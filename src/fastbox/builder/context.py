@@ -8,18 +8,21 @@ them or not.
 
 from __future__ import annotations
 
+import _thread
 import os
 import posixpath
+import stat
 
 from fastbox.builder.giturl import is_url, parse_git, redacted
 from fastbox.builder.placing import Digests
 from fastbox.builder.reading import read_in_root, read_path
 from fastbox.builder.scan import Tree
+from fastbox.builder.selection import select
 from fastbox.errors import Conflict, FastboxError, InvalidArgument, NotFound, os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Self
 
     from fastbox.builder.giturl import Repository
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 DOCKERFILE = "Dockerfile"
 _IGNORE = ".dockerignore"
+_AHEAD = 64 << 20  # bytes that are read before anybody asks for them
 _LIKE = ("dockerfile", "containerfile")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -46,7 +50,7 @@ class Context:
         commit: The commit that it is, when it is of a git repository.
     """
 
-    __slots__ = ("_ignore", "commit", "digests", "name", "root", "tree")
+    __slots__ = ("_ahead", "_ignore", "_reading", "commit", "digests", "name", "root", "tree")
 
     def __init__(
         self, name: str, root: int, ignore: Ignore | None = None, *, commit: str = ""
@@ -56,6 +60,8 @@ class Context:
         self._ignore = ignore
         self.tree = Tree(root, ignore)
         self.digests = Digests(root)
+        self._ahead = False  # something was read ahead, and counts
+        self._reading = _thread.allocate_lock()
 
     @property
     def ignores(self) -> bool:
@@ -74,9 +80,42 @@ class Context:
 
     def close(self) -> None:
         """Let go of the root."""
-        fd, self.root = self.root, -1
-        if fd >= 0:
-            os.close(fd)
+        with self._reading:
+            fd, self.root = self.root, -1
+            if fd >= 0:
+                os.close(fd)
+
+    def read_ahead(self, sources: Sequence[str]) -> None:
+        """Look for these paths and read their files, while the caller does something else: whoever
+        asks for them then waits for that, or finds them known. Once.
+        """
+        self._ahead = True
+        self._reading.acquire()
+        try:
+            _thread.start_new_thread(self._read, (self.tree, self.digests, sources))
+        except BaseException:
+            self._reading.release()
+            raise
+
+    def _read(self, tree: Tree, digests: Digests, sources: Sequence[str]) -> None:
+        left = _AHEAD
+        try:
+            for source in sources:
+                chosen = select(tree, (source,), "/", is_directory=lambda _: True).entries
+                files = [found for _, _, found in chosen if found.kind == stat.S_IFREG]
+                left -= sum(found.size for found in files)
+                if left >= 0:
+                    digests.read(found.path for found in files)
+        except (FastboxError, OSError):
+            pass  # whoever needs it is told
+        finally:
+            self._reading.release()
+
+    def time_passed(self) -> None:
+        """A step was made, or waited for: files may be others now than those read ahead."""
+        if self._ahead:
+            self._ahead = False
+            self.tree, self.digests = Tree(self.root, self._ignore), Digests(self.root)
 
 
 def open_context(

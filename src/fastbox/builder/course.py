@@ -221,6 +221,8 @@ class Course:
             found = self._cached(state, known)
             if found is None:
                 found = self._made(state, text, known[-1], vertex, make)
+                if build.context is not None:
+                    build.context.time_passed()
                 self._alias(known, known[-1])
             else:
                 vertex.end("cached")

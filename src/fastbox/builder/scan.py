@@ -12,7 +12,8 @@ import errno
 import os
 import stat
 
-from fastbox import _bytes, _files
+from fastbox import _bytes
+from fastbox._files import Found, list_dir
 from fastbox.errors import FastboxError, ResourceExhausted, os_error
 
 TYPE_CHECKING = False
@@ -34,45 +35,6 @@ MAX_ENTRIES = 2_000_000
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-_TYPE, _MODE = 0o170000, 0o7777
-
-
-class Found:
-    """One entry, as one stat of it told; no `Record`, since there are tens of thousands.
-
-    Attributes:
-        path: Relative to the root, without a slash in front; "" is the root.
-        kind: Its type (`stat.S_IFREG` and so on).
-        mode: Its permissions, with the set-id and sticky bits.
-        uid: Its owner.
-        gid: Its group.
-        size: Bytes; of a device its number.
-        mtime_ns: When its content was changed last, in nanoseconds.
-        ctime_ns: When anything about it was changed last, in nanoseconds.
-        link: What a symbolic link says, else "".
-    """
-
-    __slots__ = ("ctime_ns", "gid", "kind", "link", "mode", "mtime_ns", "path", "size", "uid")
-
-    def __init__(
-        self,
-        path: str,
-        mode: int,
-        uid: int,
-        gid: int,
-        size: int,
-        mtime_ns: int,
-        ctime_ns: int,
-        link: str,
-    ) -> None:
-        """As `_files.list_dir` tells it: `mode` is st_mode, with the type."""
-        self.path = path
-        self.kind, self.mode = mode & _TYPE, mode & _MODE
-        self.uid, self.gid, self.size = uid, gid, size
-        self.mtime_ns, self.ctime_ns, self.link = mtime_ns, ctime_ns, link
-
-    def __repr__(self) -> str:
-        return f"Found({self.path!r}, {stat.filemode(self.kind | self.mode)})"
 
 
 class Tree:
@@ -236,17 +198,13 @@ def _list(root: int, directory: str) -> list[Found]:
         raise _failure(error, directory) from error
     prefix = directory + "/" if directory else ""
     try:
-        entries = _files.list_dir(fd)
+        entries = list_dir(fd, prefix)
     except OSError as error:
         raise _failure(error, directory) from error
     finally:
         os.close(fd)
-    entries.sort()
-    return [
-        Found(prefix + entry[0], *entry[1:])
-        for entry in entries
-        if entry[1] & _TYPE != stat.S_IFSOCK
-    ]
+    entries.sort(key=lambda found: found.path)
+    return entries
 
 
 def _is_below(path: str, directory: str) -> bool:

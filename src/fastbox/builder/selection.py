@@ -10,13 +10,14 @@ from __future__ import annotations
 import posixpath
 import stat
 
-from fastbox.builder.scan import Found, filtered, without_empty
+from fastbox.builder.scan import filtered, without_empty
 from fastbox.errors import Conflict, InvalidArgument, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fastbox._files import Found
     from fastbox.builder.scan import Ignoring, Tree
     from fastbox.dockerfile.ignore import Ignore
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-from fastbox.builder import reports, result
 from fastbox.builder.build import EPOCH, Build, given_args
 from fastbox.builder.context import open_context
-from fastbox.builder.course import Course
-from fastbox.builder.graph import PROXIES, Graph
+from fastbox.builder.graph import PROXIES, Graph, copied
 from fastbox.builder.platform import platform_args
 from fastbox.builder.secrets import sweep
-from fastbox.builder.solver import Solver, Stop
-from fastbox.builder.triggers import with_triggers
 from fastbox.builds import Built, Event
-from fastbox.dockerfile import checks
 from fastbox.dockerfile.parse import understood
 from fastbox.dockerfile.source import parse
 from fastbox.errors import os_error
@@ -26,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from fastbox.builder.course import Course
     from fastbox.builder.needs import ImageService, StepService
+    from fastbox.builder.solver import Stop
     from fastbox.builder.state import State
     from fastbox.builds import BuildOptions, Warned
     from fastbox.dockerfile.source import Document
@@ -94,6 +91,9 @@ class Builds:
 
     def _build(self, build: Build, names: Sequence[str]) -> Built:
         warnings = self._read(build)
+
+        from fastbox.builder import reports, result
+
         if build.options.check:
             return Built(warnings=warnings, steps=reports.planned(build.graph))
         if build.options.cache_from:
@@ -147,6 +147,8 @@ class Builds:
                 build.file, given=build.given, platform=build.platform,
                 target=options.target, contexts=build.named, refuse=build.refuse,
             )  # fmt: skip
+        if not options.check:
+            context.read_ahead(copied(build.graph))
         found = self._warnings(build, document)
         unused = sorted(set(build.given) - build.graph.declared - PROXIES - {EPOCH})
         if unused:
@@ -155,6 +157,8 @@ class Builds:
         return found
 
     def _warnings(self, build: Build, document: Document) -> tuple[Warned, ...]:
+        from fastbox.dockerfile import checks
+
         context = build.context
         found = checks.check(
             build.file, document, args=build.given, predefined=build.platform,
@@ -166,6 +170,10 @@ class Builds:
         return found
 
     def _solve(self, build: Build) -> dict[int, Course]:
+        from fastbox.builder.course import Course
+        from fastbox.builder.solver import Solver
+        from fastbox.builder.triggers import with_triggers
+
         courses: dict[int, Course] = {}
         with_triggers(build)
         for number in build.graph.needed():
@@ -179,6 +187,8 @@ class Builds:
         Raises:
             DockerfileError: The Dockerfile is not one.
         """
+        from fastbox.dockerfile import checks
+
         with Work(self._root) as work:
             context, data, name = open_context(options, work)
             with context:

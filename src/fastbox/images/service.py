@@ -196,8 +196,7 @@ class Images:
     def _how_to_run(self, ref: Ref) -> ImageConfig:
         from fastbox.types import ImageConfig
 
-        config = self._config(ref)
-        run = config.run
+        run = self._config(ref).run
         return ImageConfig(
             id=ref.config.digest,
             env=documents.strings(run, "Env"),
