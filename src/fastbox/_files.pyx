@@ -127,16 +127,17 @@ cdef extern from "sys/stat.h":
         timespec st_mtim
         timespec st_ctim
 
-cdef extern from "list_dir.h":
+cdef extern from "list_tree.h":
     struct fb_listed:
         stat st
-        size_t name
+        size_t path
         size_t link
     struct fb_listing:
         fb_listed *entries
-        size_t count
+        size_t *order
+        size_t ordered
         char *text
-    int fb_list_dir(int dirfd, fb_listing *listing, fb_error *err) nogil
+    int fb_list_tree(int root, const char *path, bint deep, size_t most, fb_listing *listing, fb_error *err) nogil
     void fb_listing_free(fb_listing *listing) nogil
 
 
@@ -175,26 +176,29 @@ cdef Found _found(str path, str link, const stat *st):
     return found
 
 
-def list_dir(int dirfd, str prefix):
-    """All that is in a directory but its sockets, in no order; the prefix comes before each name."""
+def list_tree(int root_fd, bytes path, *, bint deep, size_t most):
+    """What is in a directory below a root, b"" for itself, or (`deep`) all below it: `Found` of paths below the root, names by their bytes,
+    each directory before what is in it. No sockets; nothing of a directory that is not there. OSError E2BIG: there is more than `most`.
+    """
     cdef fb_listing listing
     cdef fb_listed *each
     cdef fb_error err
+    cdef const char *start
     cdef str link
     cdef size_t i
     cdef int r
+    path = _path(path)
+    start = path
     with nogil:
-        r = fb_list_dir(dirfd, &listing, &err)
+        r = fb_list_tree(root_fd, start, deep, most, &listing, &err)
     try:
         if r < 0:
             raise _error(&err)
         found = []
-        for i in range(listing.count):
-            each = &listing.entries[i]
-            if each.st.st_mode & 0o170000 == 0o140000:
-                continue
+        for i in range(listing.ordered):
+            each = &listing.entries[listing.order[i]]
             link = PyUnicode_DecodeFSDefault(listing.text + each.link) if each.st.st_mode & 0o170000 == 0o120000 else ""
-            found.append(_found(prefix + PyUnicode_DecodeFSDefault(listing.text + each.name), link, &each.st))
+            found.append(_found(PyUnicode_DecodeFSDefault(listing.text + each.path), link, &each.st))
         return found
     finally:
         fb_listing_free(&listing)

@@ -13,7 +13,7 @@ import os
 import stat
 
 from fastbox import _bytes
-from fastbox._files import Found, list_dir
+from fastbox._files import Found, list_tree
 from fastbox.errors import FastboxError, ResourceExhausted, os_error
 
 TYPE_CHECKING = False
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 
 MAX_ENTRIES = 2_000_000
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
@@ -165,22 +164,21 @@ def filtered(entries: Iterable[Found], prefix: str, ignore: Ignoring) -> list[Fo
 
 
 def _walk(root: int, start: str, ignore: Ignoring | None) -> list[Found]:
+    if ignore is None:
+        return _list(root, start, deep=True)
     entries: list[Found] = []
     hidden: set[str] = set()
     pending = _list(root, start)[::-1]
     while pending:
         found = pending.pop()
         directory = found.kind == stat.S_IFDIR
-        if ignore and ignore.matches(found.path):
+        if ignore.matches(found.path):
             if not directory or not ignore.may_hold(found.path):
                 continue
             hidden.add(found.path)
         entries.append(found)
         if len(entries) > MAX_ENTRIES:
-            raise ResourceExhausted(
-                f"more than {MAX_ENTRIES} files", where=start or ".", hint="list what is not needed"
-                " in .dockerignore"
-            )  # fmt: skip
+            raise _too_many(start)
         if directory:
             below = _list(root, found.path)
             below.reverse()
@@ -188,23 +186,21 @@ def _walk(root: int, start: str, ignore: Ignoring | None) -> list[Found]:
     return without_empty(entries, hidden)
 
 
-def _list(root: int, directory: str) -> list[Found]:
-    """The entries of one directory; sockets, which nothing can copy, are none."""
+def _list(root: int, directory: str, *, deep: bool = False) -> list[Found]:
+    """The entries of one directory, or all below it; sockets, which nothing can copy, are none."""
     try:
-        fd = _bytes.open_in_root(root, os.fsencode(directory) or b".", _DIRECTORY)
+        return list_tree(root, os.fsencode(directory), deep=deep, most=MAX_ENTRIES)
     except OSError as error:
-        if error.errno in _GONE:
-            return []
-        raise _failure(error, directory) from error
-    prefix = directory + "/" if directory else ""
-    try:
-        entries = list_dir(fd, prefix)
-    except OSError as error:
-        raise _failure(error, directory) from error
-    finally:
-        os.close(fd)
-    entries.sort(key=lambda found: found.path)
-    return entries
+        if error.errno == errno.E2BIG:
+            raise _too_many(directory) from None
+        raise _failure(error, str(getattr(error, "path", "")) or directory) from error
+
+
+def _too_many(start: str) -> ResourceExhausted:
+    return ResourceExhausted(
+        f"more than {MAX_ENTRIES} files", where=start or ".", hint="list what is not needed"
+        " in .dockerignore"
+    )  # fmt: skip
 
 
 def _is_below(path: str, directory: str) -> bool:
