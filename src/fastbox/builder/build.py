@@ -53,8 +53,8 @@ class Build:
     """
 
     __slots__ = (
-        "_layers", "_layers_lock", "cache", "context", "downloads", "epoch", "file", "given",
-        "graph", "images", "imports", "named", "options", "platform", "replaced", "root", "secrets",
+        "_images", "_layers", "_layers_lock", "cache", "context", "downloads", "epoch", "file",
+        "given", "graph", "imports", "named", "options", "platform", "replaced", "root", "secrets",
         "source_lock", "sources", "steps", "stop", "teller", "time_key", "work",
     )  # fmt: skip
 
@@ -63,13 +63,13 @@ class Build:
         root: Root,
         work: Work,
         options: BuildOptions,
-        images: ImageService,
+        images: Callable[[], ImageService],
         steps: Callable[[], StepService],
         watch: Callable[[Event], None] | None,
         stop: Stop | None,
     ) -> None:
         self.root, self.work, self.options = root, work, options
-        self.images, self.steps = images, steps
+        self._images, self.steps = images, steps
         self.teller, self.stop = Teller(watch), stop or Stop()
         self.cache = BuildCache(root)
         self.given = given_args(options.args or {})
@@ -88,6 +88,11 @@ class Build:
         self.imports: list[Import] = []
         self.time_key = ""
         self.downloads: dict[str, Download] = {}  # by address
+
+    @property
+    def images(self) -> ImageService:
+        """The store's images: nothing of them is loaded before a stage begins with one."""
+        return self._images()
 
     @property
     def layers(self) -> LayerStore:

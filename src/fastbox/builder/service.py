@@ -14,7 +14,7 @@ from fastbox.builds import Built, Event
 from fastbox.dockerfile.parse import understood
 from fastbox.dockerfile.source import parse
 from fastbox.errors import os_error
-from fastbox.store.lease import Work, hold
+from fastbox.store.lease import Work, any_dead, hold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,13 +72,12 @@ class Builds:
 
             check_targets(options)
         self._tidy()
-        names = self._images().check_names(options.tags) if options.tags else ()
         useless = False
         try:
             with hold(self._root), Work(self._root) as work:
-                build = Build(self._root, work, options, self._images(), self._steps, watch, stop)
+                build = Build(self._root, work, options, self._images, self._steps, watch, stop)
                 try:
-                    built = self._build(build, names)
+                    built = self._build(build)
                 except OSError as error:
                     raise os_error(error, "the build failed") from error
                 finally:
@@ -89,8 +88,9 @@ class Builds:
                 self._images().sweep()
         return built.replace(seconds=time.monotonic() - began)
 
-    def _build(self, build: Build, names: Sequence[str]) -> Built:
+    def _build(self, build: Build) -> Built:
         warnings = self._read(build)
+        names = build.images.check_names(build.options.tags)
 
         from fastbox.builder import reports, result
 
@@ -127,7 +127,8 @@ class Builds:
     def _tidy(self) -> None:
         """Builds that were killed have left their work, containers, and secrets in memory."""
         sweep(self._root.live("builds"))
-        if self._images().tidy():
+        if any_dead(self._root):
+            self._images().tidy()
             self._steps().tidy()
 
     def _read(self, build: Build) -> tuple[Warned, ...]:

@@ -7,7 +7,7 @@ from fastbox.images import documents
 from fastbox.images.publishing import manifest_data, oci_layer
 from fastbox.images.reference import familiar, parse_tagged
 from fastbox.store.content import Content, descriptor_of
-from fastbox.store.lease import Work, any_dead
+from fastbox.store.lease import Work
 from fastbox.store.refs import Ref, Refs
 from fastbox.support import clock, json
 
@@ -57,15 +57,12 @@ class BuiltImages:
         """Write images as an archive."""
         self._images.save(references, target, format=format)
 
-    def tidy(self) -> bool:
-        """Remove what processes that were killed have left; whether there was anything."""
-        if not any_dead(self._root):
-            return False
+    def tidy(self) -> None:
+        """Remove what processes that were killed have left."""
         from fastbox.images.sweep import tidy
 
         tidy(self._root)
         self._images.sweep()
-        return True
 
     def sweep(self) -> None:
         """Give back what nothing needs."""
