@@ -208,10 +208,10 @@ def test_a_tree_is_listed(target: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_deep_tree_is_listed(target: Path) -> None:
     path = target
-    for _ in range(1000):
+    for _ in range(200):
         path /= "d"
         path.mkdir()
     with held(target) as fd:
-        found = _files.list_tree(fd, b"", deep=True, most=1000)
-    assert len(found) == 1000
-    assert found[-1].path == "/".join("d" * 1000)
+        found = _files.list_tree(fd, b"", deep=True, most=200)
+    assert len(found) == 200
+    assert found[-1].path == "/".join("d" * 200)

@@ -17,7 +17,7 @@ from fastbox.builder.giturl import is_url, parse_git, redacted
 from fastbox.builder.placing import Digests
 from fastbox.builder.reading import read_in_root, read_path
 from fastbox.builder.scan import Tree
-from fastbox.builder.selection import select
+from fastbox.builder.selection import follow
 from fastbox.errors import Conflict, FastboxError, InvalidArgument, NotFound, os_error
 
 TYPE_CHECKING = False
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 DOCKERFILE = "Dockerfile"
 _IGNORE = ".dockerignore"
-_AHEAD = 64 << 20  # bytes that are read before anybody asks for them
+# What is looked at before anybody asks for it, and perhaps in vain: entries at once, bytes in all.
+_AHEAD, _AHEAD_BYTES = 20_000, 64 << 20
 _LIKE = ("dockerfile", "containerfile")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -98,11 +99,12 @@ class Context:
             raise
 
     def _read(self, tree: Tree, digests: Digests, sources: Sequence[str]) -> None:
-        left = _AHEAD
+        left = _AHEAD_BYTES
         try:
             for source in sources:
-                chosen = select(tree, (source,), "/", is_directory=lambda _: True).entries
-                files = [found for _, _, found in chosen if found.kind == stat.S_IFREG]
+                at = follow(tree, source)
+                entries = tree.below(at.path, _AHEAD) if at.kind == stat.S_IFDIR else [at]
+                files = [found for found in entries if found.kind == stat.S_IFREG]
                 left -= sum(found.size for found in files)
                 if left >= 0:
                     digests.read(found.path for found in files)

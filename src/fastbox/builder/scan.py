@@ -65,8 +65,9 @@ class Tree:
         self._known[path] = found
         return found
 
-    def below(self, path: str) -> list[Found]:
-        """Everything below a directory: each directory before what is in it, names in order.
+    def below(self, path: str, most: int = 0) -> list[Found]:
+        """Everything below a directory: each directory before what is in it, names in order. `most`:
+        how many entries at most, 0 for as many as a build may have.
 
         Raises:
             ResourceExhausted: More entries than a build may have.
@@ -79,7 +80,7 @@ class Tree:
                 if _is_below(path, walked):
                     prefix = path + "/"
                     return [found for found in entries if found.path.startswith(prefix)]
-            entries = _walk(self.root, path, self._ignore)
+            entries = _walk(self.root, path, self._ignore, most or MAX_ENTRIES)
             self._known.update([(found.path, found) for found in entries])
             self._walked[path] = entries
             return entries
@@ -163,9 +164,9 @@ def filtered(entries: Iterable[Found], prefix: str, ignore: Ignoring) -> list[Fo
     return without_empty(kept, hidden)
 
 
-def _walk(root: int, start: str, ignore: Ignoring | None) -> list[Found]:
+def _walk(root: int, start: str, ignore: Ignoring | None, most: int) -> list[Found]:
     if ignore is None:
-        return _list(root, start, deep=True)
+        return _list(root, start, most, deep=True)
     entries: list[Found] = []
     hidden: set[str] = set()
     pending = _list(root, start)[::-1]
@@ -177,8 +178,8 @@ def _walk(root: int, start: str, ignore: Ignoring | None) -> list[Found]:
                 continue
             hidden.add(found.path)
         entries.append(found)
-        if len(entries) > MAX_ENTRIES:
-            raise _too_many(start)
+        if len(entries) > most:
+            raise _too_many(most, start)
         if directory:
             below = _list(root, found.path)
             below.reverse()
@@ -186,19 +187,19 @@ def _walk(root: int, start: str, ignore: Ignoring | None) -> list[Found]:
     return without_empty(entries, hidden)
 
 
-def _list(root: int, directory: str, *, deep: bool = False) -> list[Found]:
+def _list(root: int, directory: str, most: int = MAX_ENTRIES, *, deep: bool = False) -> list[Found]:
     """The entries of one directory, or all below it; sockets, which nothing can copy, are none."""
     try:
-        return list_tree(root, os.fsencode(directory), deep=deep, most=MAX_ENTRIES)
+        return list_tree(root, os.fsencode(directory), deep=deep, most=most)
     except OSError as error:
         if error.errno == errno.E2BIG:
-            raise _too_many(directory) from None
+            raise _too_many(most, directory) from None
         raise _failure(error, str(getattr(error, "path", "")) or directory) from error
 
 
-def _too_many(start: str) -> ResourceExhausted:
+def _too_many(most: int, start: str) -> ResourceExhausted:
     return ResourceExhausted(
-        f"more than {MAX_ENTRIES} files", where=start or ".", hint="list what is not needed"
+        f"more than {most} files", where=start or ".", hint="list what is not needed"
         " in .dockerignore"
     )  # fmt: skip
 

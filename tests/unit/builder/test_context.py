@@ -199,10 +199,15 @@ def test_what_is_read_ahead_is_known(tmp_path) -> None:
 
 
 def test_no_more_is_read_ahead_than_may_be_in_vain(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(contexts, "_AHEAD", 10)
+    monkeypatch.setattr(contexts, "_AHEAD", 2)
+    monkeypatch.setattr(contexts, "_AHEAD_BYTES", 10)
     here = fill(tmp_path / "here", {"a": "12345", "d/b": "123", "d/c": "123", "e": "1"})
     with ahead(here, "a", "d", "e") as context:
         assert list(context.digests.read(())) == ["a"]
+    fill(here, {"d/f": ""})
+    with ahead(here, "a", "d") as context:
+        assert not context.tree._walked
+        assert len(context.tree.below("d")) == 3
 
 
 def test_what_was_read_ahead_does_not_outlive_a_step(tmp_path) -> None:
