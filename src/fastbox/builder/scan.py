@@ -66,8 +66,11 @@ class Tree:
         return found
 
     def below(self, path: str, most: int = 0) -> list[Found]:
-        """Everything below a directory: each directory before what is in it, names in order. `most`:
-        how many entries at most, 0 for as many as a build may have.
+        """Everything below a directory: each directory before what is in it, names in order.
+
+        Args:
+            path: The directory.
+            most: How many entries it may have; 0: as many as a build may.
 
         Raises:
             ResourceExhausted: More entries than a build may have.
