@@ -26,7 +26,7 @@ _HOME = {
     "Container": "containers.container",
     "Process": "containers.process",
 }
-_MODULES = ("errors", "types", "engine", "wait", "aio")
+_MODULES = ("errors", "types", "units", "engine", "wait", "aio")
 
 
 def __getattr__(name: str) -> object:

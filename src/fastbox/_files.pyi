@@ -11,4 +11,26 @@ def copy_entries(
 ) -> tuple[int, int]: ...
 def settle_tree(root_fd: int, max_mtime: int | None) -> int: ...
 def remove_stubs(root_fd: int, paths: Iterable[tuple[bytes, int]]) -> int: ...
-def list_dir(dirfd: int) -> list[tuple[str, int, int, int, int, int, int, str]]: ...
+def list_tree(root_fd: int, path: bytes, *, deep: bool, most: int) -> list[Found]: ...
+
+class Found:
+    path: str
+    kind: int
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    link: str
+    def __init__(
+        self,
+        path: str,
+        mode: int,
+        uid: int,
+        gid: int,
+        size: int,
+        mtime_ns: int,
+        ctime_ns: int,
+        link: str,
+    ) -> None: ...

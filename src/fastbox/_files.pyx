@@ -112,16 +112,17 @@ cdef extern from "sys/stat.h":
         timespec st_mtim
         timespec st_ctim
 
-cdef extern from "list_dir.h":
+cdef extern from "list_tree.h":
     struct fb_listed:
         stat st
-        size_t name
+        size_t path
         size_t link
     struct fb_listing:
         fb_listed *entries
-        size_t count
+        size_t *order
+        size_t ordered
         char *text
-    int fb_list_dir(int dirfd, fb_listing *listing, fb_error *err) nogil
+    int fb_list_tree(int root, const char *path, bint deep, size_t most, fb_listing *listing, fb_error *err) nogil
     void fb_listing_free(fb_listing *listing) nogil
 
 
@@ -129,29 +130,60 @@ cdef extern from "Python.h":
     str PyUnicode_DecodeFSDefault(const char *text)
 
 
-def list_dir(int dirfd):
-    """(name, st_mode, uid, gid, size, mtime and ctime in nanoseconds, link text) of all that is in a directory, in no order; a device's
-    size is its number.
+cdef class Found:
+    """One entry of a tree, as one stat of it told; of this kind since there are tens of thousands.
+
+    Attributes: `path` relative to the root, without a slash in front, "" for the root; `kind`, its type (`stat.S_IFREG` and so on); `mode`,
+    its permissions with the set-id and sticky bits; `uid`, `gid`; `size` in bytes, of a device its number; `mtime_ns` and `ctime_ns`, when
+    its content, and anything about it, was changed last; `link`, what a symbolic link says, else "".
+    """
+    cdef readonly str path, link
+    cdef readonly unsigned kind, mode, uid, gid
+    cdef readonly int64_t size, mtime_ns, ctime_ns
+
+    def __init__(self, str path, unsigned mode, unsigned uid, unsigned gid, int64_t size, int64_t mtime_ns, int64_t ctime_ns, str link):
+        """`mode` is st_mode, with the type."""
+        self.path, self.link = path, link
+        self.kind, self.mode, self.uid, self.gid = mode & 0o170000, mode & 0o7777, uid, gid
+        self.size, self.mtime_ns, self.ctime_ns = size, mtime_ns, ctime_ns
+
+    def __repr__(self):
+        return f"Found({self.path!r}, {self.kind | self.mode:o})"
+
+
+cdef Found _found(str path, str link, const stat *st):
+    cdef Found found = Found.__new__(Found)
+    found.path, found.link = path, link
+    found.kind, found.mode, found.uid, found.gid = st.st_mode & 0o170000, st.st_mode & 0o7777, st.st_uid, st.st_gid
+    found.size = <int64_t>st.st_rdev if found.kind in (0o020000, 0o060000) else st.st_size
+    found.mtime_ns = st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec
+    found.ctime_ns = st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec
+    return found
+
+
+def list_tree(int root_fd, bytes path, *, bint deep, size_t most):
+    """What is in a directory below a root, b"" for itself, or (`deep`) all below it: `Found` of paths below the root, names by their bytes,
+    each directory before what is in it. No sockets; nothing of a directory that is not there. OSError E2BIG: there is more than `most`.
     """
     cdef fb_listing listing
     cdef fb_listed *each
     cdef fb_error err
-    cdef int64_t size
+    cdef const char *start
+    cdef str link
     cdef size_t i
     cdef int r
+    path = _path(path)
+    start = path
     with nogil:
-        r = fb_list_dir(dirfd, &listing, &err)
+        r = fb_list_tree(root_fd, start, deep, most, &listing, &err)
     try:
         if r < 0:
             raise native_error(&err)
         found = []
-        for i in range(listing.count):
-            each = &listing.entries[i]
-            size = <int64_t>each.st.st_rdev if each.st.st_mode & 0o170000 in (0o020000, 0o060000) else each.st.st_size
-            found.append((PyUnicode_DecodeFSDefault(listing.text + each.name), each.st.st_mode, each.st.st_uid, each.st.st_gid, size,
-                          each.st.st_mtim.tv_sec * 1000000000 + each.st.st_mtim.tv_nsec,
-                          each.st.st_ctim.tv_sec * 1000000000 + each.st.st_ctim.tv_nsec,
-                          PyUnicode_DecodeFSDefault(listing.text + each.link)))
+        for i in range(listing.ordered):
+            each = &listing.entries[listing.order[i]]
+            link = PyUnicode_DecodeFSDefault(listing.text + each.link) if each.st.st_mode & 0o170000 == 0o120000 else ""
+            found.append(_found(PyUnicode_DecodeFSDefault(listing.text + each.path), link, &each.st))
         return found
     finally:
         fb_listing_free(&listing)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastbox.containers.readiness import Condition
     from fastbox.containers.service import Containers
     from fastbox.containers.tied import Tie
+    from fastbox.images.built import BuiltImages
     from fastbox.images.service import Images
     from fastbox.networks.attach import Starts
     from fastbox.networks.service import Networks
@@ -84,11 +85,13 @@ class Engine:
     def builds(self) -> Builds:
         """The builds of the store."""
         from fastbox.builder.service import Builds
+
+        return Builds(self.root, self._built_images, lambda: self._tied().steps())
+
+    def _built_images(self) -> BuiltImages:
         from fastbox.images.built import BuiltImages
 
-        return Builds(
-            self.root, lambda: BuiltImages(self.root, self.images), lambda: self._tied().steps()
-        )
+        return BuiltImages(self.root, self.images)
 
     def build(
         self,

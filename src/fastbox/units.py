@@ -6,7 +6,9 @@ Everything raises ValueError with a fragment that says why; the caller knows whi
 
 from __future__ import annotations
 
-from fastbox.types import Device, Ulimit
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fastbox.types import Device, Ulimit
 
 MAX_SIZE = 1 << 62
 _SIZE_SHIFTS = {"": 0, "b": 0} | {
@@ -97,6 +99,8 @@ def ulimit(text: str) -> Ulimit:
     high = integer(hard, -1) if colon else low
     if high != -1 and (low == -1 or low > high):
         raise ValueError("the soft limit is above the hard one")
+    from fastbox.types import Ulimit
+
     return Ulimit(name=name, soft=low, hard=high)
 
 
@@ -120,6 +124,8 @@ def restart_policy(text: str) -> tuple[str, int]:
 
 def device(text: str) -> Device:
     """A device: "/dev/host[:/dev/inside][:rwm]", or "vendor/class=name" of CDI."""
+    from fastbox.types import Device
+
     if text[:1] != "/" and "=" in text:
         return Device(source=text)
     parts = text.split(":")

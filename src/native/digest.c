@@ -1,7 +1,9 @@
+#define OPENSSL_SUPPRESS_DEPRECATED /* in favour of EVP: see there */
 #include "digest.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "io.h"
@@ -9,51 +11,34 @@
 
 #define BUFFER_SIZE ((size_t)512 << 10)
 
-int fb_digest_begin(struct fb_digest *ret_digest, struct fb_error *err)
+void fb_digest_begin(struct fb_digest *ret_digest)
 {
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-
-	if (!context || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1) {
-		EVP_MD_CTX_free(context);
-		return FB_FAIL_CODE(err, FB_STAGE_DIGEST, ENOMEM, "EVP_DigestInit", NULL, NULL);
-	}
-	ret_digest->context = context;
-	return 0;
+	SHA256_Init(&ret_digest->state);
 }
 
-int fb_digest_add(struct fb_digest *digest, const void *data, size_t length, struct fb_error *err)
+void fb_digest_add(struct fb_digest *digest, const void *data, size_t length)
 {
-	if (EVP_DigestUpdate(digest->context, data, length) != 1)
-		return FB_FAIL_CODE(err, FB_STAGE_DIGEST, EIO, "EVP_DigestUpdate", NULL, NULL);
-	return 0;
+	SHA256_Update(&digest->state, data, length);
 }
 
-int fb_digest_end(struct fb_digest *digest, uint8_t ret_value[FB_DIGEST_SIZE], struct fb_error *err)
+void fb_digest_end(struct fb_digest *digest, uint8_t ret_value[FB_DIGEST_SIZE])
 {
-	if (EVP_DigestFinal_ex(digest->context, ret_value, NULL) != 1)
-		return FB_FAIL_CODE(err, FB_STAGE_DIGEST, EIO, "EVP_DigestFinal", NULL, NULL);
-	return 0;
-}
-
-void fb_digest_release(struct fb_digest *digest)
-{
-	EVP_MD_CTX_free(digest->context);
-	digest->context = NULL;
+	SHA256_Final(ret_value, &digest->state);
 }
 
 /* `out` -1: only hash. */
 static int stream(int in, int out, uint64_t max, uint8_t *ret_digest, uint64_t *ret_size,
 		  struct fb_error *err)
 {
-	fb_auto_digest struct fb_digest digest = {0};
+	struct fb_digest digest;
 	fb_auto_free uint8_t *buffer = malloc(BUFFER_SIZE);
 	uint64_t size = 0;
 	int r;
 
 	if (!buffer)
 		return FB_FAIL_CODE(err, FB_STAGE_DIGEST, ENOMEM, "malloc", NULL, NULL);
-	r = fb_digest_begin(&digest, err);
-	while (r == 0) {
+	fb_digest_begin(&digest);
+	for (;;) {
 		ssize_t got = read(in, buffer, BUFFER_SIZE);
 
 		if (got < 0 && errno == EINTR)
@@ -66,18 +51,17 @@ static int stream(int in, int out, uint64_t max, uint8_t *ret_digest, uint64_t *
 			return FB_FAIL_CODE(err, FB_STAGE_DIGEST, EFBIG, "read", NULL,
 					    "more bytes than allowed");
 		size += (uint64_t)got;
-		r = fb_digest_add(&digest, buffer, (size_t)got, err);
-		if (r == 0 && out >= 0) {
+		fb_digest_add(&digest, buffer, (size_t)got);
+		if (out >= 0) {
 			r = fb_write_all(out, buffer, (size_t)got);
 			if (r < 0)
 				return FB_FAIL_CODE(err, FB_STAGE_DIGEST, -r, "write", NULL, NULL);
 		}
 	}
-	if (r == 0)
-		r = fb_digest_end(&digest, ret_digest, err);
-	if (r == 0 && ret_size)
+	fb_digest_end(&digest, ret_digest);
+	if (ret_size)
 		*ret_size = size;
-	return r;
+	return 0;
 }
 
 int fb_digest_fd(int fd, uint8_t ret_digest[32], uint64_t *ret_size, struct fb_error *err)

@@ -1,26 +1,21 @@
-/* SHA-256, by libcrypto (it knows the processor's own instructions). fb_digest_fd and
- * fb_copy_digest are in tar_extract.h. */
+/* SHA-256, by libcrypto (it knows the processor's own instructions), and by its plain functions: those of EVP look their
+ * algorithm up for each file, and bring all of libcrypto along, 17,000 relocations whenever a module is loaded. fb_digest_fd
+ * and fb_copy_digest are in tar_extract.h. */
 #ifndef FB_DIGEST_H
 #define FB_DIGEST_H
 
+#include <openssl/sha.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
-
-#define FB_DIGEST_SIZE 32
+#define FB_DIGEST_SIZE SHA256_DIGEST_LENGTH
 
 struct fb_digest {
-	void *context;
+	SHA256_CTX state;
 };
 
-int fb_digest_begin(struct fb_digest *ret_digest, struct fb_error *err);
-int fb_digest_add(struct fb_digest *digest, const void *data, size_t length, struct fb_error *err);
-/* Ends the computation; fb_digest_release is still due. */
-int fb_digest_end(struct fb_digest *digest, uint8_t ret_value[FB_DIGEST_SIZE],
-		  struct fb_error *err);
-void fb_digest_release(struct fb_digest *digest);
-
-#define fb_auto_digest __attribute__((cleanup(fb_digest_release)))
+void fb_digest_begin(struct fb_digest *ret_digest);
+void fb_digest_add(struct fb_digest *digest, const void *data, size_t length);
+void fb_digest_end(struct fb_digest *digest, uint8_t ret_value[FB_DIGEST_SIZE]);
 
 #endif

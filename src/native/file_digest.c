@@ -42,8 +42,7 @@ static int read_into(struct reader *reader, int fd, off_t expected, struct fb_di
 			return FAIL(reader, errno, "read", NULL);
 		if (got == 0)
 			break;
-		if (fb_digest_add(digest, reader->buffer, (size_t)got, reader->err) < 0)
-			return FAIL(reader, EIO, "EVP_DigestUpdate", NULL);
+		fb_digest_add(digest, reader->buffer, (size_t)got);
 		at += got;
 	}
 	*ret_size = (uint64_t)at;
@@ -54,15 +53,14 @@ static int read_into(struct reader *reader, int fd, off_t expected, struct fb_di
 static int try_digest(struct reader *reader, int fd, const struct stat *before, struct stat *ret_after,
 		      struct fb_file_digest *result)
 {
-	fb_auto_digest struct fb_digest digest = {0};
-	int r = fb_digest_begin(&digest, reader->err);
+	struct fb_digest digest;
+	int r;
 
-	if (r == 0)
-		r = read_into(reader, fd, before->st_size, &digest, &result->size);
-	if (r == 0)
-		r = fb_digest_end(&digest, result->digest, reader->err);
+	fb_digest_begin(&digest);
+	r = read_into(reader, fd, before->st_size, &digest, &result->size);
 	if (r < 0)
 		return r;
+	fb_digest_end(&digest, result->digest);
 	if (fstat(fd, ret_after) < 0)
 		return FAIL(reader, errno, "fstat", NULL);
 	result->mtime_ns = fb_nanoseconds(before->st_mtim);

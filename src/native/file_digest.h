@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "digest.h"
+#include "error.h"
 
 struct fb_file_digest {
 	uint8_t digest[FB_DIGEST_SIZE]; /* SHA-256 */

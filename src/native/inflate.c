@@ -87,7 +87,9 @@ static int fill(struct fb_inflate *f, size_t least, struct fb_error *err)
 		f->in_end = got == 0;
 		f->in_length += (size_t)got;
 	}
-	return f->format == PLAIN ? 0 : fb_digest_add(&f->digest, f->in, f->in_length, err);
+	if (f->format != PLAIN)
+		fb_digest_add(&f->digest, f->in, f->in_length);
+	return 0;
 }
 
 static enum format sniff(const uint8_t *in, size_t length)
@@ -110,11 +112,11 @@ static int start(struct fb_inflate *f, struct fb_error *err)
 	f->format = sniff(f->in, f->in_length);
 	if (f->format == PLAIN)
 		return 0;
-	r = fb_digest_add(&f->digest, f->in, f->in_length, err);
-	if (f->format == GZIP)
+	fb_digest_add(&f->digest, f->in, f->in_length);
+	if (f->format == GZIP) {
 		isal_inflate_init(&f->gzip);
-	if (r < 0 || f->format == GZIP)
-		return r;
+		return 0;
+	}
 	f->zstd = ZSTD_createDCtx();
 	if (!f->zstd ||
 	    ZSTD_isError(ZSTD_DCtx_setParameter(f->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG)))
@@ -133,9 +135,8 @@ int fb_inflate_open(int fd, const struct fb_inflate_options *options,
 	memset(f, 0, offsetof(struct fb_inflate, in));
 	f->fd = fd;
 	f->options = *options;
-	r = fb_digest_begin(&f->digest, err);
-	if (r == 0)
-		r = start(f, err);
+	fb_digest_begin(&f->digest);
+	r = start(f, err);
 	if (r < 0) {
 		fb_inflate_close(f);
 		return r;
@@ -286,17 +287,15 @@ uint64_t fb_inflate_taken(const struct fb_inflate *f)
 	return f->packed;
 }
 
-int fb_inflate_packed(struct fb_inflate *f, uint8_t ret_digest[FB_DIGEST_SIZE],
-		      struct fb_error *err)
+void fb_inflate_packed(struct fb_inflate *f, uint8_t ret_digest[FB_DIGEST_SIZE])
 {
-	return fb_digest_end(&f->digest, ret_digest, err);
+	fb_digest_end(&f->digest, ret_digest);
 }
 
 void fb_inflate_close(struct fb_inflate *f)
 {
 	if (!f)
 		return;
-	fb_digest_release(&f->digest);
 	ZSTD_freeDCtx(f->zstd);
 	free(f);
 }

@@ -35,8 +35,7 @@ bool fb_inflate_is_plain(const struct fb_inflate *inflate);
 /* Bytes of input read so far. */
 uint64_t fb_inflate_taken(const struct fb_inflate *inflate);
 /* After the end, of what is not plain: sha256 of the input. */
-int fb_inflate_packed(struct fb_inflate *inflate, uint8_t ret_digest[FB_DIGEST_SIZE],
-		      struct fb_error *err);
+void fb_inflate_packed(struct fb_inflate *inflate, uint8_t ret_digest[FB_DIGEST_SIZE]);
 void fb_inflate_close(struct fb_inflate *inflate);
 
 #endif

@@ -63,7 +63,9 @@ static int emit(struct fb_pack *pack, const void *data, size_t length, struct fb
 	if (r < 0)
 		return FAIL(-r, "write", NULL);
 	pack->packed_size += length;
-	return pack->packing == FB_PACK_NONE ? 0 : fb_digest_add(&pack->packed, data, length, err);
+	if (pack->packing != FB_PACK_NONE)
+		fb_digest_add(&pack->packed, data, length);
+	return 0;
 }
 
 /* A block ends on a byte and refers to nothing before it. */
@@ -181,10 +183,8 @@ int fb_pack_open(int fd, enum fb_packing packing, unsigned threads, struct fb_pa
 	pack->packing = packing;
 	pack->slot_count = packing == FB_PACK_GZIP && threads > 1 ? threads + 2 : 1;
 	r = make_slots(pack, err);
-	if (r == 0)
-		r = fb_digest_begin(&pack->diff, err);
-	if (r == 0)
-		r = fb_digest_begin(&pack->packed, err);
+	fb_digest_begin(&pack->diff);
+	fb_digest_begin(&pack->packed);
 	if (r == 0 && packing == FB_PACK_GZIP)
 		r = open_gzip(pack, threads, err);
 	if (r == 0 && packing == FB_PACK_ZSTD)
@@ -256,10 +256,9 @@ static int send_zstd(struct fb_pack *pack, struct slot *slot, struct fb_error *e
 static int send_block(struct fb_pack *pack, bool last, struct fb_error *err)
 {
 	struct slot *slot = &pack->slots[pack->filled % pack->slot_count];
-	int r = fb_digest_add(&pack->diff, slot->in, slot->length, err);
+	int r;
 
-	if (r < 0)
-		return r;
+	fb_digest_add(&pack->diff, slot->in, slot->length);
 	slot->last = last;
 	pack->size += slot->length;
 	if (pack->packing == FB_PACK_GZIP)
@@ -330,14 +329,13 @@ int fb_pack_end(struct fb_pack *pack, struct fb_pack_result *ret_result, struct 
 
 	if (r == 0 && pack->packing == FB_PACK_GZIP)
 		r = end_gzip(pack, err);
-	if (r == 0)
-		r = fb_digest_end(&pack->diff, result.diff_digest, err);
-	if (r == 0 && pack->packing == FB_PACK_NONE)
-		memcpy(result.packed_digest, result.diff_digest, FB_DIGEST_SIZE);
-	else if (r == 0)
-		r = fb_digest_end(&pack->packed, result.packed_digest, err);
 	if (r < 0)
 		return r;
+	fb_digest_end(&pack->diff, result.diff_digest);
+	if (pack->packing == FB_PACK_NONE)
+		memcpy(result.packed_digest, result.diff_digest, FB_DIGEST_SIZE);
+	else
+		fb_digest_end(&pack->packed, result.packed_digest);
 	result.size = pack->size;
 	result.packed_size = pack->packed_size;
 	*ret_result = result;
@@ -361,8 +359,6 @@ void fb_pack_close(struct fb_pack *pack)
 	pthread_mutex_destroy(&pack->lock);
 	pthread_cond_destroy(&pack->work);
 	pthread_cond_destroy(&pack->ready);
-	fb_digest_release(&pack->diff);
-	fb_digest_release(&pack->packed);
 	ZSTD_freeCCtx(pack->zstd);
 	free(pack->level);
 	free(pack);

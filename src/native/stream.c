@@ -122,8 +122,6 @@ static void *fill(void *argument)
 static void *hash(void *argument)
 {
 	struct fb_stream *s = argument;
-	struct fb_error err;
-	int r = 0;
 
 	pthread_mutex_lock(&s->lock);
 	for (;;) {
@@ -134,15 +132,10 @@ static void *hash(void *argument)
 		if (s->hash == s->fill || s->closing)
 			break;
 		pthread_mutex_unlock(&s->lock);
-		if (r == 0)
-			r = fb_digest_add(&s->digest, piece->data, piece->length, &err);
+		fb_digest_add(&s->digest, piece->data, piece->length);
 		pthread_mutex_lock(&s->lock);
 		s->hash++;
 		drop(s, piece);
-	}
-	if (r < 0 && s->code == 0) {
-		s->code = r;
-		s->error = err;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
@@ -157,10 +150,9 @@ static int start(struct fb_stream *s, int fd, struct fb_error *err)
 	};
 	int r = fb_inflate_open(fd, &options, &s->inflate, err);
 
-	if (r == 0)
-		r = fb_digest_begin(&s->digest, err);
 	if (r < 0)
 		return r;
+	fb_digest_begin(&s->digest);
 	s->memory = malloc(PIECES * PIECE_SIZE);
 	if (!s->memory)
 		return FB_FAIL_CODE(err, FB_STAGE_INFLATE, ENOMEM, "malloc", NULL, NULL);
@@ -265,7 +257,6 @@ int fb_stream_finish(struct fb_stream *s, struct fb_stream_result *ret_result,
 		     struct fb_error *err)
 {
 	struct fb_stream_result result = {.unpacked_size = s->unpacked};
-	int r = 0;
 
 	join(s);
 	if (s->code < 0) {
@@ -273,15 +264,15 @@ int fb_stream_finish(struct fb_stream *s, struct fb_stream_result *ret_result,
 		return s->code;
 	}
 	result.packed_size = fb_inflate_taken(s->inflate);
-	if (s->options.digests)
-		r = fb_digest_end(&s->digest, result.unpacked_digest, err);
-	if (r == 0 && s->options.digests && fb_inflate_is_plain(s->inflate))
-		memcpy(result.packed_digest, result.unpacked_digest, FB_DIGEST_SIZE);
-	else if (r == 0 && s->options.digests)
-		r = fb_inflate_packed(s->inflate, result.packed_digest, err);
-	if (r == 0)
-		*ret_result = result;
-	return r;
+	if (s->options.digests) {
+		fb_digest_end(&s->digest, result.unpacked_digest);
+		if (fb_inflate_is_plain(s->inflate))
+			memcpy(result.packed_digest, result.unpacked_digest, FB_DIGEST_SIZE);
+		else
+			fb_inflate_packed(s->inflate, result.packed_digest);
+	}
+	*ret_result = result;
+	return 0;
 }
 
 void fb_stream_close(struct fb_stream *s)
@@ -295,7 +286,6 @@ void fb_stream_close(struct fb_stream *s)
 	pthread_mutex_unlock(&s->lock);
 	join(s);
 	fb_inflate_close(s->inflate);
-	fb_digest_release(&s->digest);
 	pthread_cond_destroy(&s->freed);
 	pthread_cond_destroy(&s->filled);
 	pthread_mutex_destroy(&s->lock);

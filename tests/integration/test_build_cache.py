@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import fastbox
+from fastbox.builds import BuildOptions, Event
 from fastbox.errors import BuildFailed
 
 from . import buildtool, stores
@@ -53,6 +54,18 @@ def test_content_counts_and_times_do_not(engine: fastbox.Engine) -> None:
         (where / "dir/x/new").unlink()
         (where / "a").write_text("B")
         assert len(build(engine, where).ran) == 3
+
+
+def test_a_file_that_changes_while_a_step_runs(engine: fastbox.Engine) -> None:
+    text = "FROM busybox\nRUN echo now\nCOPY src /src\n"
+    with context({"src/file": "old", "Dockerfile": text}) as where:
+
+        def watch(event: Event) -> None:
+            if event.kind == "output":
+                (where / "src/file").write_text("of a later time")
+
+        engine.builds.build(BuildOptions(context=str(where), tags=BUILT), watch)
+        assert buildtool.cat(engine, "built", "/src/file") == ["of a later time"]
 
 
 def test_names_and_kinds_count(engine: fastbox.Engine) -> None:

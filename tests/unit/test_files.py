@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import socket
 import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -164,14 +165,53 @@ def test_a_directory_is_listed(target: Path) -> None:
     (target / os.fsdecode(b"\xff")).touch()
     os.mknod(target / "null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
     with held(target) as fd:
-        found = {entry[0]: entry[1:] for entry in _files.list_dir(fd)}
-        assert {entry[0] for entry in _files.list_dir(fd)} == set(found)  # from its beginning again
-    assert set(found) == set(os.listdir(target))
-    for name, (mode, uid, gid, size, mtime, ctime, link) in found.items():
-        there = (target / name).lstat()
+        found = _files.list_tree(fd, b"", deep=False, most=5)
+        with pytest.raises(NativeError) as caught:
+            _files.list_tree(fd, b"", deep=False, most=4)
+        assert caught.value.errno == errno.E2BIG
+    assert [each.path for each in found] == ["d", "file", "link", "null", os.fsdecode(b"\xff")]
+    for each in found:
+        name, there = each.path, (target / each.path).lstat()
         wanted = there.st_rdev if name == "null" else there.st_size
-        assert (mode, uid, gid, size) == (there.st_mode, there.st_uid, there.st_gid, wanted)
-        assert (mtime, ctime) == (there.st_mtime_ns, there.st_ctime_ns)
-        assert link == ("a b" if name == "link" else "")
+        assert each.kind | each.mode == there.st_mode
+        assert (each.uid, each.gid, each.size) == (there.st_uid, there.st_gid, wanted)
+        assert (each.mtime_ns, each.ctime_ns) == (there.st_mtime_ns, there.st_ctime_ns)
+        assert each.link == ("a b" if name == "link" else "")
     with pytest.raises(NativeError):
-        _files.list_dir(-1)
+        _files.list_tree(-1, b"", deep=False, most=9)
+
+
+def test_a_tree_is_listed(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("b", "b.c/x", "b/y/z", "b/a", "a/1"):
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir() if name == "b" else path.touch()
+    (target / "out").symlink_to("/")
+    (target / "in").symlink_to("b")
+    with socket.socket(socket.AF_UNIX) as server, held(target) as fd:
+        monkeypatch.chdir(target)
+        server.bind("b/socket")
+
+        def names(start: bytes, *, deep: bool = True, most: int = 100) -> str:
+            return " ".join(each.path for each in _files.list_tree(fd, start, deep=deep, most=most))
+
+        everything = "a a/1 b b/a b/y b/y/z b.c b.c/x in out"
+        assert names(b"") == names(b"", most=10) == everything
+        assert names(b"", deep=False) == "a b b.c in out"
+        assert names(b"b") == "b/a b/y b/y/z"
+        assert names(b"b/y") == "b/y/z"
+        assert names(b"in") == names(b"out") == names(b"a/1") == names(b"none") == ""
+        assert names(b"in/y") == "in/y/z"  # a link on the way is followed within the root
+        with pytest.raises(NativeError):
+            names(b"", most=9)
+
+
+def test_a_deep_tree_is_listed(target: Path) -> None:
+    path = target
+    for _ in range(200):
+        path /= "d"
+        path.mkdir()
+    with held(target) as fd:
+        found = _files.list_tree(fd, b"", deep=True, most=200)
+    assert len(found) == 200
+    assert found[-1].path == "/".join("d" * 200)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import os
-import threading
 import time
 
-from fastbox.builder.layers import LayerStore
 from fastbox.builder.secrets import SecretFiles
 from fastbox.builder.solver import Stop
 from fastbox.builder.telling import Teller
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from fastbox.builder.cacheimport import Import
     from fastbox.builder.context import Context
     from fastbox.builder.graph import Graph
+    from fastbox.builder.layers import LayerStore
     from fastbox.builder.named import NamedContext
     from fastbox.builder.needs import ImageService, StepService
     from fastbox.builder.remote import Download
@@ -53,9 +53,9 @@ class Build:
     """
 
     __slots__ = (
-        "cache", "context", "downloads", "epoch", "file", "given", "graph", "images", "imports",
-        "layers", "named", "options", "platform", "replaced", "root", "secrets", "source_lock",
-        "sources", "steps", "stop", "teller", "time_key", "work",
+        "_images", "_layers", "_layers_lock", "cache", "context", "downloads", "epoch", "file",
+        "given", "graph", "imports", "named", "options", "platform", "replaced", "root", "secrets",
+        "source_lock", "sources", "steps", "stop", "teller", "time_key", "work",
     )  # fmt: skip
 
     def __init__(
@@ -63,30 +63,51 @@ class Build:
         root: Root,
         work: Work,
         options: BuildOptions,
-        images: ImageService,
+        images: Callable[[], ImageService],
         steps: Callable[[], StepService],
         watch: Callable[[Event], None] | None,
         stop: Stop | None,
     ) -> None:
         self.root, self.work, self.options = root, work, options
-        self.images, self.steps = images, steps
+        self._images, self.steps = images, steps
         self.teller, self.stop = Teller(watch), stop or Stop()
         self.cache = BuildCache(root)
         self.given = given_args(options.args or {})
         self.epoch = _epoch(self.given)
-        self.layers = LayerStore(root, work, self.epoch)
+        self._layers: LayerStore | None = None
+        self._layers_lock = _thread.allocate_lock()
         self.secrets = SecretFiles(root, options)
         self.platform: Mapping[str, str] = {}
         self.named: Mapping[str, NamedContext] = {}
         self.file: Dockerfile
         self.graph: Graph
         self.context: Context | None = None
-        self.source_lock = threading.Lock()
+        self.source_lock = _thread.allocate_lock()
         self.replaced = False
         self.sources: dict[int | str, Source] = {}  # by stage, image or context
         self.imports: list[Import] = []
         self.time_key = ""
         self.downloads: dict[str, Download] = {}  # by address
+
+    @property
+    def images(self) -> ImageService:
+        """The store's images: nothing of them is loaded before a stage begins with one."""
+        return self._images()
+
+    @property
+    def layers(self) -> LayerStore:
+        """The layers that its steps make: a build that is all cached makes none."""
+        with self._layers_lock:
+            if self._layers is None:
+                from fastbox.builder.layers import LayerStore
+
+                self._layers = LayerStore(self.root, self.work, self.epoch)
+            return self._layers
+
+    @property
+    def useless(self) -> bool:
+        """Whether layers were stored, but not remembered, or replaced others."""
+        return self.replaced or (self._layers is not None and self._layers.broken)
 
     def now(self) -> str:
         """The time that goes into documents."""
@@ -120,7 +141,8 @@ class Build:
     def close(self) -> None:
         """Publish what is on its way, and let go of all."""
         try:
-            self.layers.close()
+            if self._layers is not None:
+                self._layers.close()
         finally:
             for source in self.sources.values():
                 source.close()

@@ -12,7 +12,7 @@ import os
 from fastbox import _bytes
 from fastbox.builder import cachedocument
 from fastbox.builder.cachedirectory import CacheDirectory
-from fastbox.builder.layers import PACKED, stack
+from fastbox.builder.made import PACKED, find_layer, stack
 from fastbox.builds import Event
 from fastbox.errors import DiskFull, FastboxError, IntegrityError, InvalidSpec, Unsupported
 from fastbox.store.content import Content, Descriptor, staged_path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fastbox.builder.build import Build
-    from fastbox.builder.layers import Made
+    from fastbox.builder.made import Made
     from fastbox.builds import CacheSource
     from fastbox.store.buildcache import Step
 
@@ -106,16 +106,16 @@ class Import:
             raise IntegrityError("a step whose layer is not what it says", where=step.chain)
         if self._directory is None:
             packed = self._image.get(chain)
-            return self._build.layers.lookup(chain, top, packed) if packed else None
+            return find_layer(self._build.root, chain, top, packed) if packed else None
         packed = Descriptor(media_type=PACKED, digest=step.digest, size=step.packed_size)
         known = Layers(self._build.root).get(chain)
         # Whose bytes a digest is, only the store's own record tells.
         if known is not None and (known.digest, known.packed_size) == (packed.digest, packed.size):
-            made = self._build.layers.lookup(chain, top, packed)
+            made = find_layer(self._build.root, chain, top, packed)
             if made is not None and _is_gzip(Content(self._build.root).path(packed.digest)):
                 return made
         self._bring(self._directory, chain, step.diff_id, packed, top)
-        return self._build.layers.lookup(chain, top, packed)
+        return find_layer(self._build.root, chain, top, packed)
 
     def _bring(
         self,

@@ -8,29 +8,34 @@ them or not.
 
 from __future__ import annotations
 
+import _thread
 import os
 import posixpath
+import stat
 
 from fastbox.builder.giturl import is_url, parse_git, redacted
 from fastbox.builder.placing import Digests
 from fastbox.builder.reading import read_in_root, read_path
 from fastbox.builder.scan import Tree
-from fastbox.dockerfile.ignore import Ignore
+from fastbox.builder.selection import follow
 from fastbox.errors import Conflict, FastboxError, InvalidArgument, NotFound, os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Self
 
     from fastbox.builder.giturl import Repository
     from fastbox.builds import BuildOptions
+    from fastbox.dockerfile.ignore import Ignore
     from fastbox.store.lease import Work
 
     Stop = Callable[[], bool]
 
 DOCKERFILE = "Dockerfile"
 _IGNORE = ".dockerignore"
+# What is looked at before anybody asks for it, and perhaps in vain: entries at once, bytes in all.
+_AHEAD, _AHEAD_BYTES = 20_000, 64 << 20
 _LIKE = ("dockerfile", "containerfile")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -46,7 +51,7 @@ class Context:
         commit: The commit that it is, when it is of a git repository.
     """
 
-    __slots__ = ("_ignore", "commit", "digests", "name", "root", "tree")
+    __slots__ = ("_ahead", "_ignore", "_reading", "commit", "digests", "name", "root", "tree")
 
     def __init__(
         self, name: str, root: int, ignore: Ignore | None = None, *, commit: str = ""
@@ -56,6 +61,8 @@ class Context:
         self._ignore = ignore
         self.tree = Tree(root, ignore)
         self.digests = Digests(root)
+        self._ahead = False  # something was read ahead, and counts
+        self._reading = _thread.allocate_lock()
 
     @property
     def ignores(self) -> bool:
@@ -74,9 +81,43 @@ class Context:
 
     def close(self) -> None:
         """Let go of the root."""
-        fd, self.root = self.root, -1
-        if fd >= 0:
-            os.close(fd)
+        with self._reading:
+            fd, self.root = self.root, -1
+            if fd >= 0:
+                os.close(fd)
+
+    def read_ahead(self, sources: Sequence[str]) -> None:
+        """Look for these paths and read their files, while the caller does something else: whoever
+        asks for them then waits for that, or finds them known. Once.
+        """
+        self._ahead = True
+        self._reading.acquire()
+        try:
+            _thread.start_new_thread(self._read, (self.tree, self.digests, sources))
+        except BaseException:
+            self._reading.release()
+            raise
+
+    def _read(self, tree: Tree, digests: Digests, sources: Sequence[str]) -> None:
+        left = _AHEAD_BYTES
+        try:
+            for source in sources:
+                at = follow(tree, source)
+                entries = tree.below(at.path, _AHEAD) if at.kind == stat.S_IFDIR else [at]
+                files = [found for found in entries if found.kind == stat.S_IFREG]
+                left -= sum(found.size for found in files)
+                if left >= 0:
+                    digests.read(found.path for found in files)
+        except (FastboxError, OSError):
+            pass  # whoever needs it is told
+        finally:
+            self._reading.release()
+
+    def time_passed(self) -> None:
+        """A step was made, or waited for: files may be others now than those read ahead."""
+        if self._ahead:
+            self._ahead = False
+            self.tree, self.digests = Tree(self.root, self._ignore), Digests(self.root)
 
 
 def open_context(
@@ -115,11 +156,17 @@ def open_context(
         where = _IGNORE if ignored is None else name + _IGNORE
         if ignored is None:
             ignored = read_in_root(root, _IGNORE)
-        ignore = Ignore.parse(ignored, where) if ignored else None
+        ignore = _ignore(ignored, where) if ignored else None
         return Context(redacted(options.context), root, ignore, commit=commit), data, name
     except BaseException:
         os.close(root)
         raise
+
+
+def _ignore(text: bytes, where: str) -> Ignore:
+    from fastbox.dockerfile.ignore import Ignore
+
+    return Ignore.parse(text, where)
 
 
 def fetch_context(text: str, work: Work, stop: Stop | None = None) -> tuple[int, bytes | None, str]:

@@ -7,9 +7,8 @@ import posixpath
 import stat
 
 from fastbox import _bytes, _files
-from fastbox.builder import owners, sources
+from fastbox.builder import sources
 from fastbox.builder.add import Added
-from fastbox.builder.place import Place, open_view
 from fastbox.builder.placing import check_target, copy_list, digest_of_selection
 from fastbox.builder.selection import select, target_path
 from fastbox.builder.state import key_of
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from fastbox.builder.build import Build
     from fastbox.builder.course import Course
+    from fastbox.builder.place import Place
     from fastbox.builder.selection import Selection
     from fastbox.builder.sources import Source
     from fastbox.builder.state import State
@@ -47,7 +47,7 @@ class _Copying:
 
     def __init__(self, build: Build, course: Course, state: State, copy: Copy) -> None:
         self._build, self._course, self._state, self._copy = build, course, state, copy
-        self._mode = owners.mode(copy.chmod) if copy.chmod else None
+        self._mode = _mode(copy.chmod) if copy.chmod else None
         self._target = target_path(state.workdir, copy.target)
         self._source: Source | None = None
         self._added = Added(build, copy)
@@ -107,6 +107,8 @@ class _Copying:
         )  # fmt: skip
 
     def _make(self, _vertex: Vertex, home: str) -> bool:
+        from fastbox.builder.place import Place
+
         copy = self._copy
         with Place(self._build, None if copy.link else self._state, home) as place:
             owner = self._owner(place)
@@ -149,6 +151,9 @@ class _Copying:
     def _owner(self, place: Place) -> tuple[int, int] | None:
         if not self._copy.chown:
             return None
+        from fastbox.builder import owners
+        from fastbox.builder.place import open_view
+
         view, own = place.view, -1
         if view < 0 and self._copy.link:
             view = own = open_view(self._build, self._state)
@@ -185,3 +190,9 @@ class _Copying:
         finally:
             os.close(parent)
         place.changed = True
+
+
+def _mode(text: str) -> Callable[[int, int], int]:
+    from fastbox.builder import owners
+
+    return owners.mode(text)

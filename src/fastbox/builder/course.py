@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from fastbox.builder import copy, run, workdir
-from fastbox.builder.layers import PACKED, Made
+from fastbox.builder.made import PACKED, find_layer, stack
 from fastbox.builder.state import Entry, State, base_document, key_of
 from fastbox.builds import StepReport
 from fastbox.dockerfile import config
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
 
     from fastbox.builder.build import Build
     from fastbox.builder.graph import Node
+    from fastbox.builder.made import Made
     from fastbox.builder.telling import Vertex
     from fastbox.dockerfile.instructions import Instruction
 
@@ -53,7 +52,7 @@ class Course:
 
     def __init__(self, build: Build, node: Node, others: dict[int, Course]) -> None:
         self._build, self._node, self._others = build, node, others
-        self._pending: deque[Instruction] = deque(node.stage.instructions)
+        self._pending: list[Instruction] = list(node.stage.instructions)
         self._steps = 1 + sum(isinstance(each, FILES) for each in self._pending)
         self._done = 0
         self.state: State | None = None
@@ -92,7 +91,7 @@ class Course:
         if self.state is None:
             self.state = self._begin()
         elif self._pending:
-            instruction = self._pending.popleft()
+            instruction = self._pending.pop(0)
             try:
                 self._do(instruction, self.state)
             except FastboxError as error:
@@ -131,7 +130,7 @@ class Course:
         """ONBUILD: the base's triggers come first."""
         texts = state.run.pop("OnBuild", None) or ()
         triggers = [parse_line(text) for text in texts]
-        self._pending.extendleft(reversed(triggers))
+        self._pending[:0] = triggers
         self._steps += sum(isinstance(each, FILES) for each in triggers)
 
     # The others
@@ -222,6 +221,8 @@ class Course:
             found = self._cached(state, known)
             if found is None:
                 found = self._made(state, text, known[-1], vertex, make)
+                if build.context is not None:
+                    build.context.time_passed()
                 self._alias(known, known[-1])
             else:
                 vertex.end("cached")
@@ -282,7 +283,7 @@ class Course:
         packed = Descriptor(
             media_type=step.media_type or PACKED, digest=step.digest, size=step.packed_size
         )
-        made = self._build.layers.lookup(step.chain, state.top, packed)
+        made = find_layer(self._build.root, step.chain, state.top, packed)
         return None if made is None else (made,)
 
     def _made(
@@ -344,7 +345,7 @@ def image_state(build: Build, reference: str, platform: str) -> State:
     ref, packed, document = build.images.parts(reference, platform or build.options.platform or "")
     state = State()
     for chain, descriptor in zip(ref.chains, packed, strict=True):
-        made = build.layers.lookup(chain, state.top, descriptor)
+        made = find_layer(build.root, chain, state.top, descriptor)
         if made is None:
             raise IntegrityError(
                 "a layer of the image is missing", where=reference, hint="load the image again"
@@ -363,8 +364,6 @@ def image_state(build: Build, reference: str, platform: str) -> State:
 
 
 def _history_layers(document: Any, top: Made | None) -> list[tuple[dict[str, Any], Made | None]]:
-    from fastbox.builder.layers import stack
-
     layers = list(stack(top))
     found: list[tuple[dict[str, Any], Made | None]] = []
     history = document.get("history")

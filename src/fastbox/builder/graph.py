@@ -213,6 +213,19 @@ def sources_of(instruction: Instruction) -> list[str]:
     return []
 
 
+def copied(graph: Graph) -> list[str]:
+    """What the needed stages copy from the context, of which the text alone tells what it is."""
+    found = [
+        source
+        for number in graph.needed()
+        for each in graph.nodes[number].stage.instructions
+        if isinstance(each, Copy) and not (each.from_ or each.exclude or each.parents)
+        for source in each.sources
+        if not any(sign in source for sign in "$*?[\\:@")
+    ]
+    return list(dict.fromkeys(found))
+
+
 def declared_names(file: Dockerfile) -> set[str]:
     """The names of all arguments that a file declares."""
     args = [each for stage in file.stages for each in stage.instructions if isinstance(each, Arg)]

@@ -14,8 +14,9 @@ import threading
 from collections import deque
 
 from fastbox import _bytes, _files
+from fastbox.builder.made import Made, stack
 from fastbox.errors import FastboxError, os_error
-from fastbox.store.content import Content, Descriptor, staged_path
+from fastbox.store.content import Content, staged_path
 from fastbox.store.extract import NewLayers, describe
 from fastbox.store.layers import Layer, Layers, chain_over
 from fastbox.store.lease import Work
@@ -27,85 +28,7 @@ if TYPE_CHECKING:
 
     from fastbox.store.root import Root
 
-# A tar with nothing in it: an image gets no layer of it, as docker's do not.
-EMPTY = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
-PACKED = "application/vnd.oci.image.layer.v1.tar+gzip"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
-
-
-class Made:
-    """One layer: known from the start (of an image, or cached), or on its way.
-
-    Attributes:
-        tree: Its files; read it within `still()`.
-        below: What it was made over.
-        layer: Its digests and sizes, once it is packed.
-        chain: Its chain id, once it is published; of one that changed nothing, that of what is
-            below.
-        media_type: How it is packed.
-    """
-
-    __slots__ = ("_done", "_error", "below", "chain", "descriptor", "layer", "media_type", "tree")
-
-    def __init__(
-        self, tree: str, below: Made | None, chain: str = "", layer: Layer | None = None
-    ) -> None:
-        self.tree, self.below, self.chain, self.layer = tree, below, chain, layer
-        self.descriptor: Descriptor | None = None  # of an image's manifest
-        self.media_type = PACKED
-        self._done = threading.Event()
-        self._error: BaseException | None = None
-        if chain:
-            self._done.set()
-
-    def settle(self, error: BaseException | None = None) -> None:
-        """It is published, or will never be."""
-        self._error = error
-        self._done.set()
-
-    @property
-    def settled(self) -> bool:
-        """Whether all is known of it."""
-        return self._done.is_set()
-
-    @property
-    def empty(self) -> bool:
-        """Whether it changed nothing, and so is no layer of an image; False: not known yet."""
-        return self.layer is not None and self.layer.diff_id == EMPTY
-
-    @property
-    def size(self) -> int:
-        """Bytes of the files in it, as far as it is known."""
-        return self.layer.size if self.layer else 0
-
-    @property
-    def packed(self) -> Descriptor:
-        """Its packed bytes, as a manifest names them."""
-        if self.descriptor is not None:
-            return self.descriptor
-        assert self.layer is not None
-        layer = self.layer
-        return Descriptor(media_type=self.media_type, digest=layer.digest, size=layer.packed_size)
-
-    def wait(self) -> Made:
-        """Until it is published.
-
-        Raises:
-            FastboxError: It could not be.
-        """
-        self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self
-
-
-def stack(top: Made | None) -> list[Made]:
-    """A layer and those below it, topmost first."""
-    found = []
-    while top is not None:
-        found.append(top)
-        top = top.below
-    return found
 
 
 class LayerStore:
@@ -171,23 +94,6 @@ class LayerStore:
     def trees(self, top: Made | None) -> list[str]:
         """Where a stack's files are, topmost first; within `still()`."""
         return [made.tree for made in stack(top) if not made.empty]
-
-    def lookup(self, chain: str, below: Made | None, packed: Descriptor) -> Made | None:
-        """A layer that the store has, over others; None when it or its packed bytes are missing.
-
-        Args:
-            chain: Its chain id.
-            below: The others.
-            packed: Its packed bytes. The layer's own record may tell of others, which went with
-                the image that brought it.
-        """
-        layer = self._layers.get(chain)
-        if layer is None or not Content(self._root).has(packed.digest):
-            return None
-        layer = layer.replace(digest=packed.digest, packed_size=packed.size)
-        made = Made(self._layers.tree(chain), below, chain, layer)
-        made.media_type = packed.media_type
-        return made
 
     # Packing and publishing
 

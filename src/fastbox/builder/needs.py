@@ -42,8 +42,8 @@ class ImageService(Protocol):
     def needed(self) -> AbstractSet[str]:
         """Chain ids and digests that images and containers need."""
 
-    def tidy(self) -> bool:
-        """Remove what processes that were killed have left; whether there was anything."""
+    def tidy(self) -> None:
+        """Remove what processes that were killed have left."""
 
     def sweep(self) -> None:
         """Give back what nothing needs."""

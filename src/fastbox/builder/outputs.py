@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from fastbox.builder import result
-from fastbox.builder.place import open_view
 from fastbox.builds import Built, Output
 from fastbox.errors import InvalidArgument, os_error
 
@@ -141,6 +140,8 @@ def _tar(
 
 
 def _with_view(build: Build, state: State, use: Callable[[int], object]) -> None:
+    from fastbox.builder.place import open_view
+
     view = open_view(build, state)
     if view < 0:  # nothing in it: an empty directory stands for it
         view = os.open(build.work.directory("empty"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -4,11 +4,11 @@ list that native code copies by.
 
 from __future__ import annotations
 
+import _thread
 import os
 import posixpath
 import stat
 import sys
-import threading
 
 from fastbox.errors import Conflict, os_error
 
@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from fastbox.builder.scan import Found
+    from fastbox._files import Found
     from fastbox.builder.selection import Selection
 
     Digest = tuple[bytes, int, int, int]  # SHA-256, size, mtime_ns and ctime_ns as of the read
@@ -42,7 +42,7 @@ class Digests:
         """Those below a descriptor, which stays the caller's."""
         self._root, self._digest_files = root, digest_files
         self._known: dict[str, Digest] = {}
-        self._lock = threading.Lock()
+        self._lock = _thread.allocate_lock()
 
     def read(self, paths: Iterable[str]) -> dict[str, Digest]:
         """All that is known, with these files among it.
@@ -85,9 +85,9 @@ def digest_of_selection(selection: Selection, digests: Digests, *, owners: bool)
     whole = sha256(b"selection 1\0")
     for directory in selection.directories:
         whole.update(b"/%s\0" % os.fsencode(directory))
+    heads: dict[tuple[int, int, int, int], str] = {}  # as files mostly have the same few
     for _, target, found in selection.entries:  # tens of thousands: few calls for each
         kind, mode = found.kind, found.mode
-        ids = f"{found.uid} {found.gid}" if owners else "0 0"
         if kind == stat.S_IFREG:
             more = contents[found.path][0]
             more += _capability(digests, found) if mode & 0o111 else _NO_CAPABILITY
@@ -96,8 +96,11 @@ def digest_of_selection(selection: Selection, digests: Digests, *, owners: bool)
             more = os.fsencode(found.link) + b"\0"
         else:
             more = b"%d\0" % found.size if kind in (stat.S_IFCHR, stat.S_IFBLK) else b""
-        head = f"{target}\0{kind:o} {mode:o} {ids}\0"
-        whole.update(head.encode(_ENCODING, "surrogateescape") + more)
+        what = (kind, mode, found.uid, found.gid) if owners else (kind, mode, 0, 0)
+        head = heads.get(what)
+        if head is None:
+            head = heads[what] = "\0{:o} {:o} {} {}\0".format(*what)
+        whole.update((target + head).encode(_ENCODING, "surrogateescape") + more)
     return str(whole.hexdigest())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastbox.builder.layers import stack
+from fastbox.builder.made import stack
 from fastbox.builder.state import COMMENT, Entry, key_of
 from fastbox.store.buildcache import Step
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fastbox.builder.build import Build
-    from fastbox.builder.layers import Made
+    from fastbox.builder.made import Made
     from fastbox.builder.state import State
     from fastbox.store.refs import Ref
 

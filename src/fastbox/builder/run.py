@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from fastbox.builder.graph import PROXIES
 from fastbox.builder.platform import check_runnable
-from fastbox.builder.runmounts import Mounts
 from fastbox.builder.state import key_of
 from fastbox.builder.telling import Canceled
 from fastbox.errors import BuildFailed, InvalidArgument, StateConflict
-from fastbox.types import ImageConfig, RunOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fastbox.builder.build import Build
     from fastbox.builder.course import Course
+    from fastbox.builder.runmounts import Mounts
     from fastbox.builder.state import State
     from fastbox.builder.telling import Vertex
     from fastbox.dockerfile.instructions import Run
+    from fastbox.types import ImageConfig, RunOptions
 
 # The same wherever and whenever it is built.
 HOSTNAME = "buildkitsandbox"
@@ -37,31 +37,36 @@ def step(build: Build, course: Course, state: State, run: Run) -> None:
         for name, value in state.args.items()
         if value is not None and name not in state.env
     }
-    mounts = Mounts(build, course, state, run.mounts)
+
+    def mounts() -> Mounts:
+        from fastbox.builder.runmounts import Mounts
+
+        return Mounts(build, course, state, run.mounts)
 
     def keys() -> list[str]:
         return [
             key_of(
                 "run", state.key, argv, run.script, sorted(state.env.items()), sorted(args.items()),
-                state.user, state.workdir, mounts.keys(), network, insecure, build.epoch,
+                state.user, state.workdir, mounts().keys() if run.mounts else [], network, insecure,
+                build.epoch,
             )
         ]  # fmt: skip
 
     def make(vertex: Vertex, home: str) -> bool:
-        with mounts:
-            mounts.prepare()
+        with mounts() as mounted:
+            mounted.prepare()
             env = [
                 f"{name}={value}"
                 for name, value in {**_proxies(build), **args, **state.env}.items()
-                if name not in mounts.env
+                if name not in mounted.env
             ]
             if run.script:
-                mounts.add_script(run.command.line, run.script)
+                mounted.add_script(run.command.line, run.script)
             options = _options(build, course, state, network, insecure).replace(
-                argv=tuple(argv), env=(*env, *mounts.places), mounts=mounts.mounts
+                argv=tuple(argv), env=(*env, *mounted.places), mounts=mounted.mounts
             )
-            code = _run(build, state, options, mounts, vertex, home)
-            mounts.remove_stubs(home + "/tree")
+            code = _run(build, state, options, mounted, vertex, home)
+            mounted.remove_stubs(home + "/tree")
         if code:
             raise BuildFailed(
                 f'process "{" ".join(argv)}" did not complete successfully: exit code: {code}',
@@ -112,6 +117,8 @@ def _proxies(build: Build) -> dict[str, str]:
 def _options(
     build: Build, course: Course, state: State, network: str, insecure: bool
 ) -> RunOptions:
+    from fastbox.types import RunOptions
+
     given = build.options
     return RunOptions(
         image=f"build:{build.graph.name(course.number)}",
@@ -142,6 +149,8 @@ def _options(
 def _run(
     build: Build, state: State, options: RunOptions, mounts: Mounts, vertex: Vertex, home: str
 ) -> int:
+    from fastbox.types import ImageConfig
+
     def made() -> tuple[RunOptions, ImageConfig]:
         layers = tuple(build.layers.trees(state.top))
         return mounts.with_layers(options), ImageConfig(id="", labels={}, layers=layers)

@@ -7,12 +7,13 @@ tree is the length of a list here, never one of calls.
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import stat
-import threading
 
-from fastbox import _bytes, _files
+from fastbox import _bytes
+from fastbox._files import Found, list_tree
 from fastbox.errors import FastboxError, ResourceExhausted, os_error
 
 TYPE_CHECKING = False
@@ -31,48 +32,8 @@ if TYPE_CHECKING:
 
 
 MAX_ENTRIES = 2_000_000
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-_TYPE, _MODE = 0o170000, 0o7777
-
-
-class Found:
-    """One entry, as one stat of it told; no `Record`, since there are tens of thousands.
-
-    Attributes:
-        path: Relative to the root, without a slash in front; "" is the root.
-        kind: Its type (`stat.S_IFREG` and so on).
-        mode: Its permissions, with the set-id and sticky bits.
-        uid: Its owner.
-        gid: Its group.
-        size: Bytes; of a device its number.
-        mtime_ns: When its content was changed last, in nanoseconds.
-        ctime_ns: When anything about it was changed last, in nanoseconds.
-        link: What a symbolic link says, else "".
-    """
-
-    __slots__ = ("ctime_ns", "gid", "kind", "link", "mode", "mtime_ns", "path", "size", "uid")
-
-    def __init__(
-        self,
-        path: str,
-        mode: int,
-        uid: int,
-        gid: int,
-        size: int,
-        mtime_ns: int,
-        ctime_ns: int,
-        link: str,
-    ) -> None:
-        """As `_files.list_dir` tells it: `mode` is st_mode, with the type."""
-        self.path = path
-        self.kind, self.mode = mode & _TYPE, mode & _MODE
-        self.uid, self.gid, self.size = uid, gid, size
-        self.mtime_ns, self.ctime_ns, self.link = mtime_ns, ctime_ns, link
-
-    def __repr__(self) -> str:
-        return f"Found({self.path!r}, {stat.filemode(self.kind | self.mode)})"
 
 
 class Tree:
@@ -85,7 +46,7 @@ class Tree:
         self.root, self._ignore = root, ignore
         self._known: dict[str, Found | None] = {}
         self._walked: dict[str, list[Found]] = {}
-        self._lock = threading.Lock()
+        self._lock = _thread.allocate_lock()
 
     def get(self, path: str) -> Found | None:
         """The entry of a path, links not followed; None when there is none, or it is excluded.
@@ -104,8 +65,12 @@ class Tree:
         self._known[path] = found
         return found
 
-    def below(self, path: str) -> list[Found]:
+    def below(self, path: str, most: int = 0) -> list[Found]:
         """Everything below a directory: each directory before what is in it, names in order.
+
+        Args:
+            path: The directory.
+            most: How many entries it may have; 0: as many as a build may.
 
         Raises:
             ResourceExhausted: More entries than a build may have.
@@ -118,7 +83,7 @@ class Tree:
                 if _is_below(path, walked):
                     prefix = path + "/"
                     return [found for found in entries if found.path.startswith(prefix)]
-            entries = _walk(self.root, path, self._ignore)
+            entries = _walk(self.root, path, self._ignore, most or MAX_ENTRIES)
             self._known.update([(found.path, found) for found in entries])
             self._walked[path] = entries
             return entries
@@ -202,23 +167,22 @@ def filtered(entries: Iterable[Found], prefix: str, ignore: Ignoring) -> list[Fo
     return without_empty(kept, hidden)
 
 
-def _walk(root: int, start: str, ignore: Ignoring | None) -> list[Found]:
+def _walk(root: int, start: str, ignore: Ignoring | None, most: int) -> list[Found]:
+    if ignore is None:
+        return _list(root, start, most, deep=True)
     entries: list[Found] = []
     hidden: set[str] = set()
     pending = _list(root, start)[::-1]
     while pending:
         found = pending.pop()
         directory = found.kind == stat.S_IFDIR
-        if ignore and ignore.matches(found.path):
+        if ignore.matches(found.path):
             if not directory or not ignore.may_hold(found.path):
                 continue
             hidden.add(found.path)
         entries.append(found)
-        if len(entries) > MAX_ENTRIES:
-            raise ResourceExhausted(
-                f"more than {MAX_ENTRIES} files", where=start or ".", hint="list what is not needed"
-                " in .dockerignore"
-            )  # fmt: skip
+        if len(entries) > most:
+            raise _too_many(most, start)
         if directory:
             below = _list(root, found.path)
             below.reverse()
@@ -226,27 +190,21 @@ def _walk(root: int, start: str, ignore: Ignoring | None) -> list[Found]:
     return without_empty(entries, hidden)
 
 
-def _list(root: int, directory: str) -> list[Found]:
-    """The entries of one directory; sockets, which nothing can copy, are none."""
+def _list(root: int, directory: str, most: int = MAX_ENTRIES, *, deep: bool = False) -> list[Found]:
+    """The entries of one directory, or all below it; sockets, which nothing can copy, are none."""
     try:
-        fd = _bytes.open_in_root(root, os.fsencode(directory) or b".", _DIRECTORY)
+        return list_tree(root, os.fsencode(directory), deep=deep, most=most)
     except OSError as error:
-        if error.errno in _GONE:
-            return []
-        raise _failure(error, directory) from error
-    prefix = directory + "/" if directory else ""
-    try:
-        entries = _files.list_dir(fd)
-    except OSError as error:
-        raise _failure(error, directory) from error
-    finally:
-        os.close(fd)
-    entries.sort()
-    return [
-        Found(prefix + entry[0], *entry[1:])
-        for entry in entries
-        if entry[1] & _TYPE != stat.S_IFSOCK
-    ]
+        if error.errno == errno.E2BIG:
+            raise _too_many(most, directory) from None
+        raise _failure(error, str(getattr(error, "path", "")) or directory) from error
+
+
+def _too_many(most: int, start: str) -> ResourceExhausted:
+    return ResourceExhausted(
+        f"more than {most} files", where=start or ".", hint="list what is not needed"
+        " in .dockerignore"
+    )  # fmt: skip
 
 
 def _is_below(path: str, directory: str) -> bool:

@@ -7,10 +7,10 @@ next.
 
 from __future__ import annotations
 
+import _thread
 import fcntl
 import os
 import stat
-import threading
 
 from fastbox import _native
 from fastbox.errors import InvalidArgument, NotFound, ResourceExhausted, os_error
@@ -33,7 +33,7 @@ class SecretFiles:
     def __init__(self, root: Root, options: BuildOptions) -> None:
         self._secrets = {secret.id: secret for secret in options.secrets}
         self._ssh = {ssh.id: ssh for ssh in options.ssh}
-        self._lock = threading.Lock()
+        self._lock = _thread.allocate_lock()
         self._parent = root.live("builds")
         self._directory, self._fd, self._count = "", -1, 0
 

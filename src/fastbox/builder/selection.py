@@ -10,17 +10,16 @@ from __future__ import annotations
 import posixpath
 import stat
 
-from fastbox.builder.scan import Found, filtered, without_empty
-from fastbox.dockerfile.glob import Automaton, tokens
-from fastbox.dockerfile.ignore import Ignore
+from fastbox.builder.scan import filtered, without_empty
 from fastbox.errors import Conflict, InvalidArgument, NotFound
-from fastbox.support.nearest import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fastbox._files import Found
     from fastbox.builder.scan import Ignoring, Tree
+    from fastbox.dockerfile.ignore import Ignore
 
 _MAX_LINKS = 40
 _MAX_NAMES = 200  # those that a missing one is compared with
@@ -79,7 +78,7 @@ def select(
         Conflict: One source has a directory where another has none.
         FastboxError: The kernel said no.
     """
-    excluded = Ignore.of(exclude) if exclude else None
+    excluded = _patterns(exclude) if exclude else None
     picking = _Picking(tree, _Target(target, is_directory), excluded)
     for source in sources:
         if parents:
@@ -285,7 +284,7 @@ def _matching(tree: Tree, root: str, pattern: str) -> list[Found]:
     below = tree.below(at)
     if at == posixpath.join(root, pattern):
         return ways + below
-    wanted = Ignore.of((pattern,))
+    wanted = _patterns((pattern,))
     start = len(root) + 1 if root else 0
     taken = {found.path for found in below if wanted.matches(found.path[start:])}
     hidden = {found.path for found in [*ways, *below] if found.path not in taken}
@@ -293,7 +292,15 @@ def _matching(tree: Tree, root: str, pattern: str) -> list[Found]:
     return without_empty(ways + entries, hidden)
 
 
+def _patterns(patterns: Sequence[str]) -> Ignore:
+    from fastbox.dockerfile.ignore import Ignore
+
+    return Ignore.of(patterns)
+
+
 def _matcher(pattern: str) -> Callable[[str], bool]:
+    from fastbox.dockerfile.glob import Automaton, tokens
+
     try:
         return Automaton(tokens(pattern, deep=False)).matches
     except ValueError as error:
@@ -312,6 +319,8 @@ def _why(tree: Tree, path: str, at: str) -> str:
         there = tree.get(at)
         if there is not None:
             return f'"{at}" is not a directory'
+    from fastbox.support.nearest import nearest
+
     directory, name = posixpath.split(at)
     names = [posixpath.basename(found.path) for found in tree.children(directory)[:_MAX_NAMES]]
     near = next((other for other in names if other.lower() == name.lower()), nearest(name, names))

@@ -5,29 +5,25 @@ from __future__ import annotations
 import os
 import time
 
-from fastbox.builder import reports, result
 from fastbox.builder.build import EPOCH, Build, given_args
 from fastbox.builder.context import open_context
-from fastbox.builder.course import Course
-from fastbox.builder.graph import PROXIES, Graph
-from fastbox.builder.named import parse_named
+from fastbox.builder.graph import PROXIES, Graph, copied
 from fastbox.builder.platform import platform_args
 from fastbox.builder.secrets import sweep
-from fastbox.builder.solver import Solver, Stop
-from fastbox.builder.triggers import with_triggers
 from fastbox.builds import Built, Event
-from fastbox.dockerfile import checks
 from fastbox.dockerfile.parse import understood
 from fastbox.dockerfile.source import parse
 from fastbox.errors import os_error
-from fastbox.store.lease import Work, hold
+from fastbox.store.lease import Work, any_dead, hold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from fastbox.builder.course import Course
     from fastbox.builder.needs import ImageService, StepService
+    from fastbox.builder.solver import Stop
     from fastbox.builder.state import State
     from fastbox.builds import BuildOptions, Warned
     from fastbox.dockerfile.source import Document
@@ -76,25 +72,28 @@ class Builds:
 
             check_targets(options)
         self._tidy()
-        names = self._images().check_names(options.tags) if options.tags else ()
         useless = False
         try:
             with hold(self._root), Work(self._root) as work:
-                build = Build(self._root, work, options, self._images(), self._steps, watch, stop)
+                build = Build(self._root, work, options, self._images, self._steps, watch, stop)
                 try:
-                    built = self._build(build, names)
+                    built = self._build(build)
                 except OSError as error:
                     raise os_error(error, "the build failed") from error
                 finally:
                     build.close()
-                    useless = build.layers.broken or build.replaced
+                    useless = build.useless
         finally:
-            if useless:  # layers that were stored, but not remembered, or that others replace
+            if useless:
                 self._images().sweep()
         return built.replace(seconds=time.monotonic() - began)
 
-    def _build(self, build: Build, names: Sequence[str]) -> Built:
+    def _build(self, build: Build) -> Built:
         warnings = self._read(build)
+        names = build.images.check_names(build.options.tags)
+
+        from fastbox.builder import reports, result
+
         if build.options.check:
             return Built(warnings=warnings, steps=reports.planned(build.graph))
         if build.options.cache_from:
@@ -128,7 +127,8 @@ class Builds:
     def _tidy(self) -> None:
         """Builds that were killed have left their work, containers, and secrets in memory."""
         sweep(self._root.live("builds"))
-        if self._images().tidy():
+        if any_dead(self._root):
+            self._images().tidy()
             self._steps().tidy()
 
     def _read(self, build: Build) -> tuple[Warned, ...]:
@@ -140,11 +140,16 @@ class Builds:
             document = parse(data, name)
             build.file = understood(document)
             build.platform = platform_args(options.platform, options.target)
-            build.named = parse_named(options.contexts)
+            if options.contexts:
+                from fastbox.builder.named import parse_named
+
+                build.named = parse_named(options.contexts)
             build.graph = Graph(
                 build.file, given=build.given, platform=build.platform,
                 target=options.target, contexts=build.named, refuse=build.refuse,
             )  # fmt: skip
+        if not options.check:
+            context.read_ahead(copied(build.graph))
         found = self._warnings(build, document)
         unused = sorted(set(build.given) - build.graph.declared - PROXIES - {EPOCH})
         if unused:
@@ -153,6 +158,8 @@ class Builds:
         return found
 
     def _warnings(self, build: Build, document: Document) -> tuple[Warned, ...]:
+        from fastbox.dockerfile import checks
+
         context = build.context
         found = checks.check(
             build.file, document, args=build.given, predefined=build.platform,
@@ -164,6 +171,10 @@ class Builds:
         return found
 
     def _solve(self, build: Build) -> dict[int, Course]:
+        from fastbox.builder.course import Course
+        from fastbox.builder.solver import Solver
+        from fastbox.builder.triggers import with_triggers
+
         courses: dict[int, Course] = {}
         with_triggers(build)
         for number in build.graph.needed():
@@ -177,6 +188,8 @@ class Builds:
         Raises:
             DockerfileError: The Dockerfile is not one.
         """
+        from fastbox.dockerfile import checks
+
         with Work(self._root) as work:
             context, data, name = open_context(options, work)
             with context:

@@ -4,9 +4,8 @@ that has ended. The first failure stops all.
 
 from __future__ import annotations
 
+import _thread
 import os
-import threading
-from collections import deque
 
 from fastbox.builder.telling import Canceled
 
@@ -59,25 +58,21 @@ class Stop:
 
 
 class Solver:
-    """Drives the courses of the stages that are needed, with so many threads."""
+    """Drives the courses of the stages that are needed, in so many threads."""
 
     __slots__ = (
-        "_changed", "_courses", "_ended", "_error", "_left", "_ready", "_stop", "_threads",
-        "_waiting",
+        "_courses", "_ended", "_error", "_lock", "_over", "_ready", "_running", "_stop",
+        "_threads", "_waiting",
     )  # fmt: skip
 
     def __init__(self, courses: Mapping[int, Course], stop: Stop, threads: int) -> None:
-        self._courses, self._stop = courses, stop
-        self._changed = threading.Condition()
-        self._ready: deque[int] = deque(sorted(courses))
+        self._courses, self._stop, self._threads = courses, stop, threads
+        self._lock, self._over = _thread.allocate_lock(), _thread.allocate_lock()
+        self._ready = sorted(courses)
         self._waiting: dict[int, list[int]] = {}  # a stage: those that wait for it
         self._ended: set[int] = set()
-        self._left = len(courses)
+        self._running = 0  # threads
         self._error: BaseException | None = None
-        self._threads = [
-            threading.Thread(target=self._work, daemon=True)
-            for _ in range(min(threads, len(courses)))
-        ]
 
     def run(self) -> None:
         """Until all have ended, or one has failed and the others have stopped.
@@ -85,42 +80,49 @@ class Solver:
         Raises:
             BaseException: What the first that failed raised.
         """
-        for thread in self._threads:
-            thread.start()
+        self._over.acquire()  # until the last thread is done
         try:
-            with self._changed:
-                while self._left and self._error is None:
-                    self._changed.wait(0.5)  # a signal's handler runs between two waits
+            with self._lock:
+                self._start()
+            while not self._over.acquire(timeout=0.5):
+                pass  # a signal's handler runs between two waits
         except BaseException as error:
             self._fail(error)
-        for thread in self._threads:
-            thread.join()
+            if self._running:
+                self._over.acquire()
         if self._error is not None:
             raise self._error
 
+    def _start(self) -> None:
+        """A thread for each stage that can go on, as far as there may be more; with the lock."""
+        while self._ready and self._running < self._threads:
+            _thread.start_new_thread(self._work, (self._ready.pop(0),))
+            self._running += 1
+
     def _fail(self, error: BaseException) -> None:
-        with self._changed:
+        with self._lock:
             if self._error is None or isinstance(self._error, Canceled):
                 self._error = error
             self._stop.set()
-            self._changed.notify_all()
 
     def _next(self) -> int | None:
-        with self._changed:
-            while not self._ready:
-                if not self._left or self._error is not None:
-                    return None
-                self._changed.wait()
-            return None if self._error is not None else self._ready.popleft()
+        """A stage to go on with; None: nothing for this thread, which ends."""
+        with self._lock:
+            if self._ready and self._error is None:
+                return self._ready.pop(0)
+            self._running -= 1
+            if not self._running:
+                self._over.release()
+            return None
 
-    def _work(self) -> None:
-        while (number := self._next()) is not None:
+    def _work(self, number: int | None) -> None:
+        while number is not None:
             try:
                 if self._advance(number):
                     self._end(number)
             except BaseException as error:
                 self._fail(error)
-                return
+            number = self._next()
 
     def _advance(self, number: int) -> bool:
         """Go on with a stage; False: it waits for another."""
@@ -134,7 +136,7 @@ class Solver:
                 return True
 
     def _has(self, number: int, needs: frozenset[int]) -> bool:
-        with self._changed:
+        with self._lock:
             missing = next((need for need in needs if need not in self._ended), None)
             if missing is None:
                 return True
@@ -142,8 +144,7 @@ class Solver:
             return False
 
     def _end(self, number: int) -> None:
-        with self._changed:
+        with self._lock:
             self._ended.add(number)
-            self._left -= 1
-            self._ready.extend(self._waiting.pop(number, ()))
-            self._changed.notify_all()
+            self._ready += self._waiting.pop(number, ())
+            self._start()

@@ -6,8 +6,6 @@ import os
 import stat
 
 from fastbox import _files
-from fastbox.builder.named import open_named
-from fastbox.builder.place import open_view
 from fastbox.builder.placing import Digests, copy_list, digest_of_selection
 from fastbox.builder.scan import Tree
 from fastbox.builder.selection import follow, select
@@ -110,6 +108,8 @@ def _opened(
     build: Build, course: Course, name: str, named: NamedContext | None, number: int | None
 ) -> Source:
     if named is not None and named.kind not in ("image", "layout"):
+        from fastbox.builder.named import open_named
+
         context = open_named(named, build.work, lambda: build.stop.stopped)
         return Source(build, context.root, None, context)
     if number is None:
@@ -118,6 +118,8 @@ def _opened(
         state = image_state(build, name, "")
     else:
         state = course.result(number)
+    from fastbox.builder.place import open_view
+
     view = open_view(build, state)
     if view < 0:
         view = os.open(build.work.directory("empty"), _DIRECTORY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from fastbox.builder.layers import stack
+from fastbox.builder.made import stack
 from fastbox.builder.state import Entry
 from fastbox.store.merge import merge
 

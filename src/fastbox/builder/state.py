@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastbox.builder.layers import stack
+from fastbox.builder.made import stack
 from fastbox.support import json
 from fastbox.support.record import Record
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from fastbox.builder.layers import Made
+    from fastbox.builder.made import Made
 
 _KEPT = ("architecture", "os", "variant", "os.version", "os.features", "author")
 COMMENT = "fastbox.dockerfile.v0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import _thread
 import time
 
 from fastbox.builds import Event
@@ -20,7 +20,7 @@ class Teller:
     __slots__ = ("_count", "_lock", "_watch")
 
     def __init__(self, watch: Callable[[Event], None] | None) -> None:
-        self._watch, self._lock, self._count = watch, threading.Lock(), 0
+        self._watch, self._lock, self._count = watch, _thread.allocate_lock(), 0
 
     def vertex(self, name: str, stage: str = "") -> Vertex:
         """One more vertex, which begins now."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastbox.builder import owners
-from fastbox.builder.place import Place
 from fastbox.builder.state import key_of
 from fastbox.errors import InvalidArgument
 
@@ -21,6 +19,8 @@ def step(build: Build, course: Course, state: State, workdir: Workdir) -> None:
     path = state.workdir
 
     def make(_vertex: Vertex, home: str) -> bool:
+        from fastbox.builder.place import Place
+
         with Place(build, state, home) as place:
             place.directory(path, *_owner(state.user, place.view))
             return place.changed
@@ -35,6 +35,8 @@ def step(build: Build, course: Course, state: State, workdir: Workdir) -> None:
 
 
 def _owner(user: str, view: int) -> tuple[int, int]:
+    from fastbox.builder import owners
+
     try:
         return owners.owner(user, view) if user else (0, 0)
     except InvalidArgument:  # nobody, whom a RUN would name; docker makes it root's

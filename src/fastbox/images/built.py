@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from fastbox.errors import FastboxError, IntegrityError, os_error
 from fastbox.images import documents
-from fastbox.images.publishing import oci_layer, publish, stage_manifest
+from fastbox.images.publishing import manifest_data, oci_layer
 from fastbox.images.reference import familiar, parse_tagged
-from fastbox.images.sweep import find_live
-from fastbox.store.content import Content
-from fastbox.store.lease import Work, any_dead
+from fastbox.store.content import Content, descriptor_of
+from fastbox.store.lease import Work
 from fastbox.store.refs import Ref, Refs
 from fastbox.support import clock, json
 
@@ -58,15 +57,12 @@ class BuiltImages:
         """Write images as an archive."""
         self._images.save(references, target, format=format)
 
-    def tidy(self) -> bool:
-        """Remove what processes that were killed have left; whether there was anything."""
-        if not any_dead(self._root):
-            return False
+    def tidy(self) -> None:
+        """Remove what processes that were killed have left."""
         from fastbox.images.sweep import tidy
 
         tidy(self._root)
         self._images.sweep()
-        return True
 
     def sweep(self) -> None:
         """Give back what nothing needs."""
@@ -78,6 +74,8 @@ class BuiltImages:
         Raises:
             IntegrityError: A damaged record makes that unknowable.
         """
+        from fastbox.images.sweep import find_live
+
         live = find_live(self._root, builds=False)
         if live is None:
             raise IntegrityError(
@@ -104,26 +102,32 @@ class BuiltImages:
         documents.check_layer_count(len(layers))
         data = json.dumps_bytes(document)
         documents.parse_config(data)  # whoever reads it later does the same
-        root = self._root
-        content, refs = Content(root), Refs(root)
+        config = descriptor_of(data, documents.OCI_CONFIG)
+        manifest = manifest_data(config, [packed for packed, _ in layers])
+        ref = Ref(
+            reference=config.digest, manifest=descriptor_of(manifest, documents.OCI_MANIFEST),
+            config=config, chains=tuple(chain for _, chain in layers), size=size,
+            created=str(document["created"]), time=clock.now(),
+        )  # fmt: skip
+        wanted = [ref.replace(reference=name) for name in references or [config.digest]]
         try:
-            with Work(root) as work:
-                config = content.stage(work, data, documents.OCI_CONFIG)
-                manifest = stage_manifest(content, work, config, [packed for packed, _ in layers])
-                ref = Ref(
-                    reference=config.digest, manifest=manifest, config=config,
-                    chains=tuple(chain for _, chain in layers), size=size,
-                    created=str(document["created"]), time=clock.now(),
-                )  # fmt: skip
-                wanted = [ref.replace(reference=name) for name in references or [config.digest]]
-                if not all(_is_there(refs, each) for each in wanted):
-                    publish(root, work)
-                    refs.assign(*wanted, familiar=familiar)
+            if not all(_is_there(Refs(self._root), each) for each in wanted):
+                self._store(wanted, data, manifest)
         except FastboxError:
             raise
         except OSError as error:
-            raise os_error(error, "cannot store the image", root.store) from error
+            raise os_error(error, "cannot store the image", self._root.store) from error
         return wanted[0]
+
+    def _store(self, wanted: Sequence[Ref], config: bytes, manifest: bytes) -> None:
+        from fastbox.images.publishing import publish
+
+        root, content = self._root, Content(self._root)
+        with Work(root) as work:
+            content.stage(work, config, documents.OCI_CONFIG)
+            content.stage(work, manifest, documents.OCI_MANIFEST)
+            publish(root, work)
+            Refs(root).assign(*wanted, familiar=familiar)
 
 
 def _is_there(refs: Refs, ref: Ref) -> bool:

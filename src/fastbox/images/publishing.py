@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastbox import _bytes
 from fastbox.images import documents
 from fastbox.store.content import Content, Descriptor
-from fastbox.store.extract import NewLayers
 from fastbox.support import json
 
 TYPE_CHECKING = False
@@ -25,6 +24,8 @@ _OCI_LAYERS = {
 
 def publish(root: Root, work: Work) -> None:
     """Make all that was staged durable, then visible; it counts once a name leads to it."""
+    from fastbox.store.extract import NewLayers
+
     _bytes.sync_file_system(work.fd)
     Content(root).publish(work)
     NewLayers(root, work).publish()
@@ -33,14 +34,19 @@ def publish(root: Root, work: Work) -> None:
 def stage_manifest(
     content: Content, work: Work, config: Descriptor, layers: Sequence[Descriptor]
 ) -> Descriptor:
-    """Make the manifest that an image came without: the same bytes for the same parts."""
+    """Make the manifest that an image came without."""
+    return content.stage(work, manifest_data(config, layers), documents.OCI_MANIFEST)
+
+
+def manifest_data(config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
+    """A manifest: the same bytes for the same parts."""
     document: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": documents.OCI_MANIFEST,
         "config": config.as_json(),
         "layers": [layer.as_json() for layer in layers],
     }
-    return content.stage(work, json.dumps_bytes(document), documents.OCI_MANIFEST)
+    return json.dumps_bytes(document)
 
 
 def oci_layer(layer: Descriptor) -> Descriptor:

@@ -12,7 +12,6 @@ from fastbox.images.reference import Reference, familiar, parse, parse_tagged
 from fastbox.store.content import Content, is_hex64
 from fastbox.store.layers import Layers
 from fastbox.store.refs import Refs
-from fastbox.types import ImageConfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from fastbox.images.documents import Config, Platform
     from fastbox.store.refs import Ref
     from fastbox.store.root import Root
-    from fastbox.types import Committed, HistoryEntry, ImageInfo, Progress, Pruned
+    from fastbox.types import Committed, HistoryEntry, ImageConfig, ImageInfo, Progress, Pruned
 
 _HEX = "0123456789abcdef"
 _Lines = list[str]  # within the class, `list` is the method
@@ -195,8 +194,9 @@ class Images:
         return self._how_to_run(pinned(self._root, image_id))
 
     def _how_to_run(self, ref: Ref) -> ImageConfig:
-        config = self._config(ref)
-        run = config.run
+        from fastbox.types import ImageConfig
+
+        run = self._config(ref).run
         return ImageConfig(
             id=ref.config.digest,
             env=documents.strings(run, "Env"),

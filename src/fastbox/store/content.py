@@ -122,15 +122,17 @@ class Content:
 
     def stage(self, work: Work, data: bytes, media_type: str) -> Descriptor:
         """Put bytes into the work directory, under their digest."""
-        digest = digest_of(data)
+        found = descriptor_of(data, media_type)
         fd = os.open(
-            staged_path(work, digest), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
+            staged_path(work, found.digest),
+            os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC,
+            0o600,
         )
         with open(fd, "wb", buffering=0) as file:
             view = memoryview(data)
             while view:
                 view = view[file.write(view) :]
-        return Descriptor(media_type=media_type, digest=digest, size=len(data))
+        return found
 
     def publish(self, work: Work) -> None:
         """Make all staged blobs appear. The caller has synced the file system first.
@@ -145,6 +147,11 @@ class Content:
             sync_directory(self._directory)
         except OSError as error:
             raise os_error(error, "cannot store content", self._directory) from error
+
+
+def descriptor_of(data: bytes, media_type: str) -> Descriptor:
+    """The descriptor of some bytes."""
+    return Descriptor(media_type=media_type, digest=digest_of(data), size=len(data))
 
 
 def staged_path(work: Work, digest: str) -> str:

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fastbox.builder.context import open_context
+from fastbox.builder import context as contexts
+from fastbox.builder.context import Context, open_context
+from fastbox.builder.graph import Graph, copied
 from fastbox.builds import BuildOptions
+from fastbox.dockerfile.parse import understood
+from fastbox.dockerfile.source import parse
 from fastbox.errors import Conflict, FastboxError, InvalidArgument, NotFound, ResourceExhausted
 from tests.unit.builder.conftest import fill
 from tests.unit.builder.test_unpacking import PACKINGS, tar
@@ -173,3 +177,75 @@ def test_nothing_stays_open(work, here) -> None:
     with pytest.raises(FastboxError):
         opened(work, context="-", stdin=io.BytesIO(tar(here)[:1000]))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+# Reading ahead
+
+
+def ahead(place: Path, *sources: str) -> Context:
+    """A context that has read these ahead, and is open."""
+    context = Context("here", os.open(place, os.O_RDONLY | os.O_DIRECTORY))
+    context.read_ahead(sources)
+    with context._reading:
+        return context
+
+
+def test_what_is_read_ahead_is_known(tmp_path) -> None:
+    here = fill(tmp_path / "here", {"d/a": "1", "d/l": "->a", "b": "2", "c": "3", "l": "->b"})
+    with ahead(here, "d", "l", "nowhere") as context:
+        assert sorted(context.digests.read(())) == ["b", "d/a"]
+        (here / "d/new").touch()
+        assert [found.path for found in context.tree.below("d")] == ["d/a", "d/l"]
+
+
+def test_no_more_is_read_ahead_than_may_be_in_vain(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(contexts, "_AHEAD", 2)
+    monkeypatch.setattr(contexts, "_AHEAD_BYTES", 10)
+    here = fill(tmp_path / "here", {"a": "12345", "d/b": "123", "d/c": "123", "e": "1"})
+    with ahead(here, "a", "d", "e") as context:
+        assert list(context.digests.read(())) == ["a"]
+    fill(here, {"d/f": ""})
+    with ahead(here, "a", "d") as context:
+        assert not context.tree._walked
+        assert len(context.tree.below("d")) == 3
+
+
+def test_what_was_read_ahead_does_not_outlive_a_step(tmp_path) -> None:
+    here = fill(tmp_path / "here", {"d/a": "1"})
+    with ahead(here, "d") as context:
+        context.time_passed()
+        fill(here, {"d/a": "22", "d/b": "3"})
+        assert [found.path for found in context.tree.below("d")] == ["d/a", "d/b"]
+        assert context.digests.read(["d/a"])["d/a"][1] == 2
+        context.time_passed()  # what a step has asked for is read once
+        assert list(context.digests.read(())) == ["d/a"]
+
+
+def test_nothing_ends_before_it_has_been_read(tmp_path) -> None:
+    here = fill(tmp_path / "here", {f"d/{number}": None for number in range(500)})
+    for _ in range(20):
+        context = Context("here", os.open(here, os.O_RDONLY | os.O_DIRECTORY))
+        context.read_ahead(["d"])
+        context.close()
+        assert len(context.digests.read(())) == 500
+
+
+def test_what_a_dockerfile_copies_by_its_text_alone() -> None:
+    text = """
+FROM a AS unneeded
+COPY x /
+FROM b AS base
+COPY one two/ /t/
+COPY --from=c /three /
+ADD http://example.org/four five $SIX /
+FROM base
+COPY --exclude=*.o seven /
+COPY --parents eight /
+COPY ni?e one /t/
+RUN ten
+"""
+    graph = Graph(
+        understood(parse(text.encode(), "Dockerfile")), given={}, platform={}, target="",
+        contexts={}, refuse=lambda *_: FastboxError("refused"),
+    )  # fmt: skip
+    assert copied(graph) == ["one", "two/", "five"]

@@ -49,7 +49,7 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:
 
 
 def _execute(engine: Door, args: Arguments, out: Output) -> int:
-    from fastbox.cli import buildfiles, buildflags
+    from fastbox.cli import buildflags
     from fastbox.cli.render.build_watch import Watch, mode
 
     out.debug = out.debug or args.switch("debug")
@@ -62,7 +62,10 @@ def _execute(engine: Door, args: Arguments, out: Output) -> int:
         wanted = wanted.replace(stdin=open(0, "rb", closefd=False))  # noqa: SIM115
     if kind == "check":
         return _check(engine.builds, wanted, form, out)
-    buildfiles.forget(args.text("iidfile"))
+    if args.text("iidfile"):
+        from fastbox.cli import buildfiles
+
+        buildfiles.forget(args.text("iidfile"))
     built = _build(engine.builds, wanted, watch, out)
     if isinstance(built, int):
         return built
@@ -160,6 +163,8 @@ def _explain(error: FastboxError, wanted: BuildOptions, watch: Watch, out: Outpu
 
 def _write_files(args: Arguments, built: Built, out: Output) -> None:
     """--iidfile and --metadata-file."""
+    if not args.text("iidfile") and not args.text("metadata-file"):
+        return
     from fastbox.cli import buildfiles
 
     if args.text("iidfile"):

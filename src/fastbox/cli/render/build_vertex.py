@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fastbox.cli.render.build_text import Splitter, clean, shown
-from fastbox.cli.render.human import size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ class Part:
     @property
     def amount(self) -> str:
         """How much of it: "1.2MB / 3MB"; "" when it has no size."""
+        from fastbox.cli.render.human import size
+
         if self.total and self.current < self.total:
             return f"{size(self.current)} / {size(self.total)}"
         return size(self.current) if self.current else ""
