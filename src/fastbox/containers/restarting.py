@@ -118,16 +118,16 @@ def start_all(store: ContainerStore, run: str, starter: Starter) -> tuple[str, .
 
     One that can't be started has its error in its record, and does not keep the others.
     """
+    views = [heal.look(store, run, container) for container in store.ids()]
+    wanted = [view for view in views if view is not None and not view.up and _is_wanted(view)]
     started = []
-    for container in store.ids():
-        view = heal.look(store, run, container)
-        if view is None or view.up or not _is_wanted(view):
-            continue
+    # In the order of their making: links and `container:` modes name older ones, which have to run.
+    for view in sorted(wanted, key=lambda view: view.record.created if view.record else ""):
         try:
-            starter.again(container)
+            starter.again(view.id)
         except FastboxError:
             continue
-        started.append(container)
+        started.append(view.id)
     return tuple(started)
 
 

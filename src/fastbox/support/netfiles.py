@@ -176,6 +176,38 @@ def rewrite(path: str, data: bytes) -> None:
         raise os_error(error, "cannot write", path) from error
 
 
+def link(text: str) -> tuple[str, str]:
+    """What a --link names, and its alias: "db:database", "db", docker's old "db:/other/database".
+
+    Raises:
+        InvalidArgument: It is neither.
+    """
+    name, colon, alias = text.partition(":")
+    alias = alias.rpartition("/")[2] if alias[:1] == "/" else alias
+    if not name.strip("/") or (colon and not alias) or not {":", " ", "\t", "\n"}.isdisjoint(alias):
+        raise InvalidArgument(f"bad format for links: {text}", hint="write name:alias")
+    return name, alias or name.removeprefix("/")
+
+
+def move_hosts(directory: str, names: Sequence[str], addresses: Sequence[str]) -> None:
+    """Lines of a container's hosts file that begin with one of the names get another address, of
+    their own family.
+
+    Args:
+        directory: The container's.
+        names: First names of lines.
+        addresses: Those that count now, without prefixes.
+    """
+    path = directory + "/hosts"
+    lines = resolvconf.read(path).decode("utf-8", "surrogateescape").splitlines()
+    for index, line in enumerate(lines):
+        address, tab, rest = line.partition("\t")
+        if tab and rest.partition(" ")[0] in names:
+            same = [each for each in addresses if (":" in each) == (":" in address)]
+            lines[index] = f"{same[0] if same else address}\t{rest}"
+    rewrite(path, _bytes(lines))
+
+
 def change_hosts(
     directory: str, name: str, *, gone: Sequence[str] = (), come: Sequence[str] = ()
 ) -> None:
