@@ -339,9 +339,7 @@ def test_what_files_have(box: Box, source: str, tmp_path: Path) -> None:
 # A user of the image, one of whom the image knows nothing, and none.
 @pytest.mark.parametrize("user", ["", "root", "0", "1000", "1"])
 @pytest.mark.parametrize("runs", [False, True])
-def test_archive_as_docker(
-    box: Box, docker: Docker, tmp_path: Path, user: str, runs: bool
-) -> None:
+def test_archive_as_docker(box: Box, docker: Docker, tmp_path: Path, user: str, runs: bool) -> None:
     tree = tmp_path / "tree"
     (tree / "d").mkdir(parents=True)
     for name, owner, mode in (("f", (1234, 2345), 0o4755), ("g", (0, 5), 0o644)):

@@ -280,7 +280,9 @@ def test_security_options_as_docker(box: Box, docker: Docker) -> None:
         for engine in (box, docker):
             engine("create", "--name", "kept", "--network", "none", "--security-opt", option, "busybox", "true")  # fmt: skip
             (found,) = json.loads(engine("inspect", "kept").stdout)
-            shown.append((found["HostConfig"][name], found["AppArmorProfile"], found["ProcessLabel"]))
+            shown.append(
+                (found["HostConfig"][name], found["AppArmorProfile"], found["ProcessLabel"])
+            )
             engine("rm", "kept")
         assert shown[0] == shown[1], option
 

@@ -1,5 +1,5 @@
-"""--link in the default network, as docker had it before networks had names: lines of /etc/hosts and
-variables of the containers that are linked to, made anew at each start.
+"""--link in the default network, as docker had it before networks had names: lines of /etc/hosts
+and variables of the containers that are linked to, made anew at each start.
 
 In a network of a user's a link is a name that the name server knows for one container only: there
 it becomes one of the endpoint's wishes. Here it is "ID:alias": the other may be given another name.
@@ -83,7 +83,9 @@ def register(store: ContainerStore, links: Iterable[str], container: str) -> Non
             pass
         except FileNotFoundError:
             raise ContainerNotFound(f"no such container: {other[:12]}") from None
-        os.close(os.open(f"{directory}/{container}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(
+            os.open(f"{directory}/{container}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        )
 
 
 def prepare(store: ContainerStore, run: str, held: Held, record: ContainerRecord) -> list[str]:
@@ -100,8 +102,7 @@ def prepare(store: ContainerStore, run: str, held: Held, record: ContainerRecord
     for text in record.options["link"]:
         other, _, alias = text.partition(":")
         found = _Other(store, run, other, f"/{record.name}/{alias}")
-        names = (alias, found.hostname, found.name)
-        lines += [f"{each}\t{' '.join(dict.fromkeys(names))}" for each in found.addresses]
+        lines += _lines(found.addresses, alias, found.hostname, found.name)
         variables += _variables(f"/{record.name}/{alias}", alias, found)
     _put(held.directory, variables)
     return lines
@@ -175,31 +176,35 @@ def _own_variables(bundle: Mapping[str, Any]) -> list[str]:
 
 
 def _variables(link: str, alias: str, other: _Other) -> list[str]:
-    """Docker's, in its order."""
+    """Docker's: the first port, ranges of three ports and more, each port, the name, and the
+    other's own.
+    """
     prefix, address = alias.upper().replace("-", "_"), other.addresses[0]
     made, ports, at = [], other.ports, 0
     if ports:
         made.append(f"{prefix}_PORT={ports[0][1]}://{address}:{ports[0][0]}")
     while at < len(ports):
         last = _last_of_range(ports, at)
-        port, protocol = ports[at]
-        name = f"{prefix}_PORT_{port}_{protocol.upper()}"
-        url = f"{protocol}://{address}:{port}"
         if last > at + 1:
+            port, protocol = ports[at]
             end, its = ports[last]
+            name = f"{prefix}_PORT_{port}_{protocol.upper()}"
             made += [
-                f"{name}_START={url}", f"{name}_ADDR={address}", f"{name}_PROTO={protocol}",
+                f"{name}_START={protocol}://{address}:{port}",
                 f"{name}_PORT_START={port}",
-                f"{prefix}_PORT_{end}_{its.upper()}_END={its}://{address}:{end}",
+                f"{name}_END={its}://{address}:{end}",
                 f"{name}_PORT_END={end}",
-            ]  # fmt: skip
-            at = last + 1
-            continue
-        made += [
-            f"{name}={url}", f"{name}_ADDR={address}", f"{name}_PORT={port}",
-            f"{name}_PROTO={protocol}",
-        ]  # fmt: skip
+            ]
+            at = last
         at += 1
+    for port, protocol in ports:
+        name = f"{prefix}_PORT_{port}_{protocol.upper()}"
+        made += [
+            f"{name}={protocol}://{address}:{port}",
+            f"{name}_ADDR={address}",
+            f"{name}_PORT={port}",
+            f"{name}_PROTO={protocol}",
+        ]
     made.append(f"{prefix}_NAME={link}")
     told = [entry for entry in other.env if entry.partition("=")[0] not in _NOT_TOLD]
     return made + [f"{prefix}_ENV_{entry}" for entry in told]
@@ -234,13 +239,22 @@ def _put(directory: str, variables: Sequence[str]) -> None:
         write_file(probe, json.dumps(document).encode("utf-8", "surrogateescape"))
 
 
-def tell(store: ContainerStore, held: Held, document: Mapping[str, Any]) -> None:
+def refresh(store: ContainerStore, run: str, held: Held, record: ContainerRecord) -> None:
+    """The same for one that runs, and whose supervisor is about to start it again."""
+    netfiles.replace_hosts(held.directory, prepare(store, run, held, record))
+
+
+def tell(
+    store: ContainerStore, held: Held, record: ContainerRecord, document: Mapping[str, Any]
+) -> None:
     """A container starts: those that are linked to it get its address of now.
 
     A lock is held while others are waited for: always by the one that is linked to, never the other
     way, and links never make a circle.
     """
-    found = addresses(store, document)
+    from fastbox.containers import networking
+
+    found, hostname = addresses(store, document), networking.hostname(held.directory)
     directory = f"{held.directory}/{LINKED}"
     for container in os.listdir(directory):
         other = store.lock(container, missing_ok=True)
@@ -248,11 +262,17 @@ def tell(store: ContainerStore, held: Held, document: Mapping[str, Any]) -> None
             os.unlink(f"{directory}/{container}")
             continue
         with other:
-            record = store.read(container)
-            links = record.options.get("link") or () if record else ()
+            linked = store.read(container)
+            links = linked.options.get("link") or () if linked else ()
             pairs = [text.partition(":")[::2] for text in links]
-            aliases = [alias for target, alias in pairs if target == held.id]
-            netfiles.move_hosts(other.directory, aliases, found)
+            lines = []
+            for alias in (alias for target, alias in pairs if target == held.id):
+                lines += _lines(found, alias, hostname, record.name)
+            netfiles.replace_hosts(other.directory, lines)
+
+
+def _lines(addresses: Sequence[str], *names: str) -> list[str]:
+    return [f"{each}\t{' '.join(dict.fromkeys(names))}" for each in addresses]
 
 
 def shown(store: ContainerStore, record: ContainerRecord) -> list[str]:

@@ -43,7 +43,7 @@ def prepare(
             if os.path.exists(f"{held.directory}/linked"):
                 from fastbox.containers import linking
 
-                linking.tell(store, held, document)
+                linking.tell(store, held, record, document)
         except BaseException:
             networks.abandon(record.id, document)
             raise

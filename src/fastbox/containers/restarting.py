@@ -49,12 +49,18 @@ def restart(
 
     Raises:
         LaunchError: It could not be started.
+        StateConflict: One that it is linked to does not run; nothing was stopped.
         Timeout: Not even SIGKILL ended it.
     """
     view = heal.view(store, run, container)
     if not view.up or view.record is None:
         starter.again(container)
         return
+    if view.record.options.get("link"):
+        from fastbox.containers import linking
+
+        with store.hold(container) as held:
+            linking.refresh(store, run, held, view.record)
     wait = view.record.stop_timeout if timeout is None else timeout
     number = signals.number(signal or view.record.stop_signal or "TERM")
     try:

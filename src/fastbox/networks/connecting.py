@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from fastbox.errors import Conflict, FastboxError, InvalidArgument, NetworkNotFound
+from fastbox.errors import Conflict, FastboxError, NetworkNotFound
 from fastbox.networks import checks, drivers
 from fastbox.networks.attach import Attacher, Made, ensure, known, wishes
 from fastbox.runtime import state

@@ -1,5 +1,5 @@
-"""/etc/passwd and /etc/group below a root that is not trusted: regular files, and no more of them than
-a MiB.
+"""/etc/passwd and /etc/group below a root that is not trusted: regular files, and no more of them
+than a MiB.
 """
 
 from __future__ import annotations

@@ -189,23 +189,23 @@ def link(text: str) -> tuple[str, str]:
     return name, alias or name.removeprefix("/")
 
 
-def move_hosts(directory: str, names: Sequence[str], addresses: Sequence[str]) -> None:
-    """Lines of a container's hosts file that begin with one of the names get another address, of
-    their own family.
+def replace_hosts(directory: str, lines: Sequence[str]) -> None:
+    """Lines of a container's hosts file give way to those that have the same first name and an
+    address of the same family.
 
     Args:
         directory: The container's.
-        names: First names of lines.
-        addresses: Those that count now, without prefixes.
+        lines: The new ones.
     """
     path = directory + "/hosts"
-    lines = resolvconf.read(path).decode("utf-8", "surrogateescape").splitlines()
-    for index, line in enumerate(lines):
-        address, tab, rest = line.partition("\t")
-        if tab and rest.partition(" ")[0] in names:
-            same = [each for each in addresses if (":" in each) == (":" in address)]
-            lines[index] = f"{same[0] if same else address}\t{rest}"
-    rewrite(path, _bytes(lines))
+    new = {_key(line): line for line in lines}
+    old = resolvconf.read(path).decode("utf-8", "surrogateescape").splitlines()
+    rewrite(path, _bytes([new.get(_key(line), line) for line in old]))
+
+
+def _key(line: str) -> tuple[str, bool]:
+    address, _, names = line.partition("\t")
+    return names.partition(" ")[0], ":" in address
 
 
 def change_hosts(
