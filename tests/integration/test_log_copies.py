@@ -36,7 +36,7 @@ def settled(newest: Path) -> list[Path]:
         assert time.monotonic() < end, names
         time.sleep(0.05)
     found = [newest.parent / name for name in names if name.startswith(newest.name + ".")]
-    return sorted(found, key=lambda path: -int(path.name.split(".")[-2])) + [newest]
+    return [*sorted(found, key=lambda path: -int(path.name.split(".")[-2])), newest]
 
 
 def log_of(box: Box, name: str, driver: str) -> Path:

@@ -99,13 +99,19 @@ def prepare(store: ContainerStore, run: str, held: Held, record: ContainerRecord
         return []
     lines: list[str] = []
     variables: list[str] = []
-    for text in record.options["link"]:
-        other, _, alias = text.partition(":")
+    for other, alias in _links(record):
         found = _Other(store, run, other, f"/{record.name}/{alias}")
         lines += _lines(found.addresses, alias, found.hostname, found.name)
         variables += _variables(f"/{record.name}/{alias}", alias, found)
     _put(held.directory, variables)
     return lines
+
+
+def _links(record: ContainerRecord) -> list[tuple[str, str]]:
+    """The ids and aliases of those that a container is linked to."""
+    texts: Any = record.options.get("link") or ()
+    pairs = [text.partition(":") for text in texts]
+    return [(other, alias) for other, _, alias in pairs]
 
 
 def _is_in_default(options: Mapping[str, Any]) -> bool:
@@ -158,7 +164,8 @@ def _ports(record: ContainerRecord) -> list[tuple[int, str]]:
     from fastbox.containers.netsettings import published
 
     texts = [*record.exposed]
-    for text in record.options.get("publish") or ():
+    published_ports: Any = record.options.get("publish") or ()
+    for text in published_ports:
         texts += [port for port, _ in published(text)]
     found = set()
     for text in texts:
@@ -263,10 +270,9 @@ def tell(
             continue
         with other:
             linked = store.read(container)
-            links = linked.options.get("link") or () if linked else ()
-            pairs = [text.partition(":")[::2] for text in links]
             lines = []
-            for alias in (alias for target, alias in pairs if target == held.id):
+            mine = [alias for one, alias in _links(linked) if one == held.id] if linked else []
+            for alias in mine:
                 lines += _lines(found, alias, hostname, record.name)
             netfiles.replace_hosts(other.directory, lines)
 
@@ -278,8 +284,7 @@ def _lines(addresses: Sequence[str], *names: str) -> list[str]:
 def shown(store: ContainerStore, record: ContainerRecord) -> list[str]:
     """`HostConfig.Links`: the others by their names of now."""
     made = []
-    for text in record.options["link"]:
-        other, _, alias = text.partition(":")
+    for other, alias in _links(record):
         try:
             found = store.read(other)
         except ValueError:

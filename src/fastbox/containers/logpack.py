@@ -43,7 +43,7 @@ def main(words: Sequence[str]) -> None:
         while not _is_done(path, work):
             _pack_oldest(path, kind, work)
     except OSError:
-        return  # another one is at it, the container is gone, the disk is full: they stay as they are
+        return  # another is at it, the container is gone, the disk is full: they stay as they are
 
 
 def _is_done(path: str, work: str) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import select
     from collections.abc import Callable, Iterator
     from datetime import datetime
-    from typing import Self, TypedDict, TypeVar
+    from typing import Any, Self, TypedDict, TypeVar
 
     from fastbox.runtime.supervisor import Conversation
     from fastbox.store.containers import ContainerRecord, ContainerStore
@@ -68,19 +68,14 @@ def open_log(store: ContainerStore, run: str, container: str, wishes: LogKeyword
     elif driver != "none" and _has_cache(record):
         path, kind = f"{directory}/{CACHE}", logfiles.LOCAL
     else:
-        raise Unsupported(
-            NOT_READABLE,
-            hint=f'the container\'s is "{driver}"'
-            + (
-                "" if driver == "none" else ", and --log-opt cache-disabled=true keeps no copy here"
-            ),
-        )
+        why = "" if driver == "none" else " with cache-disabled: there is no copy here"
+        raise Unsupported(NOT_READABLE, hint=f'the container\'s is "{driver}"{why}')
     watch = _watch(store, run, container) if wishes.get("follow") else None
     return LogReader(path, kind, wishes.get("tail"), since, until, watch)
 
 
 def _has_cache(record: ContainerRecord | None) -> bool:
-    options = record.options.get("log_opts") or {} if record else {}
+    options: Any = (record.options.get("log_opts") if record else None) or {}
     return str(options.get("cache-disabled", "false"))[0] not in "1tT"
 
 
