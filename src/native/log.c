@@ -23,6 +23,25 @@ struct moment {
 	char time[FB_TIME_SIZE];
 };
 
+static void release(struct fb_log *log)
+{
+	if (log->fd >= 0)
+		close(log->fd);
+	fb_log_peer_free(log);
+	fb_log_pack_free(log);
+	free(log->cache);
+	free(log->path);
+	free(log->fields);
+	*log = (struct fb_log){.fd = -1};
+}
+
+static int open_cache(struct fb_log *log, const struct fb_log_spec *spec, struct fb_error *err)
+{
+	log->cache = malloc(sizeof(*log->cache));
+	return log->cache ? fb_log_open(log->cache, spec->cache, log->buffer, err) :
+			    FB_FAIL_CODE(err, FB_STAGE_STDIO, ENOMEM, "malloc", NULL, NULL);
+}
+
 int fb_log_open(struct fb_log *log, const struct fb_log_spec *spec, char *buffer, struct fb_error *err)
 {
 	static int (*const openers[])(struct fb_log *, const struct fb_log_spec *, struct fb_error *) = {
@@ -37,12 +56,10 @@ int fb_log_open(struct fb_log *log, const struct fb_log_spec *spec, char *buffer
 	if (spec->driver == FB_LOG_NONE)
 		return 0;
 	r = openers[spec->driver](log, spec, err);
-	if (r < 0) {
-		free(log->path);
-		free(log->fields);
-		fb_log_peer_free(log);
-		*log = (struct fb_log){.fd = -1};
-	}
+	if (r == 0 && spec->cache)
+		r = open_cache(log, spec, err);
+	if (r < 0)
+		release(log);
 	return r;
 }
 
@@ -265,6 +282,8 @@ void fb_log_write(struct fb_log *log, int stream, const char *data, size_t lengt
 
 	if (!log->ops)
 		return;
+	if (log->cache)
+		fb_log_write(log->cache, stream, data, length);
 	if (log->skipping[stream - 1]) {
 		newline = memchr(data, '\n', length);
 		if (!newline)
@@ -303,6 +322,8 @@ void fb_log_close(struct fb_log *log)
 
 	if (!log->ops)
 		return;
+	if (log->cache)
+		fb_log_close(log->cache);
 	while (log->backlog && poll(&ready, 1, LAST_WAIT_MS) == 1 && ready.revents & POLLOUT)
 		fb_log_resume(log);
 	while (log->backlog)
@@ -313,10 +334,5 @@ void fb_log_close(struct fb_log *log)
 		release_kept(&log->partial[stream - 1]);
 	}
 	log->ops->flush(log);
-	if (log->fd >= 0)
-		close(log->fd);
-	fb_log_peer_free(log);
-	free(log->path);
-	free(log->fields);
-	*log = (struct fb_log){.fd = -1};
+	release(log);
 }

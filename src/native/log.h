@@ -30,6 +30,7 @@ struct fb_log_chunk;
 struct fb_log_peer;
 
 struct fb_log {
+	struct fb_log *cache; /* a file that is told the same, of a driver that can't be read; NULL: none */
 	const struct fb_log_ops *ops; /* NULL: no log */
 	int fd;			      /* -1: given up for now */
 	char *buffer;		      /* FB_LOG_BUFFER bytes, shared by all logs of a supervisor */
@@ -44,6 +45,7 @@ struct fb_log {
 	unsigned max_file; /* this file and its predecessors .1 .2 ... together */
 	unsigned rotated;  /* how many predecessors there are, once `counted` */
 	bool counted;
+	char **pack; /* the command that compresses predecessors, NULL: nobody does */
 	/* A socket's. */
 	struct fb_log_peer *peer;
 	struct fb_log_chunk *backlog, **backlog_end;

@@ -32,6 +32,11 @@ char *fb_log_file_room(struct fb_log *log, size_t most);
 void fb_log_file_commit(struct fb_log *log, size_t written);
 void fb_log_file_flush(struct fb_log *log);
 
+/* log_pack.c: who compresses rotated files. */
+int fb_log_pack_open(struct fb_log *log, const struct fb_log_spec *spec);
+void fb_log_pack_start(struct fb_log *log);
+void fb_log_pack_free(struct fb_log *log);
+
 /* log_peer.c: a socket that is never waited for. */
 int fb_log_peer_open(struct fb_log *log, const struct fb_log_spec *spec, struct fb_error *err);
 int fb_log_peer_send(struct fb_log *log, const char *data, size_t length);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,7 +37,9 @@ int fb_log_file_open(struct fb_log *log, const struct fb_log_spec *spec, struct 
 	log->max_size = spec->max_size;
 	log->max_file = spec->max_file ? spec->max_file : 1;
 	log->path = strdup(spec->path);
-	r = log->path ? open_file(log) : -ENOMEM;
+	r = log->path ? fb_log_pack_open(log, spec) : -ENOMEM;
+	if (r == 0)
+		r = open_file(log);
 	if (r == -ENOENT && (size_t)(slash - spec->path) < sizeof(directory)) {
 		memcpy(directory, spec->path, (size_t)(slash - spec->path));
 		directory[slash - spec->path] = '\0';
@@ -45,23 +48,49 @@ int fb_log_file_open(struct fb_log *log, const struct fb_log_spec *spec, struct 
 	return r < 0 ? FB_FAIL_CODE(err, FB_STAGE_STDIO, -r, "open", spec->path, "the container's log") : 0;
 }
 
-static void numbered(const struct fb_log *log, unsigned number, char to[PATH_MAX])
+/* `packed`: the name of the same file once it is compressed. */
+static void numbered(const struct fb_log *log, unsigned number, bool packed, char to[PATH_MAX])
 {
 	if (number)
-		snprintf(to, PATH_MAX, "%s.%u", log->path, number);
+		snprintf(to, PATH_MAX, "%s.%u%s", log->path, number, packed ? ".gz" : "");
 	else
 		snprintf(to, PATH_MAX, "%s", log->path);
 }
 
-static void count_rotated(struct fb_log *log)
+static bool is_there(const struct fb_log *log, unsigned number)
 {
 	char path[PATH_MAX];
 
+	numbered(log, number, false, path);
+	if (access(path, F_OK) == 0)
+		return true;
+	numbered(log, number, true, path);
+	return log->pack && access(path, F_OK) == 0;
+}
+
+static void count_rotated(struct fb_log *log)
+{
 	log->counted = true;
-	for (log->rotated = 0; log->rotated < log->max_file - 1; log->rotated++) {
-		numbered(log, log->rotated + 1, path);
-		if (access(path, F_OK) < 0)
-			break;
+	log->rotated = 0;
+	while (log->rotated < log->max_file - 1 && is_there(log, log->rotated + 1))
+		log->rotated++;
+}
+
+/* A name that a file can have in two forms becomes that of its predecessor. The last form is gone first: a rename replaces only its like. */
+static void move_up(const struct fb_log *log, unsigned number)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+
+	if (log->pack && number == log->rotated) {
+		numbered(log, number, true, to);
+		(void)unlink(to);
+		numbered(log, number, false, to);
+		(void)unlink(to);
+	}
+	for (int packed = 0; packed <= (log->pack && number > 1); packed++) {
+		numbered(log, number, packed, to);
+		numbered(log, number - 1, packed, from);
+		(void)rename(from, to);
 	}
 }
 
@@ -69,21 +98,23 @@ static void count_rotated(struct fb_log *log)
  * replaced by the rename of its successor: at no time is there one too many. */
 static void rotate(struct fb_log *log)
 {
-	char from[PATH_MAX], to[PATH_MAX];
+	int before = log->fd;
 
+	/* Held by who compresses only while it renames. */
+	while (log->pack && flock(before, LOCK_EX) < 0 && errno == EINTR)
+		;
 	if (!log->counted)
 		count_rotated(log);
 	if (log->max_file == 1)
 		(void)unlink(log->path);
 	else if (log->rotated < log->max_file - 1)
 		log->rotated++;
-	for (unsigned n = log->rotated; n >= 1; n--) {
-		numbered(log, n, to);
-		numbered(log, n - 1, from);
-		(void)rename(from, to);
-	}
-	close(log->fd);
+	for (unsigned n = log->rotated; n >= 1; n--)
+		move_up(log, n);
 	(void)open_file(log);
+	if (log->pack)
+		fb_log_pack_start(log);
+	close(before);
 }
 
 /* Whole records reach the file or none of their bytes stay: half of one would swallow the next. */

@@ -111,10 +111,8 @@ int fb_log_local_open(struct fb_log *log, const struct fb_log_spec *spec, struct
 
 	if (r < 0)
 		return r;
-	if (!ends_whole(log) && (r = cut(log)) < 0) {
-		close(log->fd);
+	if (!ends_whole(log) && (r = cut(log)) < 0)
 		return FB_FAIL_CODE(err, FB_STAGE_STDIO, -r, "ftruncate", spec->path, "the container's log");
-	}
 	log->ops = &ops;
 	return 0;
 }

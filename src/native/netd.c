@@ -3,18 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "io.h"
+#include "spawn.h"
 
 #define MAX_ARGS 32
 #define FAIL(call, path) FB_FAIL(err, FB_STAGE_NETWORK, (call), (path))
@@ -58,48 +57,21 @@ static int listen_in(int directory, struct fb_error *err)
 	return fb_steal_fd(&fd);
 }
 
-static void become_netd(char *const *argv, int directory, int listener)
+/* What can't be executed is seen as the end of the listening socket. */
+static int start(char *const *argv, int directory, int listener, struct fb_error *err)
 {
+	const int fds[] = {directory, listener};
 	char *words[MAX_ARGS + 3];
-	char *const envp[] = {(char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
-	struct sigaction standard = {.sa_handler = SIG_DFL};
-	sigset_t none;
 	size_t count = 0;
-	/* Above what they become, so that no step overwrites what a later one needs. */
-	int null = open("/dev/null", O_RDWR), lock = fcntl(directory, F_DUPFD, 10), sock = fcntl(listener, F_DUPFD, 10);
+	int r;
 
 	for (; argv[count] && count < MAX_ARGS; count++)
 		words[count] = argv[count];
 	words[count++] = (char *)"3";
 	words[count++] = (char *)"4";
 	words[count] = NULL;
-	for (int signal = 1; signal < 32; signal++)
-		(void)sigaction(signal, &standard, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (null < 0 || lock < 0 || sock < 0 || chdir("/") < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 ||
-	    dup2(lock, 3) < 0 || dup2(sock, 4) < 0)
-		return;
-	fb_close_from(5);
-	execve(words[0], words, envp);
-}
-
-/* It is nobody's child: the process in between ends at once. What can't be executed is seen as the end of the listening socket. */
-static int start(char *const *argv, int directory, int listener, struct fb_error *err)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		setsid();
-		if (fork() == 0)
-			become_netd(argv, directory, listener);
-		_exit(0);
-	}
-	if (pid < 0)
-		return FAIL("fork", NULL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	return 0;
+	r = fb_spawn_detached(words, fds, 2);
+	return r < 0 ? FB_FAIL_CODE(err, FB_STAGE_NETWORK, -r, "fork", NULL, NULL) : 0;
 }
 
 static int open_directory(const char *run, struct fb_error *err)

@@ -249,6 +249,8 @@ struct fb_log_spec {
 	const char *path; /* the file, or the local socket */
 	uint64_t max_size; /* bytes; 0: no rotation */
 	unsigned max_file; /* with the predecessors; 0: 1 */
+	struct fb_strv pack; /* the command that compresses predecessors, to which the path is added; empty: none does */
+	struct fb_log_spec *cache; /* of a driver that can't be read: a file that is told the same; NULL: none */
 	uint64_t buffer; /* bytes kept for a socket that takes none, then lines are dropped; 0: the container waits */
 	struct fb_strv attrs; /* name, value, ...: in each record */
 	const char *protocol, *address, *tag; /* syslog's; address: of udp and tcp, in numbers */

@@ -8,8 +8,10 @@ static int read_file(const struct fb_node *node, struct fb_log_spec *log)
 	int r;
 
 	if ((r = fb_json_uint(node, "max_size", INT64_MAX, &log->max_size)) < 0 ||
-	    (r = fb_json_u32(node, "max_file", 1000, &files)) < 0)
+	    (r = fb_json_u32(node, "max_file", 1000, &files)) < 0 || (r = fb_json_strv(node, "pack", &log->pack)) < 0)
 		return r;
+	if (log->pack.count && log->pack.items[0][0] != '/')
+		return fb_member_fail(node, "pack", "must begin with an absolute path");
 	if (!log->path)
 		return fb_member_fail(node, "path", "is missing");
 	if (!files)
@@ -45,6 +47,25 @@ static int read_peer(const struct fb_node *node, struct fb_log_spec *log)
 	return 0;
 }
 
+/* A file in the form of `local`. */
+static int read_cache(const struct fb_node *up, struct fb_log_spec *log)
+{
+	struct fb_node node;
+	int r = fb_json_object(up, "cache", &node);
+
+	if (r <= 0)
+		return r;
+	log->cache = fb_node_alloc(&node, 1, sizeof(*log->cache));
+	if (!log->cache)
+		return -ENOMEM;
+	*log->cache = (struct fb_log_spec){.driver = FB_LOG_LOCAL};
+	if ((r = fb_json_string(&node, "path", &log->cache->path)) < 0)
+		return r;
+	if (log->cache->path && log->cache->path[0] != '/')
+		return fb_member_fail(&node, "path", "must be an absolute path");
+	return read_file(&node, log->cache);
+}
+
 int fb_spec_read_log(const struct fb_node *up, struct fb_log_spec *log)
 {
 	static const struct fb_word drivers[] = {{"json-file", FB_LOG_JSON}, {"local", FB_LOG_LOCAL},
@@ -63,5 +84,8 @@ int fb_spec_read_log(const struct fb_node *up, struct fb_log_spec *log)
 	if (log->path && log->path[0] != '/')
 		return fb_member_fail(&node, "path", "must be an absolute path");
 	log->driver = (enum fb_log_driver)driver;
-	return driver == FB_LOG_JSON || driver == FB_LOG_LOCAL ? read_file(&node, log) : read_peer(&node, log);
+	if (driver == FB_LOG_JSON || driver == FB_LOG_LOCAL)
+		return read_file(&node, log);
+	r = read_peer(&node, log);
+	return r < 0 ? r : read_cache(&node, log);
 }

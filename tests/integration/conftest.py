@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -190,15 +191,19 @@ def debian(box: Box) -> str:
     return "debian:bookworm"
 
 
-class Docker:
-    """A private dockerd, without a network of its own."""
+_OWN_HOST = 'ip link set lo up; exec "$0" "$@"'
 
-    def __init__(self, base: Path) -> None:
+
+class Docker:
+    """A private dockerd, without a network of its own; or with one, on a host of its own."""
+
+    def __init__(self, base: Path, *, networks: bool = False) -> None:
         self.base = base
         self.environ = {**os.environ, "DOCKER_HOST": f"unix://{base}/docker.sock"}
         self.log = (base / "log").open("wb")
         self.daemon = subprocess.Popen(
             [
+                *(("unshare", "-n", "sh", "-c", _OWN_HOST) if networks else ()),
                 "dockerd",
                 "--data-root",
                 f"{base}/data",
@@ -208,8 +213,8 @@ class Docker:
                 f"unix://{base}/docker.sock",
                 "-p",
                 f"{base}/pid",
-                "--bridge=none",
                 "--iptables=false",
+                *(() if networks else ("--bridge=none",)),
             ],
             stdout=self.log,
             stderr=self.log,
@@ -248,10 +253,17 @@ class Docker:
 
 @pytest.fixture(scope="session")
 def docker() -> Iterator[Docker]:
+    with private_docker() as docker:
+        yield docker
+
+
+@contextlib.contextmanager
+def private_docker(*, networks: bool = False) -> Iterator[Docker]:
+    """A dockerd with busybox, for as long as the block lasts."""
     if "FASTBOX_TEST_VM" in os.environ:
         pytest.skip("dockerd gives its containerd 15 s, an emulated machine may take longer")
     with tempfile.TemporaryDirectory(prefix="fastbox-docker-", dir="/var/tmp") as base:
-        docker = Docker(Path(base))
+        docker = Docker(Path(base), networks=networks)
         try:
             docker.wait_ready()
             docker("import", "-", "busybox:latest", stdin=busybox_tar())

@@ -295,7 +295,7 @@ def test_tar_streams(box: Box, source: str) -> None:
 
 
 def test_what_files_have(box: Box, source: str, tmp_path: Path) -> None:
-    """Holes, nodes, links, modes, times, capabilities; with -a owners and attributes too."""
+    """Holes, nodes, links, modes, times, capabilities; with `archive` owners and attributes too."""
     tree = tmp_path / "tree"
     tree.mkdir()
     with (tree / "holes").open("wb") as file:
@@ -312,8 +312,9 @@ def test_what_files_have(box: Box, source: str, tmp_path: Path) -> None:
         unix.bind(str(tree / "socket"))
     os.chown(tree / "holes", 5, 6)
     os.utime(tree / "holes", ns=(10**18 + 5, 10**18 + 7))
-    box("cp", "-a", str(tree), f"{source}:/tmp/")
-    box("cp", "-a", f"{source}:/tmp/tree", str(tmp_path / "back"))
+    with fastbox.Engine.open() as engine:
+        engine.containers.copy_in(source, str(tree), "/tmp/", archive=True)
+        engine.containers.copy_out(source, "/tmp/tree", str(tmp_path / "back"), archive=True)
     box("cp", f"{source}:/tmp/tree", str(tmp_path / "plain"))
     for name, owner, note in (("back", (5, 6), True), ("plain", (0, 0), False)):
         back = tmp_path / name
@@ -333,6 +334,62 @@ def test_what_files_have(box: Box, source: str, tmp_path: Path) -> None:
     with (tmp_path / "back/holes").open("rb") as file:
         file.seek(500 << 20)
         assert file.read(4097) == b"x" * 4096 + b"\0"
+
+
+# A user of the image, one of whom the image knows nothing, and none.
+@pytest.mark.parametrize("user", ["", "root", "0", "1000", "1"])
+@pytest.mark.parametrize("runs", [False, True])
+def test_archive_as_docker(box: Box, docker: Docker, tmp_path: Path, user: str, runs: bool) -> None:
+    tree = tmp_path / "tree"
+    (tree / "d").mkdir(parents=True)
+    for name, owner, mode in (("f", (1234, 2345), 0o4755), ("g", (0, 5), 0o644)):
+        (tree / name).write_text(name)
+        os.chown(tree / name, *owner)
+        (tree / name).chmod(mode)
+    (tree / "s").symlink_to("f")
+    os.lchown(tree / "s", 9, 9)
+    os.chown(tree / "d", 7, 8)
+    os.setxattr(tree / "f", "user.note", b"x")
+    named = ["--user", user] if user else []
+    if user == "1":
+        # Docker looks for the group of a number in the host's passwd, ours is in the image's.
+        named = ["--user", "1:1"]
+    found = []
+    for number, (engine, program, environ) in enumerate(
+        ((box, box.program, box.environ), (docker, "docker", docker.environ))
+    ):
+        words = [*named] if number == 0 or user != "1" else ["--user", user]
+        engine("create", "--network", "none", "--name", "cc", *words, "busybox", "sleep", "1000")
+        if runs:
+            engine("start", "cc")
+        engine("cp", str(tree), "cc:/tmp/plain")
+        engine("cp", "-a", str(tree), "cc:/tmp/archived")
+        engine("cp", "-a", str(tree / "f"), "cc:/tmp/file")
+        out = tmp_path / str(number)
+        out.mkdir()
+        engine("cp", "-a", "cc:/tmp/plain", str(out / "hd"))
+        engine("cp", "-a", "cc:/home/app", str(out / "hd"))
+        tar = subprocess.run(
+            [program, "export", "cc"], env=environ, capture_output=True, check=True
+        ).stdout
+        found.append((listing(tar, "tmp/"), host_listing(out / "hd")))
+        assert "user.note" not in os.listxattr(out / "hd/f")
+        engine("rm", "-f", "cc")
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 11
+
+
+def test_archive_for_a_user_of_the_image(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("f")
+    os.chown(tmp_path / "f", 5, 6)
+    for user, owner in (("app", "1000 1000"), ("app:wheel", "1000 10"), ("77", "77 0")):
+        box("run", "-d", "--name", "cc", "--user", user, "busybox", "sleep", "1000")
+        box("cp", "-a", f"{tmp_path}/f", "cc:/tmp/f")
+        assert box("exec", "cc", "stat", "-c", "%u %g", "/tmp/f").stdout == owner + "\n"
+        box("rm", "-f", "cc")
+    box("create", "--name", "cc", "--user", "nobody-here", "busybox", "true")
+    assert 'no user or group "nobody-here"' in box.fails("cp", "-a", f"{tmp_path}/f", "cc:/tmp/f")
+    box("rm", "cc")
 
 
 SWAP = (

@@ -12,7 +12,7 @@ from fastbox import Engine
 from fastbox.types import DeviceLimit
 
 from . import groups
-from .conftest import Box
+from .conftest import Box, Docker
 
 pytestmark = pytest.mark.integration
 # A disk where there is one: any block device has limits.
@@ -220,6 +220,82 @@ def test_security_options(box: Box) -> None:
     assert all("rw" in options for options in mounts)
     if os.path.isdir("/proc/acpi"):
         assert done.stdout.endswith("seen\n")
+
+
+# What docker takes and what it refuses; dockerd 20.10 has no writable-cgroups and no seccomp=builtin.
+SECURITY = """
+label=disable
+label:disable
+label=user:u
+label=role:r
+label=type:t
+label=level:s0:c1
+label=filetype:x
+label=nonsense
+label=
+label
+apparmor=nosuch
+apparmor:nosuch
+apparmor=docker-default
+apparmor=unconfined
+apparmor=
+apparmor
+nonsense
+nonsense=x
+LABEL=disable
+no-new-privileges
+no-new-privileges=true
+no-new-privileges:true
+no-new-privileges=1
+no-new-privileges=0
+no-new-privileges:false
+no-new-privileges=x
+no-new-privileges=
+seccomp=unconfined
+seccomp:unconfined
+seccomp=/nosuch
+seccomp=
+seccomp
+systempaths=unconfined
+systempaths=x
+systempaths
+credentialspec=file://x
+""".split()
+HELD = (
+    "grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status; cat /proc/self/attr/current 2>/dev/null; "
+    "grep -c -E ' /proc/(kcore|sysrq-trigger) ' /proc/self/mounts; true"
+)
+
+
+def test_security_options_as_docker(box: Box, docker: Docker) -> None:
+    for option in SECURITY:
+        words = ["run", "--rm", "--network", "none", "--security-opt", option, "busybox", "sh", "-c", HELD]  # fmt: skip
+        ours, theirs = box(*words, check=False), docker(*words, check=False)
+        assert ours.returncode == theirs.returncode, (option, ours.stderr, theirs.stderr)
+        assert ours.stdout == theirs.stdout.decode(), option
+        if ours.returncode == 0 and "nosuch" not in option:
+            assert ours.stderr == "", option
+    for name, option in (("SecurityOpt", "label=type:t"), ("SecurityOpt", "apparmor=nosuch")):
+        shown = []
+        for engine in (box, docker):
+            engine("create", "--name", "kept", "--network", "none", "--security-opt", option, "busybox", "true")  # fmt: skip
+            (found,) = json.loads(engine("inspect", "kept").stdout)
+            shown.append(
+                (found["HostConfig"][name], found["AppArmorProfile"], found["ProcessLabel"])
+            )
+            engine("rm", "kept")
+        assert shown[0] == shown[1], option
+
+
+@pytest.mark.skipif(
+    os.path.exists("/sys/module/apparmor/parameters/enabled"), reason="this kernel has AppArmor"
+)
+def test_a_profile_that_does_not_hold_is_told(box: Box) -> None:
+    done = box("run", "--rm", "--security-opt", "apparmor=mine", "busybox", "echo", "ran")
+    assert done.stdout == "ran\n"
+    assert (
+        done.stderr == 'WARNING: Your kernel does not support AppArmor. Profile "mine" discarded.\n'
+    )
 
 
 def test_apparmor_is_told(box: Box) -> None:

@@ -195,7 +195,16 @@ def check_run(text: str, last: int) -> int:
 @pytest.mark.parametrize("count", [20000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_rotation_keeps_lines_whole(box: Box, made: list[str], driver: str, count: int) -> None:
     made.append("turn")
-    options = ("--log-driver", driver, "--log-opt", "max-size=1k", "--log-opt", "max-file=20")
+    options = (
+        "--log-driver",
+        driver,
+        "--log-opt",
+        "max-size=1k",
+        "--log-opt",
+        "max-file=20",
+        "--log-opt",
+        "compress=false",
+    )
     run_to_end(box, "turn", *options, "busybox", "seq", "1", str(count))
     text = box("logs", "turn").stdout
     assert 1 < check_run(text, count) <= count - 150
@@ -230,7 +239,16 @@ def test_a_killed_writer_loses_one_line_at_most(box: Box, made: list[str], drive
     host.quiet(box.run_root)  # so that there is one supervisor
     made.append("cut")
     # Room for all that it can write, however late the kill comes.
-    options = ("--log-driver", driver, "--log-opt", "max-size=1m", "--log-opt", "max-file=1000")
+    options = (
+        "--log-driver",
+        driver,
+        "--log-opt",
+        "max-size=1m",
+        "--log-opt",
+        "max-file=1000",
+        "--log-opt",
+        "compress=false",
+    )
     box("run", "-d", "--name", "cut", *options, "busybox", "seq", "1", "8000000")
     pattern = "*-json.log*" if driver == "json-file" else "local-logs/container.log*"
     while len(list(Path(box.root).glob(f"containers/*/{pattern}"))) < 4:

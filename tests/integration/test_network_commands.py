@@ -406,13 +406,3 @@ def test_parents(box: Box, network, start, parent: str) -> None:
     else:
         box("network", "rm", "vlan")
         assert not os.path.exists(f"/proc/sys/net/ipv4/conf/{parent}.7")
-
-
-def test_links(box: Box, start) -> None:
-    identity = start("--name", "web")
-    address = endpoint(box, "web", "bridge")["IPAddress"]
-    hosts = box("run", "--rm", "--link", "web:www", "busybox", "cat", "/etc/hosts").stdout
-    assert f"{address}\twww {identity[:12]} web\n" in hosts
-    box("stop", "-t", "0", "web")
-    error = box.fails("run", "--rm", "--link", "web:www", "busybox", "true")
-    assert "cannot link to a non running container: /web AS /www" in error

@@ -134,6 +134,52 @@ static void test_rotation(void)
 	assert(access(name, F_OK) < 0);
 }
 
+/* Who compresses is started, and the names that it has made move on with the others; the oldest goes, in either form. */
+static void test_rotation_of_compressed(void)
+{
+	static char *const command[] = {(char *)"/bin/true", NULL};
+	char name[160], line[40];
+	struct fb_log log;
+
+	open_fresh(&log, 0, 1);
+	fb_log_close(&log);
+	assert(fb_log_open(&log, &(struct fb_log_spec){.driver = FB_LOG_JSON, .path = path, .max_size = 1024, .max_file = 4,
+						       .pack = {(char **)command, 1}}, buffer, NULL) == 0);
+	for (int number = 1; number <= 3; number++) {
+		int fd;
+
+		/* Of the first both forms are there, as after a kill. */
+		for (int packed = number != 1; packed <= 1; packed++) {
+			snprintf(name, sizeof(name), "%s.%d%s", path, number, packed ? ".gz" : "");
+			fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+			assert(fd >= 0 && write(fd, number == 1 ? "1" : number == 2 ? "2" : "3", 1) == 1);
+			close(fd);
+		}
+	}
+	for (int i = 0; i < 16; i++)
+		fb_log_write(&log, 1, line, (size_t)snprintf(line, sizeof(line), "line %d\n", i));
+	fb_log_close(&log);
+	for (int number = 1; number <= 3; number++) {
+		bool plain, packed;
+		char *text;
+
+		snprintf(name, sizeof(name), "%s.%d", path, number);
+		plain = access(name, F_OK) == 0;
+		unlink(name);
+		strcat(name, ".gz");
+		packed = access(name, F_OK) == 0;
+		if (packed) {
+			text = slurp(name);
+			assert(text[0] == '0' + number - 1);
+			free(text);
+		}
+		unlink(name);
+		assert(plain == (number != 3) && packed == (number != 1));
+	}
+	snprintf(name, sizeof(name), "%s.4.gz", path);
+	assert(access(name, F_OK) < 0);
+}
+
 /* A full disk (here: the file size limit) drops whole lines; a torn end gets its newline. */
 static void test_full(void)
 {
@@ -177,6 +223,44 @@ static int listen_at(struct fb_log *log, uint64_t keep)
 	assert(fb_log_open(log, &(struct fb_log_spec){.driver = FB_LOG_SYSLOG, .path = address.sun_path, .tag = "t",
 						      .buffer = keep}, buffer, NULL) == 0);
 	return fd;
+}
+
+/* What a socket is sent a file has too: all of it, also what the socket never takes. */
+static void test_cache(void)
+{
+	char text[64], where[160];
+	struct fb_log_spec cache = {.driver = FB_LOG_LOCAL, .path = path, .max_file = 1};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), lines = 0;
+	struct fb_log log;
+	char *found;
+	struct stat st;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/sock", directory);
+	snprintf(where, sizeof(where), "%s", address.sun_path);
+	unlink(where);
+	unlink(path);
+	assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+	assert(fb_log_open(&log, &(struct fb_log_spec){.driver = FB_LOG_SYSLOG, .path = where, .tag = "t", .buffer = 64,
+						       .cache = &cache}, buffer, NULL) == 0);
+	for (int i = 0; i < 2000; i++)
+		fb_log_write(&log, 1 + i % 2, text, (size_t)snprintf(text, sizeof(text), "line %d\n", i));
+	fb_log_close(&log);
+	close(fd);
+	assert(stat(path, &st) == 0);
+	found = slurp(path);
+	for (off_t i = 0; i + 5 < st.st_size; i++)
+		lines += memcmp(found + i, "line ", 5) == 0;
+	free(found);
+	assert(lines == 2000);
+	/* A copy that can't be made is an error, and nothing stays open. */
+	cache.path = "/nonexistent/a/b";
+	fd = listen_at(&log, 0);
+	fb_log_close(&log);
+	assert(fb_log_open(&log, &(struct fb_log_spec){.driver = FB_LOG_SYSLOG, .path = where, .tag = "t", .cache = &cache},
+			   buffer, NULL) < 0);
+	assert(log.fd == -1 && !log.ops && !log.cache);
+	close(fd);
 }
 
 static int next_number(int fd)
@@ -299,6 +383,8 @@ int main(void)
 	test_lines();
 	test_long();
 	test_rotation();
+	test_rotation_of_compressed();
+	test_cache();
 	test_full();
 	test_stalled();
 	test_local();

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import stat
 
-from fastbox import _bytes
 from fastbox.errors import InvalidArgument
+from fastbox.store import accounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MOST = 1 << 20  # bytes of a passwd or group file
 _LARGEST = (1 << 32) - 2
 _WHO = {"u": 0o700, "g": 0o070, "o": 0o007, "a": 0o777}
 _WHAT = {"r": 0o444, "w": 0o222, "x": 0o111}
@@ -35,7 +33,7 @@ def owner(text: str, view: int) -> tuple[int, int]:
     if user.isascii() and user.isdigit():
         uid = primary = _number(user)
     elif user:
-        fields = _entry(view, b"etc/passwd", user)
+        fields = accounts.entry(view, b"etc/passwd", user)
         if fields is None or len(fields) < 4:
             raise InvalidArgument(
                 f'--chown: no user "{user}" in /etc/passwd', hint="give its number"
@@ -45,7 +43,7 @@ def owner(text: str, view: int) -> tuple[int, int]:
         return uid, primary
     if group.isascii() and group.isdigit():
         return uid, _number(group)
-    fields = _entry(view, b"etc/group", group)
+    fields = accounts.entry(view, b"etc/group", group)
     if fields is None or len(fields) < 3:
         raise InvalidArgument(f'--chown: no group "{group}" in /etc/group', hint="give its number")
     return uid, _number(fields[2])
@@ -55,24 +53,6 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text) <= _LARGEST):
         raise InvalidArgument(f'--chown: "{text[:20]}" is no id')
     return int(text)
-
-
-def _entry(view: int, path: bytes, name: str) -> list[str] | None:
-    if view < 0:
-        return None
-    try:
-        fd = _bytes.open_in_root(view, path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
-        data = file.read(_MOST)
-    for line in data.decode("utf-8", "surrogateescape").splitlines():
-        fields = line.split(":")
-        if fields[0] == name:
-            return fields
-    return None
 
 
 def mode(text: str) -> Callable[[int, int], int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from fastbox import units
 from fastbox.cli.values import bad_value, convert
 from fastbox.errors import InvalidArgument
+from fastbox.support import netfiles
 from fastbox.types import EndpointOptions
 
 TYPE_CHECKING = False
@@ -54,7 +55,7 @@ def build(args: Arguments) -> dict[str, object]:
             for wish, name in zip(wishes, names, strict=True)
         )
     for text in args.texts("link"):
-        _check_link(text)
+        netfiles.link(text)
     return found
 
 
@@ -212,12 +213,6 @@ def _check_addresses(args: Arguments, where: str) -> None:
         )
 
 
-def _check_link(text: str) -> None:
-    name, colon, alias = text.partition(":")
-    if not name or (colon and not alias) or ":" in alias:
-        raise InvalidArgument(f"bad format for links: {text}", hint="write name:alias")
-
-
 def endpoint(args: Arguments, network: str) -> EndpointOptions:
     """What `network connect` asks for."""
     found: dict[str, Any] = {"network": network}
@@ -231,6 +226,6 @@ def endpoint(args: Arguments, network: str) -> EndpointOptions:
         options |= driver_option(text)
     priority = convert(args, "gw-priority", args.text("gw-priority") or "0", _priority)
     for text in args.texts("link"):
-        _check_link(text)
+        netfiles.link(text)
     found |= {"options": options or None, "priority": priority, "links": tuple(args.texts("link"))}
     return EndpointOptions(**found)

@@ -228,8 +228,8 @@ def build(args: Arguments) -> RunOptions:
 
 
 def warn(engine: Door, args: Arguments, wanted: RunOptions, out: Output) -> None:
-    """Docker's warnings about limits and ports that change nothing here."""
-    if any(map(args.given, _LIMITS)):
+    """Warnings about limits, ports and profiles that change nothing here."""
+    if any(map(args.given, (*_LIMITS, "security-opt"))):
         from fastbox.cli import limitflags
 
         for text in (*engine.containers.warnings(wanted), *limitflags.warnings(args)):

@@ -133,7 +133,8 @@ class Container(Running):
         Args:
             source: A path of the host; one that ends in "/." is a directory's content.
             target: A path in the container: a directory to copy into, or the copy's name.
-            **wishes: follow (what a link leads to), archive (extended attributes too).
+            **wishes: follow (what a link leads to), archive (extended attributes too), owned (all
+                belongs to the container's user, if it names one).
         """
         self._service.copy_in(self.id, source, target, **wishes)
 

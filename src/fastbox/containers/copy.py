@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
         follow: bool  # copy what a source that is a link leads to
         archive: bool  # owners as they are, extended attributes too
+        owned: bool  # into a container: all belongs to its user, if it names one; `docker cp -a`
 
 
 _PATH = os.O_PATH | os.O_CLOEXEC
@@ -100,9 +101,10 @@ def copy_in(
         kind = _kind(held, here)
         with Reached(store, run, reference, write=True) as container:
             fd, name = _container_target(container, there, here, kind)
+            owner = container.user() if wishes.get("owned") else None
             try:
                 done = _bytes.copy_tree(
-                    held, fd, os.fsencode(name), xattrs=wishes.get("archive", False)
+                    held, fd, os.fsencode(name), owner=owner, xattrs=wishes.get("archive", False)
                 )
             except OSError as error:
                 raise container.refused(error, fd) from error

@@ -68,6 +68,10 @@ def make(
         NameInUse: Another container has the name.
     """
     container, network_files = new_id(), ""
+    if options.link:
+        from fastbox.containers import linking
+
+        options = linking.settle(store, options)
     if "FASTBOX_LOG_DRIVER" in os.environ or "FASTBOX_LOG_OPTS" in os.environ:
         from fastbox.containers.logdefaults import with_log
 
@@ -132,6 +136,8 @@ def make(
             from fastbox.containers import seal
 
             seal.take_root(image.layers[0], scratch + "/upper")
+        if options.link:
+            linking.register(store, options.link, container)
         store.write(record)
         if mounted is not None:
             mounted.settle(lower, keep=not (record.remove or session))
@@ -274,7 +280,7 @@ def launch(
         if own_network(str(record.options.get("network"))):
             from fastbox.containers import networking
 
-            document = networking.prepare(networks(), held, record)
+            document = networking.prepare(networks(), store, conversation.run, held, record)
         if _joins(record.options):
             from fastbox.containers import joining
 

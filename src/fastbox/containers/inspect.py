@@ -75,6 +75,11 @@ def inspect(
 
     view = heal.view(store, run, container)
     document = describe(view, store.directory(container), store.networks())
+    if view.record is not None and view.record.options.get("link"):
+        from fastbox.containers import linking
+
+        host: Any = document["HostConfig"]
+        host["Links"] = linking.shown(store, view.record)
     if size and view.record is not None:
         from fastbox.containers import sizes
 
@@ -172,6 +177,7 @@ def _config(
     own = {
         f"HOSTNAME={bundle.get('hostname', '')}",
         "TERM=xterm",
+        *bundle.get("fastbox", {}).get("linked", ()),
     }  # ours, not the image's or the caller's
     return {
         "Hostname": bundle.get("hostname", options.hostname),
@@ -215,7 +221,6 @@ def _host_config(options: RunOptions, bundle: Mapping[str, Any]) -> dict[str, ob
         "GroupAdd": list(options.group_add) or None,
         "PortBindings": netsettings.bindings(options),
         "PublishAllPorts": options.publish_all,
-        "Links": list(map(netsettings.link, options.link)) or None,
         "Runtime": "fastbox",
         "MaskedPaths": linux.get("maskedPaths", []),
         "ReadonlyPaths": linux.get("readonlyPaths", []),

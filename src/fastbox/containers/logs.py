@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import select
     from collections.abc import Callable, Iterator
     from datetime import datetime
-    from typing import Self, TypedDict, TypeVar
+    from typing import Any, Self, TypedDict, TypeVar
 
     from fastbox.runtime.supervisor import Conversation
-    from fastbox.store.containers import ContainerStore
+    from fastbox.store.containers import ContainerRecord, ContainerStore
 
     T = TypeVar("T")
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 _MAX_RECORD = 1 << 20  # a line that is longer is none
 _STREAMS = ("", "stdout", "stderr")
+CACHE = "container-cached.log"  # of a driver that can't be read, as docker names it
 NOT_READABLE = "configured logging driver does not support reading"
 
 
@@ -64,12 +65,18 @@ def open_log(store: ContainerStore, run: str, container: str, wishes: LogKeyword
             path = directory + "/log"  # of a container made by an older fastbox
     elif driver == "local":
         path, kind = directory + "/local-logs/container.log", logfiles.LOCAL
+    elif driver != "none" and _has_cache(record):
+        path, kind = f"{directory}/{CACHE}", logfiles.LOCAL
     else:
-        raise Unsupported(
-            NOT_READABLE, hint=f'the container\'s is "{driver}"; json-file and local can be read'
-        )
+        why = "" if driver == "none" else " with cache-disabled: there is no copy here"
+        raise Unsupported(NOT_READABLE, hint=f'the container\'s is "{driver}"{why}')
     watch = _watch(store, run, container) if wishes.get("follow") else None
     return LogReader(path, kind, wishes.get("tail"), since, until, watch)
+
+
+def _has_cache(record: ContainerRecord | None) -> bool:
+    options: Any = (record.options.get("log_opts") if record else None) or {}
+    return str(options.get("cache-disabled", "false"))[0] not in "1tT"
 
 
 def _moment(moment: datetime | float | str | None, absent: int) -> int:
@@ -124,18 +131,18 @@ class LogReader:
         self._path, self._kind, self._since, self._until = path, kind, since, until
         self._watch, self._epoll, self._inotify = watch, None, -1
         self._rest = b""  # what is read of a record that is not whole yet
-        self._fds: list[int] = []
+        self._parts: list[logfiles.Part] = []
         try:
             if watch is not None:
                 self._epoll = self._notify(watch.fd)
             # After the watch: what is written from now on wakes us.
-            self._fds = logfiles.snapshot(path)
-            if tail is not None and self._fds:
-                index, offset = logfiles.tail(self._fds, kind, tail)
-                for fd in self._fds[:index]:
-                    os.close(fd)
-                del self._fds[:index]
-                os.lseek(self._fds[0], offset, os.SEEK_SET)
+            self._parts = logfiles.snapshot(path)
+            if tail is not None and self._parts:
+                index, offset = logfiles.tail(self._parts, kind, tail)
+                for part in self._parts[:index]:
+                    part.close()
+                del self._parts[:index]
+                self._parts[0].seek(offset)
         except BaseException:
             self.close()
             raise
@@ -231,14 +238,14 @@ class LogReader:
 
     def _read(self) -> bytes:
         """More of the log, from file to file; nothing at its end."""
-        while self._fds:
-            data = os.read(self._fds[0], _BLOCK)
+        while self._parts:
+            data = self._parts[0].read(_BLOCK)
             if data:
                 return data
             if not self._next():
                 return b""
         first = logfiles.snapshot(self._path)
-        self._fds = first
+        self._parts = first
         return self._read() if first else b""
 
     def _next(self) -> bool:
@@ -246,25 +253,25 @@ class LogReader:
         what it wrote last may have come after our last look.
         """
         newer = None
-        if len(self._fds) == 1:
-            newer = logfiles.successor(self._path, self._fds[0])
+        if len(self._parts) == 1:
+            newer = logfiles.successor(self._path, self._parts[0])
             if newer is None:
                 return False
-            self._fds.append(newer)
-        data = os.read(self._fds[0], _BLOCK)
+            self._parts.append(newer)
+        data = self._parts[0].read(_BLOCK)
         if data:
-            os.lseek(self._fds[0], -len(data), os.SEEK_CUR)
+            self._parts[0].seek(-len(data), os.SEEK_CUR)
             return True
-        os.close(self._fds.pop(0))
+        self._parts.pop(0).close()
         self._rest = b""  # an unfinished record of a writer that was killed
         return True
 
     def close(self) -> None:
         """Give up what it holds."""
         self.ended = True
-        for fd in self._fds:
-            os.close(fd)
-        self._fds = []
+        for part in self._parts:
+            part.close()
+        self._parts = []
         if self._inotify >= 0:
             os.close(self._inotify)
             self._inotify = -1

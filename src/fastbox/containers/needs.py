@@ -77,8 +77,5 @@ class NetworkService(Protocol):
     def gateways(self) -> list[str]:
         """The addresses of the host that `host-gateway` means."""
 
-    def links(self, texts: Iterable[str]) -> list[str]:
-        """What --link puts into /etc/hosts: a line for each container."""
-
     def renamed(self, document: Mapping[str, Any], old: str, new: str) -> None:
         """The container has another name."""

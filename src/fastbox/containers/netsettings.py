@@ -182,9 +182,3 @@ def _range(text: str) -> list[int]:
         return list(range(int(first), int(last or first) + 1))
     except ValueError:
         return []
-
-
-def link(text: str) -> str:
-    """A --link as inspect shows it."""
-    name, _, alias = text.partition(":")
-    return f"/{name}:{alias or name}"

@@ -4,6 +4,8 @@ is asked, so what is acquired has a name whoever dies.
 
 from __future__ import annotations
 
+import os
+
 from fastbox.containers import files
 from fastbox.store.root import write_file
 from fastbox.support import json
@@ -11,7 +13,7 @@ from fastbox.types import RunOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from fastbox.containers.needs import NetworkService
@@ -21,16 +23,27 @@ DOCUMENT = "network.json"
 _MAX_BYTES = 8 << 20
 
 
-def prepare(networks: NetworkService, held: Held, record: ContainerRecord) -> dict[str, Any] | None:
+def prepare(
+    networks: NetworkService, store: ContainerStore, run: str, held: Held, record: ContainerRecord
+) -> dict[str, Any] | None:
     """Take its addresses, write network.json and the files that tell the container of them; what
     was taken.
     """
     name = hostname(held.directory)
+    lines = []
+    if record.options.get("link"):
+        from fastbox.containers import linking
+
+        lines = linking.prepare(store, run, held, record)
     document = networks.attach(record.id, record.name, name, record.options, record.exposed)
     if document is not None:
         try:
             write_file(f"{held.directory}/{DOCUMENT}", json.dumps_bytes(document))
-            _write_files(networks, held.directory, record.options, name, document)
+            _write_files(networks, held.directory, record.options, name, document, lines)
+            if os.path.exists(f"{held.directory}/linked"):
+                from fastbox.containers import linking
+
+                linking.tell(store, held, record, document)
         except BaseException:
             networks.abandon(record.id, document)
             raise
@@ -43,6 +56,7 @@ def _write_files(
     values: Mapping[str, Any],
     name: str,
     document: dict[str, Any],
+    links: Sequence[str],
 ) -> None:
     options = RunOptions(
         network=values["network"],
@@ -56,7 +70,7 @@ def _write_files(
         directory, options, name, document["endpoints"],
         served=document["dns"] is not None,
         gateways=gateways(networks, options.extra_hosts),
-        links=networks.links(values["link"]) if values.get("link") else (),
+        links=links,
     )  # fmt: skip
 
 

@@ -15,13 +15,15 @@ import posixpath
 
 from fastbox import _bytes, _native
 from fastbox.containers.filesystem import FileSystem
-from fastbox.errors import NotFound, PermissionDenied, StateConflict, os_error
+from fastbox.errors import InvalidArgument, NotFound, PermissionDenied, StateConflict, os_error
+from fastbox.store import accounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fastbox.store.containers import ContainerStore
 
 _LINKS_MAX = 40
+_LARGEST = (1 << 32) - 2  # id
 _PATH = os.O_PATH | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -145,6 +147,28 @@ class Reached(FileSystem):
             path = posixpath.join(posixpath.dirname(path.rstrip("/")), link)
         raise self._failure(OSError(errno.ELOOP, os.strerror(errno.ELOOP)), path)
 
+    def user(self) -> tuple[int, int] | None:
+        """The ids of the user that it was made for, and of the group; None if nobody was named.
+
+        Raises:
+            InvalidArgument: It has no such user or group.
+        """
+        options = self.view.record.options if self.view.record else {}
+        named = str(self.bundle["fastbox"].get("user", "0"))
+        if named == "0" and not options.get("user"):  # what a bundle without a user has, too
+            return None
+        user, _, group = named.partition(":")
+        found = self._account(b"etc/passwd", user) or ["", "", user, "0"]
+        gid = found[3]
+        if group:
+            gid = (self._account(b"etc/group", group) or ["", "", group])[2]
+        return _id(found[2], user), _id(gid, group or user)
+
+    def _account(self, path: bytes, name: str) -> list[str] | None:
+        """The line of this name, or of this number."""
+        found = accounts.entry(self.tree, path, name) or accounts.entry(self.tree, path, name, 2)
+        return found if found and len(found) > 3 else None
+
     def refused(self, error: OSError, where: int) -> Exception:
         """A failure of writing below the directory `where`, in docker's words."""
         if error.errno == errno.EROFS:
@@ -162,3 +186,9 @@ class Reached(FileSystem):
         if error.errno == errno.ENOTDIR:
             return StateConflict("not a directory", where=path)
         return os_error(error, "cannot reach the container's file", path)
+
+
+def _id(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text) <= _LARGEST):
+        raise InvalidArgument(f'the container has no user or group "{name}"')
+    return int(text)

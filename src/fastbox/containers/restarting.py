@@ -49,12 +49,18 @@ def restart(
 
     Raises:
         LaunchError: It could not be started.
+        StateConflict: One that it is linked to does not run; nothing was stopped.
         Timeout: Not even SIGKILL ended it.
     """
     view = heal.view(store, run, container)
     if not view.up or view.record is None:
         starter.again(container)
         return
+    if view.record.options.get("link"):
+        from fastbox.containers import linking
+
+        with store.hold(container) as held:
+            linking.refresh(store, run, held, view.record)
     wait = view.record.stop_timeout if timeout is None else timeout
     number = signals.number(signal or view.record.stop_signal or "TERM")
     try:
@@ -118,16 +124,16 @@ def start_all(store: ContainerStore, run: str, starter: Starter) -> tuple[str, .
 
     One that can't be started has its error in its record, and does not keep the others.
     """
+    views = [heal.look(store, run, container) for container in store.ids()]
+    wanted = [view for view in views if view is not None and not view.up and _is_wanted(view)]
     started = []
-    for container in store.ids():
-        view = heal.look(store, run, container)
-        if view is None or view.up or not _is_wanted(view):
-            continue
+    # In the order of their making: links and `container:` modes name older ones, which have to run.
+    for view in sorted(wanted, key=lambda view: view.record.created if view.record else ""):
         try:
-            starter.again(container)
+            starter.again(view.id)
         except FastboxError:
             continue
-        started.append(container)
+        started.append(view.id)
     return tuple(started)
 
 

@@ -55,9 +55,9 @@ class Containers(Looking):
 
     def warnings(self, options: RunOptions) -> tuple[str, ...]:
         """Which of the options this kernel can't do, in docker's words: they are left out."""
-        from fastbox.runtime import limits
+        from fastbox.runtime import limits, security
 
-        return limits.fit(options)[1]
+        return (*limits.fit(options)[1], *security.dropped(options.security_opt))
 
     def start_detached(self, options: RunOptions) -> str:
         """Make and start a container that outlives this process; return its id.

@@ -64,7 +64,7 @@ class Network:
 
     def __init__(self, directory: str, name: str) -> None:
         self._directory, self.users = directory, 0
-        self.suffix = _encoded(name or _network_name(directory)) or b"\0"
+        self.suffix = encoded(name or _network_name(directory)) or b"\0"
         self._leases: dict[str, _Lease] = {}
         self._names: dict[bytes, Entry] = {}
         self._reverse: dict[bytes, bytes] = {}
@@ -72,10 +72,13 @@ class Network:
 
     def find(self, name: bytes) -> Entry | None:
         """What a name stands for here."""
-        found = self._names.get(name)
-        if found is None and len(self.suffix) > 1 and name.endswith(self.suffix):
-            found = self._names.get(name[: -len(self.suffix)] + b"\0")
-        return found
+        return self._names.get(name) or self._names.get(self.bare(name))
+
+    def bare(self, name: bytes) -> bytes:
+        """A name without the network's own behind it."""
+        if len(self.suffix) > 1 and name.endswith(self.suffix):
+            return name[: -len(self.suffix)] + b"\0"
+        return name
 
     def find_address(self, name: bytes) -> list[bytes] | None:
         """The names of the address that a name below in-addr.arpa or ip6.arpa means."""
@@ -241,12 +244,13 @@ def _names(lease: dict[str, object]) -> Iterator[bytes]:
     more = lease.get("names")
     words = [lease.get("name"), str(lease.get("container", ""))[:_SHORT_ID]]
     for word in [*words, *(more if isinstance(more, list) else [])]:
-        made = _encoded(word) if isinstance(word, str) else b""
+        made = encoded(word) if isinstance(word, str) else b""
         if made:
             yield made
 
 
-def _encoded(text: str) -> bytes:
+def encoded(text: str) -> bytes:
+    """A name as messages have it; b"" for what can be none."""
     try:
         return wire.name(text)
     except ValueError:

@@ -11,6 +11,7 @@ import socket
 from fastbox.netd import wire
 from fastbox.netd.forward import Forwarder
 from fastbox.netd.loop import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, report, spare
+from fastbox.netd.names import encoded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from fastbox.netd.forward import HostServers, Reply
     from fastbox.netd.loop import Loop
-    from fastbox.netd.names import Names, Network
+    from fastbox.netd.names import Entry, Names, Network
 
 _BATCH = 32  # queries at once: then it is another container's turn
 _MOST_CLIENTS = 128  # connections by TCP; the oldest gives way
@@ -47,7 +48,8 @@ class NameServer:
         self._tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=tcp)
         self.loop, self._names, self.active = loop, names, loop.now
         self._forwarder = Forwarder(loop, self._namespace, host)
-        self._networks: list[Network] = []
+        # With the aliases of those that the container is linked to there.
+        self._networks: list[tuple[Network, dict[bytes, bytes]]] = []
         self._clients: dict[Client, None] = {}
         self._internal = self._ndots = False
         loop.watch(udp, self._udp_ready)
@@ -60,8 +62,9 @@ class NameServer:
             directory, name = network.get("leases"), network.get("name")
             if isinstance(directory, str) and directory[:1] == "/":
                 named = name if isinstance(name, str) else ""
-                self._networks.append(self._names.use(os.path.normpath(directory), named))
-        for one in before:
+                found = self._names.use(os.path.normpath(directory), named)
+                self._networks.append((found, _links(network.get("links"))))
+        for one, _ in before:
             self._names.leave(one)
         self._forwarder.use(_texts(told.get("servers")))
         self._internal = told.get("internal") is True
@@ -87,16 +90,27 @@ class NameServer:
             reply(found)
 
     def _own(self, query: wire.Query, limit: int) -> bytes | None:
-        for network in self._networks:
-            entry = network.find(query.name)
-            if entry is not None:
-                return query.answer(entry.values(query.qtype), limit)
+        entry = self._linked(query.name)
+        for network, links in self._networks:
+            # As docker: what is an alias here is nobody's name, whomever the alias means.
+            if entry is None and not (links and network.bare(query.name) in links):
+                entry = network.find(query.name)
+        if entry is not None:
+            return query.answer(entry.values(query.qtype), limit)
         if not query.name.endswith(_ARPA):
             return None
-        for network in self._networks:
+        for network, _ in self._networks:
             names = network.find_address(query.name)
             if names is not None:
                 return query.answer(names if query.qtype == wire.PTR else [], limit)
+        return None
+
+    def _linked(self, name: bytes) -> Entry | None:
+        for network, links in self._networks:
+            target = links.get(network.bare(name)) if links else None
+            entry = network.find(target) if target else None
+            if entry is not None:
+                return entry
         return None
 
     def _forward(self, query: wire.Query, tcp: bool, reply: Reply) -> None:
@@ -169,7 +183,7 @@ class NameServer:
         if self._namespace >= 0:
             os.close(self._namespace)
             self._namespace = -1
-        for network in self._networks:
+        for network, _ in self._networks:
             self._names.leave(network)
         self._networks = []
 
@@ -263,6 +277,13 @@ class Client:
             self._sock.close()
         self._unsent = b""
         self._server.left(self)
+
+
+def _links(value: object) -> dict[bytes, bytes]:
+    """Aliases and the names that they stand for."""
+    pairs = value.items() if isinstance(value, dict) else ()
+    found = {encoded(str(alias)): encoded(str(name)) for alias, name in pairs}
+    return {alias: name for alias, name in found.items() if alias and name}
 
 
 def _objects(value: object) -> list[Mapping[str, object]]:

@@ -25,7 +25,7 @@ from fastbox.support.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
     from typing import Any
 
@@ -269,12 +269,22 @@ class Attacher:
         return {
             "id": self._container,
             "name": self._name,
-            "networks": [{"id": e.id, "leases": self._store.leases(e.id)} for e in named],
+            "networks": [self._told(each, options) for each in named],
             "servers": list(options.get("dns") or ()),
             "search": list(options.get("dns_search") or ()),
             "options": list(options.get("dns_options") or ()),
             "internal": all(each.internal for each in records),
         }
+
+    def _told(self, record: NetworkRecord, options: Mapping[str, Any]) -> dict[str, Any]:
+        told: dict[str, Any] = {"id": record.id, "leases": self._store.leases(record.id)}
+        for wish in wishes(options):
+            if wish.get("links") and self._store.find(wish["network"]) == record.id:
+                from fastbox.support import netfiles
+
+                names = map(netfiles.link, wish["links"])
+                told["links"] = {alias: name for name, alias in names}
+        return told
 
     def published_at(self) -> tuple[str, str, NetworkRecord | None]:
         """The container's addresses, v4 and v6, that its ports are published from."""
@@ -476,14 +486,3 @@ class Starts:
     def gateways(self) -> list[str]:
         """The default network's gateways: the addresses of the host that `host-gateway` means."""
         return [each.gateway for each in known(self._root, DEFAULT).subnets if each.gateway]
-
-    def links(self, texts: Iterable[str]) -> list[str]:
-        """What --link puts into /etc/hosts: a line for each container.
-
-        Raises:
-            ContainerNotFound: There is no such container.
-            StateConflict: It does not run.
-        """
-        from fastbox.networks.links import hosts
-
-        return hosts(self._root, texts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from fastbox.errors import Conflict, FastboxError, InvalidArgument, NetworkNotFound
+from fastbox.errors import Conflict, FastboxError, NetworkNotFound
 from fastbox.networks import checks, drivers
 from fastbox.networks.attach import Attacher, Made, ensure, known, wishes
 from fastbox.runtime import state
@@ -71,7 +71,8 @@ def _connect_live(
         chosen = _default_route(root, wishes(record.options), [*endpoints, endpoint], values)
         if chosen is endpoint and not any(each["gateways"] for each in endpoints):
             endpoint["gateways"] = list(made.made[0].gateways)
-        dns = _dns(root, made, record, before, network.id)
+        wished = {**record.options, "endpoints": [*wishes(record.options), values]}
+        dns = _dns(root, made, record.replace(options=wished), before, network.id)
         _write(held, before | {"endpoints": [*endpoints, endpoint], "dns": dns})
         try:
             _ask(root, live, {"op": "connect", "id": held.id, "endpoint": endpoint, "dns": dns})
@@ -323,14 +324,3 @@ def rename(document: Mapping[str, Any], old: str, new: str) -> None:
                 os.rename(temporary, path)
             except FileNotFoundError:
                 os.unlink(temporary)
-
-
-def refuse_links(texts: tuple[str, ...]) -> None:
-    """--link of `network connect`.
-
-    Raises:
-        InvalidArgument: One is neither name nor name:alias.
-    """
-    for text in texts:
-        if not text or text.count(":") > 1 or text.startswith(":") or text.endswith(":"):
-            raise InvalidArgument(f"bad format for links: {text}")

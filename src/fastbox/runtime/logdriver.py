@@ -10,6 +10,7 @@ import re
 
 from fastbox.errors import InvalidArgument
 from fastbox.runtime import process
+from fastbox.support import paths
 from fastbox.units import MAX_SIZE, integer, size
 
 TYPE_CHECKING = False
@@ -45,6 +46,7 @@ _FORMATS = ("rfc3164", "rfc5424", "rfc5424micro")
 _DECIMAL = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?", re.IGNORECASE)
 _FIELD = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
 _MAX_FILES = 1000
+_KINDS = {"json-file": 0, "local": 1}  # as containers.logfiles has them
 _BUFFER = 1 << 20  # docker's default of a non-blocking log
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _FALSE = ("0", "f", "F", "false", "FALSE", "False")
@@ -72,8 +74,8 @@ def section(options: RunOptions, image: ImageConfig, place: Place) -> dict[str, 
         attrs = _extra(opts, options, image)
         tag = _tag(opts, options, image, place, "")
         made["attrs"] = dict(sorted((attrs | ({"tag": tag} if tag else {})).items()))
-    if buffer and driver in ("journald", "syslog"):
-        made["buffer"] = buffer
+    if driver in ("journald", "syslog"):
+        made |= ({"buffer": buffer} if buffer else {}) | _cache(opts, place)
     if driver != "json-file":
         made["driver"] = driver
     return made
@@ -117,8 +119,8 @@ def _buffer(opts: Mapping[str, str]) -> int:
         raise _bad("max-buffer-size", text, str(error)) from None
 
 
-def _boolean(opts: Mapping[str, str], name: str) -> bool:
-    text = opts.get(name, "false")
+def _boolean(opts: Mapping[str, str], name: str, absent: str = "false") -> bool:
+    text = opts.get(name, absent)
     if text not in _TRUE + _FALSE:
         raise _bad(name, text, "neither true nor false")
     return text in _TRUE
@@ -139,12 +141,26 @@ def _file(driver: str, opts: Mapping[str, str], place: Place) -> dict[str, objec
         files = integer(count, 1, _MAX_FILES)
     except ValueError as error:
         raise _bad("max-file", count, str(error)) from None
-    if _boolean(opts, "compress") and not local and (files < 2 or not limit):
+    compress = _boolean(opts, "compress", "true" if local else "false")
+    if compress and (files < 2 or not limit):
         raise InvalidArgument(
-            "compress cannot be true when max-file is less than 2 or max-size is not set"
+            "compression cannot be enabled when max file count is 1"
+            if local
+            else "compress cannot be true when max-file is less than 2 or max-size is not set"
         )
     path = "local-logs/container.log" if local else place.id + "-json.log"
-    return {"path": f"{place.directory}/{path}", "max_size": limit, "max_file": files}
+    made = {"path": f"{place.directory}/{path}", "max_size": limit, "max_file": files}
+    return made | ({"pack": paths.logpack(_KINDS[driver])} if compress else {})
+
+
+def _cache(opts: Mapping[str, str], place: Place) -> dict[str, object]:
+    """The copy that `logs` reads, of a driver that can't be read: docker's "dual logging"."""
+    if _boolean(opts, "cache-disabled"):
+        return {}
+    words = ("max-size", "max-file", "compress")
+    mine = {word: opts["cache-" + word] for word in words if "cache-" + word in opts}
+    made = _file("local", mine, place)
+    return {"cache": made | {"path": f"{place.directory}/container-cached.log"}}
 
 
 def _labels(options: RunOptions, image: ImageConfig) -> dict[str, str]:

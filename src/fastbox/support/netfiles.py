@@ -176,6 +176,38 @@ def rewrite(path: str, data: bytes) -> None:
         raise os_error(error, "cannot write", path) from error
 
 
+def link(text: str) -> tuple[str, str]:
+    """What a --link names, and its alias: "db:database", "db", docker's old "db:/other/database".
+
+    Raises:
+        InvalidArgument: It is neither.
+    """
+    name, colon, alias = text.partition(":")
+    alias = alias.rpartition("/")[2] if alias[:1] == "/" else alias
+    if not name.strip("/") or (colon and not alias) or not {":", " ", "\t", "\n"}.isdisjoint(alias):
+        raise InvalidArgument(f"bad format for links: {text}", hint="write name:alias")
+    return name, alias or name.removeprefix("/")
+
+
+def replace_hosts(directory: str, lines: Sequence[str]) -> None:
+    """Lines of a container's hosts file give way to those that have the same first name and an
+    address of the same family.
+
+    Args:
+        directory: The container's.
+        lines: The new ones.
+    """
+    path = directory + "/hosts"
+    new = {_key(line): line for line in lines}
+    old = resolvconf.read(path).decode("utf-8", "surrogateescape").splitlines()
+    rewrite(path, _bytes([new.get(_key(line), line) for line in old]))
+
+
+def _key(line: str) -> tuple[str, bool]:
+    address, _, names = line.partition("\t")
+    return names.partition(" ")[0], ":" in address
+
+
 def change_hosts(
     directory: str, name: str, *, gone: Sequence[str] = (), come: Sequence[str] = ()
 ) -> None:

@@ -28,6 +28,20 @@ def libexec(program: str) -> str:
     return next(filter(os.path.exists, places), places[0])
 
 
+def logpack(kind: int) -> list[str]:
+    """The command line of the program that compresses files of a log, but for the log's path."""
+    import sys
+
+    import fastbox
+
+    place = os.path.dirname(os.path.abspath(fastbox.__path__[0]))
+    code = (
+        f"import sys; sys.path.insert(0, {place!r}); "
+        "from fastbox.containers.logpack import main; main(sys.argv[1:])"
+    )
+    return [sys.executable, "-I", "-S", "-c", code, str(kind)]
+
+
 def netd(run: str) -> list[str]:
     """The command line of the program that serves names and relays ports below `run`."""
     import sys

@@ -171,8 +171,11 @@ def test_security_options() -> None:
     assert made(security_opt=("no-new-privileges:false",))["process"]["noNewPrivileges"] is False
     assert "seccomp" not in made(security_opt=("seccomp=unconfined",))["linux"]
     assert "maskedPaths" not in made(security_opt=("systempaths=unconfined",))["linux"]
+    assert made(security_opt=("no-new-privileges=F",))["process"]["noNewPrivileges"] is False
     made(security_opt=("label=disable", "apparmor=unconfined"))
-    for wrong in ("nonsense", "seccomp=", "systempaths=x", "no-new-privileges=maybe"):
+    for wrong in (
+        "nonsense", "seccomp=", "systempaths=x", "no-new-privileges=maybe", "no-new-privileges=",
+    ):  # fmt: skip
         with pytest.raises(InvalidArgument):
             made(security_opt=(wrong,))
 

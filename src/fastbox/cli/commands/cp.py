@@ -23,7 +23,7 @@ the container; - as DEST_PATH writes one to stdout."""
 def options() -> tuple[Option, ...]:
     """The flags it takes."""
     return (
-        Option("archive", "a", SWITCH, "keep owners and extended attributes"),
+        Option("archive", "a", SWITCH, "what goes in belongs to the container's user"),
         Option("follow-link", "L", SWITCH, "copy what SRC_PATH leads to when it is a link"),
         Option("quiet", "q", SWITCH, "say nothing"),
     )
@@ -37,7 +37,7 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:  # noqa: ARG001
         raise InvalidArgument("copying between containers is not supported")
     if not source and not target:
         raise InvalidArgument("must specify at least one container source")
-    wishes: CopyKeywords = {"follow": args.switch("follow-link"), "archive": args.switch("archive")}
+    wishes: CopyKeywords = {"follow": args.switch("follow-link")}
     if source and target_path == "-":
         _to_stdout(engine, source, source_path, args.switch("follow-link"))
     elif source:
@@ -46,6 +46,8 @@ def execute(engine: Door, args: Arguments, out: Output) -> int:  # noqa: ARG001
     elif source_path == "-":
         engine.containers.copy_to(target, target_path, 0)
     else:
+        # All that docker's -a does: what comes out is the caller's with it as without.
+        wishes["owned"] = args.switch("archive")
         size = engine.containers.copy_in(target, source_path, target_path, **wishes)
         _tell(args, size, args.operands[1])
     return 0
