@@ -76,7 +76,7 @@ def open_log(store: ContainerStore, run: str, container: str, wishes: LogKeyword
 
 def _has_cache(record: ContainerRecord | None) -> bool:
     options: Any = (record.options.get("log_opts") if record else None) or {}
-    return str(options.get("cache-disabled", "false"))[0] not in "1tT"
+    return str(options.get("cache-disabled", "false"))[:1] not in ("1", "t", "T")
 
 
 def _moment(moment: datetime | float | str | None, absent: int) -> int:
