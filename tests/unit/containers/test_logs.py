@@ -160,22 +160,22 @@ def test_pieces_of_the_local_driver(tmp_path: Path) -> None:
 def test_the_next_file_by_identity(tmp_path: Path) -> None:
     path = tmp_path / "log"
     write(path, range(1))
-    (fd,) = logfiles.snapshot(str(path))
-    assert logfiles.successor(str(path), fd) is None
+    (part,) = logfiles.snapshot(str(path))
+    assert logfiles.successor(str(path), part) is None
     os.rename(path, tmp_path / "log.1")
-    assert logfiles.successor(str(path), fd) is None  # between the two names
+    assert logfiles.successor(str(path), part) is None  # between the two names
     write(path, range(1, 2))
-    newer = logfiles.successor(str(path), fd)
+    newer = logfiles.successor(str(path), part)
     assert newer is not None
-    assert os.path.samestat(os.fstat(newer), path.stat())
+    assert os.path.samestat(os.fstat(newer.fd), path.stat())
     os.rename(tmp_path / "log.1", tmp_path / "log.2")  # a gap, as a rotation has it for a moment
-    assert logfiles.successor(str(path), fd) is None
+    assert logfiles.successor(str(path), part) is None
     os.unlink(tmp_path / "log.2")
-    other = logfiles.successor(str(path), fd)  # it is gone: the oldest there is
+    other = logfiles.successor(str(path), part)  # it is gone: the oldest there is
     assert other is not None
-    assert os.path.samestat(os.fstat(other), path.stat())
-    for each in (fd, newer, other):
-        os.close(each)
+    assert os.path.samestat(os.fstat(other.fd), path.stat())
+    for each in (part, newer, other):
+        each.close()
 
 
 def test_hostile_blocks_are_no_records() -> None:

@@ -146,3 +146,32 @@ def test_files_stay_the_same_files(tmp_path: Path) -> None:
     assert "10.2" not in (tmp_path / "hosts").read_text()
     assert kept == {name: os.stat(tmp_path / name).st_ino for name in kept}
     assert all(os.stat(tmp_path / name).st_mode & 0o777 == 0o644 for name in kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("db", ("db", "db")),
+        ("/db", ("/db", "db")),
+        ("db:x", ("db", "x")),
+        ("db:/other/x", ("db", "x")),
+    ],
+)
+def test_links(text: str, found: tuple[str, str]) -> None:
+    assert netfiles.link(text) == found
+
+
+@pytest.mark.parametrize("text", ["", ":", "db:", ":x", "a:b:c", "db:x y", "db:x\n127.0.0.1\ty"])
+def test_what_is_no_link(text: str) -> None:
+    with pytest.raises(InvalidArgument, match="bad format for links"):
+        netfiles.link(text)
+
+
+def test_lines_give_way_by_name_and_family(tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text(
+        "127.0.0.1\tlocalhost\n10.0.0.2\twww web\nfd00::2\twww web\n10.0.0.3\twwwx\n"
+    )
+    netfiles.replace_hosts(str(tmp_path), ["10.0.0.9\twww other"])
+    assert (tmp_path / "hosts").read_text() == (
+        "127.0.0.1\tlocalhost\n10.0.0.9\twww other\nfd00::2\twww web\n10.0.0.3\twwwx\n"
+    )
