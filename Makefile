@@ -86,7 +86,8 @@ check-examples: build/.installed build/.test-tools ## pyright, strict, on docs/e
 
 .PHONY: test
 test: build/.installed build/.test-tools check check-examples test-native ## everything: lint, types, C tests, Python tests with real containers
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not slow" --ignore=tests/peers tests benchmarks/tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -n auto -m "not slow" tests/unit tests/arch benchmarks/tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -m "not slow" --ignore=tests/peers --ignore=tests/unit --ignore=tests/arch tests
 
 .PHONY: asan
 asan: build/.packages ## the C tests under AddressSanitizer and UndefinedBehaviorSanitizer
