@@ -33,4 +33,8 @@ class Found:
         mtime_ns: int,
         ctime_ns: int,
         link: str,
+        dev: int,
+        ino: int,
     ) -> None: ...
+    @property
+    def stamp(self) -> bytes: ...

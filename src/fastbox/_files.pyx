@@ -104,6 +104,8 @@ cdef extern from "sys/stat.h":
         int64_t tv_sec
         long tv_nsec
     struct stat:
+        uint64_t st_dev
+        uint64_t st_ino
         unsigned st_mode
         unsigned st_uid
         unsigned st_gid
@@ -135,17 +137,28 @@ cdef class Found:
 
     Attributes: `path` relative to the root, without a slash in front, "" for the root; `kind`, its type (`stat.S_IFREG` and so on); `mode`,
     its permissions with the set-id and sticky bits; `uid`, `gid`; `size` in bytes, of a device its number; `mtime_ns` and `ctime_ns`, when
-    its content, and anything about it, was changed last; `link`, what a symbolic link says, else "".
+    its content, and anything about it, was changed last; `link`, what a symbolic link says, else ""; `stamp`, 40 bytes of device, inode,
+    size and times: what must be the same for the content to be the same.
     """
     cdef readonly str path, link
     cdef readonly unsigned kind, mode, uid, gid
     cdef readonly int64_t size, mtime_ns, ctime_ns
+    cdef uint64_t dev, ino
 
-    def __init__(self, str path, unsigned mode, unsigned uid, unsigned gid, int64_t size, int64_t mtime_ns, int64_t ctime_ns, str link):
+    def __init__(self, str path, unsigned mode, unsigned uid, unsigned gid, int64_t size, int64_t mtime_ns, int64_t ctime_ns, str link,
+                 uint64_t dev, uint64_t ino):
         """`mode` is st_mode, with the type."""
+        self.dev, self.ino = dev, ino
         self.path, self.link = path, link
         self.kind, self.mode, self.uid, self.gid = mode & 0o170000, mode & 0o7777, uid, gid
         self.size, self.mtime_ns, self.ctime_ns = size, mtime_ns, ctime_ns
+
+    @property
+    def stamp(self):
+        cdef uint64_t values[5]
+        values[0], values[1], values[2] = self.dev, self.ino, <uint64_t>self.size
+        values[3], values[4] = <uint64_t>self.mtime_ns, <uint64_t>self.ctime_ns
+        return (<char *>values)[:sizeof(values)]
 
     def __repr__(self):
         return f"Found({self.path!r}, {self.kind | self.mode:o})"
@@ -153,7 +166,7 @@ cdef class Found:
 
 cdef Found _found(str path, str link, const stat *st):
     cdef Found found = Found.__new__(Found)
-    found.path, found.link = path, link
+    found.path, found.link, found.dev, found.ino = path, link, st.st_dev, st.st_ino
     found.kind, found.mode, found.uid, found.gid = st.st_mode & 0o170000, st.st_mode & 0o7777, st.st_uid, st.st_gid
     found.size = <int64_t>st.st_rdev if found.kind in (0o020000, 0o060000) else st.st_size
     found.mtime_ns = st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec

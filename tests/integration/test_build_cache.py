@@ -68,6 +68,34 @@ def test_a_file_that_changes_while_a_step_runs(engine: fastbox.Engine) -> None:
         assert buildtool.cat(engine, "built", "/src/file") == ["of a later time"]
 
 
+def test_what_is_kept_of_a_context_is_what_was_read(engine: fastbox.Engine) -> None:
+    kept = Path(os.environ["FASTBOX_ROOT"], "build/digests")
+    text = "FROM busybox\nCOPY dir /d/\n"
+    with context({"dir/a": "A", "dir/b": "B", "Dockerfile": text}) as where:
+        status = where.stat()
+        path = kept / f"{status.st_dev:x}-{status.st_ino:x}"
+        build(engine, where, tags=BUILT)
+        assert not path.exists()  # of files that were changed just now
+        time.sleep(2.1)
+        first = build(engine, where, tags=BUILT)
+        assert not first.ran
+        size = path.stat().st_size
+        assert size == 32 + 2 * 72
+        assert not build(engine, where).ran
+        before = (where / "dir/a").stat()
+        (where / "dir/a").write_text("C")
+        os.utime(where / "dir/a", ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert [name.split()[0] for name in build(engine, where, tags=BUILT).ran] == ["COPY"]
+        assert buildtool.cat(engine, "built", "/d/a", "/d/b") == ["C", "B"]
+        time.sleep(2.1)
+        assert not build(engine, where).ran
+        assert path.stat().st_size > size
+        path.write_bytes(bytes(path.stat().st_size))
+        assert not build(engine, where, tags=BUILT).ran
+        engine.builds.prune(all=True)
+        assert not path.exists()
+
+
 def test_names_and_kinds_count(engine: fastbox.Engine) -> None:
     text = "FROM busybox\nCOPY dir /d/\n"
     with context({"dir/a": "A", "Dockerfile": text}) as where:

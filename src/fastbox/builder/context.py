@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastbox.builder.giturl import Repository
     from fastbox.builds import BuildOptions
     from fastbox.dockerfile.ignore import Ignore
+    from fastbox.store.filedigests import FileDigests
     from fastbox.store.lease import Work
 
     Stop = Callable[[], bool]
@@ -51,7 +52,9 @@ class Context:
         commit: The commit that it is, when it is of a git repository.
     """
 
-    __slots__ = ("_ahead", "_ignore", "_reading", "commit", "digests", "name", "root", "tree")
+    __slots__ = (
+        "_ahead", "_ignore", "_kept", "_reading", "commit", "digests", "name", "root", "tree",
+    )  # fmt: skip
 
     def __init__(
         self, name: str, root: int, ignore: Ignore | None = None, *, commit: str = ""
@@ -59,6 +62,7 @@ class Context:
         """A context of a descriptor, which is its own from now on."""
         self.name, self.root, self.commit = name, root, commit
         self._ignore = ignore
+        self._kept: FileDigests | None = None
         self.tree = Tree(root, ignore)
         self.digests = Digests(root)
         self._ahead = False  # something was read ahead, and counts
@@ -85,6 +89,12 @@ class Context:
             fd, self.root = self.root, -1
             if fd >= 0:
                 os.close(fd)
+            if self._kept is not None:
+                self._kept.save()
+
+    def keep(self, kept: FileDigests) -> None:
+        """Take digests of files from there, and leave them there: before anything was read."""
+        self._kept, self.digests = kept, Digests(self.root, kept)
 
     def read_ahead(self, sources: Sequence[str]) -> None:
         """Look for these paths and read their files, while the caller does something else: whoever
@@ -107,7 +117,7 @@ class Context:
                 files = [found for found in entries if found.kind == stat.S_IFREG]
                 left -= sum(found.size for found in files)
                 if left >= 0:
-                    digests.read(found.path for found in files)
+                    digests.read(files)
         except (FastboxError, OSError):
             pass  # whoever needs it is told
         finally:
@@ -117,7 +127,8 @@ class Context:
         """A step was made, or waited for: files may be others now than those read ahead."""
         if self._ahead:
             self._ahead = False
-            self.tree, self.digests = Tree(self.root, self._ignore), Digests(self.root)
+            self.tree = Tree(self.root, self._ignore)
+            self.digests = Digests(self.root, self._kept)
 
 
 def open_context(

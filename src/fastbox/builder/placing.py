@@ -9,6 +9,7 @@ import os
 import posixpath
 import stat
 import sys
+import time
 
 from fastbox.errors import Conflict, os_error
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from fastbox._files import Found
     from fastbox.builder.selection import Selection
+    from fastbox.store.filedigests import FileDigests
 
     Digest = tuple[bytes, int, int, int]  # SHA-256, size, mtime_ns and ctime_ns as of the read
     DigestFiles = Callable[[int, Sequence[bytes]], list[Digest]]
@@ -36,24 +38,36 @@ _ENCODING = sys.getfilesystemencoding()  # with which os.fsencode() encodes, in 
 class Digests:
     """The digests of a tree's files, each read once. For several threads."""
 
-    __slots__ = ("_digest_files", "_known", "_lock", "_root")
+    __slots__ = ("_digest_files", "_kept", "_known", "_lock", "_root")
 
-    def __init__(self, root: int, digest_files: DigestFiles | None = None) -> None:
-        """Those below a descriptor, which stays the caller's."""
-        self._root, self._digest_files = root, digest_files
+    def __init__(
+        self, root: int, kept: FileDigests | None = None, digest_files: DigestFiles | None = None
+    ) -> None:
+        """Those below a descriptor, which stays the caller's; `kept` knows some already."""
+        self._root, self._kept, self._digest_files = root, kept, digest_files
         self._known: dict[str, Digest] = {}
         self._lock = _thread.allocate_lock()
 
-    def read(self, paths: Iterable[str]) -> dict[str, Digest]:
-        """All that is known, with these files among it.
+    def read(self, files: Iterable[Found]) -> dict[str, Digest]:
+        """All that is known by paths, with these files among it.
 
         Raises:
             FastboxError: One can't be read, or is no regular file any more.
         """
         with self._lock:
-            missing = [path for path in dict.fromkeys(paths) if path not in self._known]
+            missing = {found.path: found for found in files if found.path not in self._known}
+            if missing and self._kept is not None:
+                for path, value in self._kept.known(missing.values()).items():
+                    found = missing.pop(path)
+                    self._known[path] = (value, found.size, found.mtime_ns, found.ctime_ns)
             if missing:
-                self._known.update(zip(missing, self._digest(missing), strict=True))
+                began = time.time_ns()
+                digests = self._digest(list(missing))
+                self._known.update(zip(missing, digests, strict=True))
+                if self._kept is not None:
+                    for found, digest in zip(missing.values(), digests, strict=True):
+                        if digest[1:] == (found.size, found.mtime_ns, found.ctime_ns):
+                            self._kept.put(found, digest[0], began)
         return self._known
 
     def place(self, path: str) -> str:
@@ -80,11 +94,10 @@ def digest_of_selection(selection: Selection, digests: Digests, *, owners: bool)
     Raises:
         FastboxError: A file can't be read.
     """
-    files = [found.path for _, _, found in selection.entries if found.kind == stat.S_IFREG]
+    files = [found for _, _, found in selection.entries if found.kind == stat.S_IFREG]
     contents = digests.read(files)
-    whole = sha256(b"selection 1\0")
-    for directory in selection.directories:
-        whole.update(b"/%s\0" % os.fsencode(directory))
+    pieces = [b"selection 1\0"]
+    pieces += [b"/%s\0" % os.fsencode(directory) for directory in selection.directories]
     heads: dict[tuple[int, int, int, int], str] = {}  # as files mostly have the same few
     for _, target, found in selection.entries:  # tens of thousands: few calls for each
         kind, mode = found.kind, found.mode
@@ -100,8 +113,9 @@ def digest_of_selection(selection: Selection, digests: Digests, *, owners: bool)
         head = heads.get(what)
         if head is None:
             head = heads[what] = "\0{:o} {:o} {} {}\0".format(*what)
-        whole.update((target + head).encode(_ENCODING, "surrogateescape") + more)
-    return str(whole.hexdigest())
+        pieces.append((target + head).encode(_ENCODING, "surrogateescape"))
+        pieces.append(more)
+    return str(sha256(b"".join(pieces)).hexdigest())
 
 
 def copy_list(

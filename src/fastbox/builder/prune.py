@@ -8,6 +8,7 @@ from collections import Counter
 
 from fastbox.store.buildcache import BuildCache
 from fastbox.store.buildusage import is_usable, kept, sizes
+from fastbox.store.filedigests import forget
 from fastbox.support.filters import Filters
 from fastbox.types import Pruned
 
@@ -52,6 +53,8 @@ def prune(
         FastboxError: The kernel said no.
     """
     until = Filters(filters, ("until",)).until()
+    if until is None:
+        forget(root)
     cache = BuildCache(root)
     cache.tidy(lambda step: is_usable(root, step))
     items = kept(root)

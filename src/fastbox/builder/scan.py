@@ -128,7 +128,7 @@ class Tree:
         size = status.st_rdev if is_device else status.st_size
         return Found(
             path, status.st_mode, status.st_uid, status.st_gid, size,
-            status.st_mtime_ns, status.st_ctime_ns, link,
+            status.st_mtime_ns, status.st_ctime_ns, link, status.st_dev, status.st_ino,
         )  # fmt: skip
 
 

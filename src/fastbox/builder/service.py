@@ -6,7 +6,7 @@ import os
 import time
 
 from fastbox.builder.build import EPOCH, Build, given_args
-from fastbox.builder.context import open_context
+from fastbox.builder.context import is_directory, open_context
 from fastbox.builder.graph import PROXIES, Graph, copied
 from fastbox.builder.platform import platform_args
 from fastbox.builder.secrets import sweep
@@ -14,6 +14,7 @@ from fastbox.builds import Built, Event
 from fastbox.dockerfile.parse import understood
 from fastbox.dockerfile.source import parse
 from fastbox.errors import os_error
+from fastbox.store.filedigests import FileDigests
 from fastbox.store.lease import Work, any_dead, hold
 
 TYPE_CHECKING = False
@@ -137,6 +138,8 @@ class Builds:
         with build.teller.vertex("[internal] load build definition"):
             context, data, name = open_context(options, build.work, lambda: build.stop.stopped)
             build.context = context
+            if not options.no_cache and is_directory(options.context):
+                context.keep(FileDigests(self._root, context.root))
             document = parse(data, name)
             build.file = understood(document)
             build.platform = platform_args(options.platform, options.target)

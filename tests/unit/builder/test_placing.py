@@ -81,7 +81,7 @@ def test_each_file_is_read_once(tree, tmp_path: Path) -> None:
         return [(hashlib.sha256(data).digest(), len(data), 0, 7) for data in contents]
 
     made = tree({"go.mod": "1", "main.go": "2"})
-    digests = Digests(made.root, digest_files)
+    digests = Digests(made.root, digest_files=digest_files)
     digest_of_selection(pick(made, "go.mod"), digests, owners=False)
     digest_of_selection(pick(made), digests, owners=False)
     assert calls == [b"go.mod", b"main.go"]
