@@ -12,8 +12,8 @@
 #include <sys/file.h>
 
 #include "cleanup.h"
+#include "detached.h"
 #include "log_driver.h"
-#include "spawn.h"
 
 int fb_log_pack_open(struct fb_log *log, const struct fb_log_spec *spec)
 {

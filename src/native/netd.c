@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "detached.h"
 #include "io.h"
-#include "spawn.h"
 
 #define MAX_ARGS 32
 #define FAIL(call, path) FB_FAIL(err, FB_STAGE_NETWORK, (call), (path))

@@ -119,7 +119,7 @@ def test_out_to_another_host_with_the_hosts_address(box: Box, other: OtherHost) 
 def test_what_a_container_sees(box: Box) -> None:
     script = "ip -4 -o addr show eth0; ip route; cat /etc/resolv.conf; hostname; cat /etc/hosts; ls /sys/class/net"
     found = run(box, "busybox", "sh", "-c", script)
-    own = re.search(r"inet (\S+)/16 ", found)
+    own = re.search(r"inet (\S+)/\d+ ", found)
     assert own
     gateway = re.search(r"default via (\S+) dev eth0", found)
     assert gateway

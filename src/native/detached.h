@@ -1,6 +1,6 @@
 /* A process that is nobody's child: what outlives whoever starts it. */
-#ifndef FB_SPAWN_H
-#define FB_SPAWN_H
+#ifndef FB_DETACHED_H
+#define FB_DETACHED_H
 
 #include <stddef.h>
 
