@@ -372,9 +372,6 @@ cdef extern from "copy_tree.h":
         uint64_t size
     int fb_copy_tree(int source, int dirfd, const char *name, const fb_copy_options *options, fb_copy_result *ret_result, fb_error *err) nogil
 
-cdef extern from "inroot.h":
-    int fb_inroot_open(int root, const char *path, int flags, bint plain) nogil
-
 
 def copy_tree(int source, int dirfd, bytes name, *, owner=None, bint xattrs=False):
     """Copy what is held to a name in a directory ("." for a directory's content to the directory itself): (entries, size of the
@@ -394,13 +391,3 @@ def copy_tree(int source, int dirfd, bytes name, *, owner=None, bint xattrs=Fals
     return result.entries, result.size
 
 
-def open_in_root(int root, bytes path, int flags):
-    """A descriptor of a path below a root that somebody else may change meanwhile: links, absolute ones too, and ".." stay in it."""
-    cdef const char *p = path
-    cdef int r
-    with nogil:
-        r = fb_inroot_open(root, p, flags, False)
-    if r < 0:
-        errno.errno = -r
-        PyErr_SetFromErrno(OSError)
-    return r

@@ -8,7 +8,7 @@ import os
 import posixpath
 import stat
 
-from fastbox import _bytes, _files
+from fastbox import _files, _native
 from fastbox.builder.giturl import is_url, parse_git
 from fastbox.builder.placing import Digests, copy_list
 from fastbox.builder.scan import Tree
@@ -127,7 +127,7 @@ class Added:
         """Bring them to a target, an absolute path without links."""
         for path in self._archives:
             assert source is not None
-            fd = _bytes.open_in_root(source.root, os.fsencode(path), _READ)
+            fd = _native.open_in_root(source.root, path, _READ)
             try:
                 self._unpack(place, fd, target, owner)
             finally:
@@ -142,7 +142,7 @@ class Added:
 
         directory = place.directory(target, *owner, bring=True)
         place.changed = True
-        root = _bytes.open_in_root(place.tree, os.fsencode(directory) or b".", _DIRECTORY)
+        root = _native.open_in_root(place.tree, directory or b".", _DIRECTORY)
         try:
             unpacking.unpack(fd, root, merge=True)
         finally:
@@ -223,7 +223,7 @@ def _is_archive(source: Source, path: str) -> bool:
     found = follow(source.tree, path)
     if found.kind != stat.S_IFREG or not found.size:
         return False
-    fd = _bytes.open_in_root(source.root, os.fsencode(found.path), _READ | os.O_NONBLOCK)
+    fd = _native.open_in_root(source.root, found.path, _READ | os.O_NONBLOCK)
     try:
         return unpacking.is_packed_tar(fd)
     finally:

@@ -13,7 +13,6 @@ import os
 import posixpath
 import stat
 
-from fastbox.builder.giturl import is_url, parse_git, redacted
 from fastbox.builder.placing import Digests
 from fastbox.builder.reading import read_in_root, read_path
 from fastbox.builder.scan import Tree
@@ -168,10 +167,17 @@ def open_context(
         if ignored is None:
             ignored = read_in_root(root, _IGNORE)
         ignore = _ignore(ignored, where) if ignored else None
-        return Context(redacted(options.context), root, ignore, commit=commit), data, name
+        shown = options.context if here else _shown(options.context)
+        return Context(shown, root, ignore, commit=commit), data, name
     except BaseException:
         os.close(root)
         raise
+
+
+def _shown(address: str) -> str:
+    from fastbox.builder.giturl import redacted
+
+    return redacted(address)
 
 
 def _ignore(text: bytes, where: str) -> Ignore:
@@ -187,6 +193,8 @@ def fetch_context(text: str, work: Work, stop: Stop | None = None) -> tuple[int,
         NotFound: The text is no address, and no directory either.
         FastboxError: It can't be fetched.
     """
+    from fastbox.builder.giturl import is_url, parse_git
+
     repository = parse_git(text, short=True)
     if repository:
         root, commit = fetch_repository(repository, work, stop)
@@ -248,7 +256,7 @@ def _downloaded(url: str, work: Work, stop: Stop | None) -> tuple[int, bytes | N
 
     def tell(_done: int, _total: int) -> None:
         if stop and stop():
-            raise FastboxError("canceled", where=redacted(url))
+            raise FastboxError("canceled", where=_shown(url))
 
     from fastbox.builder import remote, stdin, unpacking
 
@@ -277,6 +285,8 @@ def _dockerfile(root: int, options: BuildOptions, here: bool) -> tuple[bytes, by
 
         return stdin.read_dockerfile(options.stdin), None
     if here and options.file:
+        from fastbox.builder.giturl import is_url
+
         if is_url(options.file):
             raise InvalidArgument("a Dockerfile can't be an address", where=options.file)
         data = read_path(options.file)

@@ -6,7 +6,7 @@ import os
 import posixpath
 import stat
 
-from fastbox import _bytes, _files
+from fastbox import _files, _native
 from fastbox.builder import sources
 from fastbox.builder.add import Added
 from fastbox.builder.placing import check_target, copy_list, digest_of_selection
@@ -172,9 +172,7 @@ class _Copying:
         if target.endswith("/") or many or place.is_directory(path):
             path = posixpath.join(path, posixpath.basename(name))
         place.directory(posixpath.dirname(path), *owner, bring=True)
-        parent = _bytes.open_in_root(
-            place.tree, os.fsencode(posixpath.dirname(path)) or b".", _DIRECTORY
-        )
+        parent = _native.open_in_root(place.tree, posixpath.dirname(path) or b".", _DIRECTORY)
         try:
             mode = 0o644 if self._mode is None else self._mode(stat.S_IFREG, 0o644)
             fd = os.open(

@@ -13,7 +13,7 @@ import os
 import signal
 import time
 
-from fastbox import _bytes, _native
+from fastbox import _native
 from fastbox.builder.giturl import Repository, is_commit
 from fastbox.builder.scan import Tree
 from fastbox.errors import FastboxError, IntegrityError, NotFound, Timeout, Unsupported, os_error
@@ -169,7 +169,7 @@ def _subdirectory(root: int, repository: Repository) -> int:
     if not repository.subdir:
         return os.dup(root)
     try:
-        return _bytes.open_in_root(root, os.fsencode(repository.subdir), _DIRECTORY)
+        return _native.open_in_root(root, repository.subdir, _DIRECTORY)
     except OSError as error:
         raise NotFound(
             f'the repository has no directory "{repository.subdir}"', where=repository.shown

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
-from fastbox import _bytes
+from fastbox import _bytes, _native
 from fastbox.errors import Conflict, InvalidArgument, os_error
 from fastbox.store.merge import take_attributes
 
@@ -128,11 +128,11 @@ class Place:
         """By O_PATH; the last part is not followed. The tree's own come first."""
         name = os.fsencode(path) or b"."
         try:
-            return _bytes.open_in_root(self.tree, name, _PATH | os.O_NOFOLLOW)
+            return _native.open_in_root(self.tree, name, _PATH | os.O_NOFOLLOW)
         except FileNotFoundError:
             if self.view < 0:
                 raise
-            return _bytes.open_in_root(self.view, name, _PATH | os.O_NOFOLLOW)
+            return _native.open_in_root(self.view, name, _PATH | os.O_NOFOLLOW)
 
     def is_directory(self, path: str) -> bool:
         """Whether there is a directory, links followed."""
@@ -202,7 +202,7 @@ class Place:
         if self.view < 0:
             return -1
         try:
-            return _bytes.open_in_root(self.view, os.fsencode(path), _DIRECTORY)
+            return _native.open_in_root(self.view, path, _DIRECTORY)
         except FileNotFoundError:
             return -1
         except NotADirectoryError:

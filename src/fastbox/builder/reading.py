@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from fastbox import _bytes
+from fastbox import _native
 from fastbox.errors import InvalidArgument, ResourceExhausted, os_error
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ def read_in_root(root: int, path: str, limit: int = MAX_TEXT) -> bytes | None:
         FastboxError: The kernel said no.
     """
     try:
-        held = _bytes.open_in_root(root, os.fsencode(path), _PLACE)
+        held = _native.open_in_root(root, path, _PLACE)
     except OSError as error:
         if error.errno in _GONE:
             return None

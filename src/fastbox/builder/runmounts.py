@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import posixpath
 
-from fastbox import _bytes
+from fastbox import _bytes, _native
 from fastbox.builder import sources
 from fastbox.builder.place import open_view
 from fastbox.builder.state import State, key_of
@@ -201,7 +201,7 @@ class Mounts:
         if mount.source:
             fd = os.open(path, _DIRECTORY)
             try:
-                inner = _bytes.open_in_root(fd, os.fsencode(mount.source), os.O_PATH | os.O_CLOEXEC)
+                inner = _native.open_in_root(fd, mount.source, os.O_PATH | os.O_CLOEXEC)
             except FileNotFoundError:
                 raise NotFound(
                     "the cache mount has no such directory", where=mount.source

@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 
-from fastbox import _bytes
+from fastbox import _native
 from fastbox._files import Found, list_tree
 from fastbox.errors import FastboxError, ResourceExhausted, os_error
 
@@ -112,7 +112,7 @@ class Tree:
 
     def _look(self, path: str) -> Found | None:
         try:
-            fd = _bytes.open_in_root(self.root, os.fsencode(path) or b".", _PLACE)
+            fd = _native.open_in_root(self.root, path or b".", _PLACE)
         except OSError as error:
             if error.errno in _GONE:
                 return None

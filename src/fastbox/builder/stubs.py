@@ -9,7 +9,7 @@ import posixpath
 import stat
 from contextlib import suppress
 
-from fastbox import _bytes, _files
+from fastbox import _files, _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Stubs:
 def _resolved(view: int, path: str) -> str | None:
     """Where a path leads to, links followed: relative to the root; None: nowhere."""
     try:
-        fd = _bytes.open_in_root(view, os.fsencode(path), _PATH)
+        fd = _native.open_in_root(view, path, _PATH)
     except _GONE:
         return None
     try:
@@ -91,7 +91,7 @@ def _resolved(view: int, path: str) -> str | None:
 
 
 def _attributes(root: int, path: str) -> _Attributes:
-    fd = _bytes.open_in_root(root, os.fsencode(path), _DIRECTORY)
+    fd = _native.open_in_root(root, path, _DIRECTORY)
     try:
         found = os.fstat(fd)
         names = [name for name in os.listxattr(fd) if not name.startswith(_OVERLAY)]
@@ -108,7 +108,7 @@ def _remove_copied(root: int, path: str, below: _Attributes) -> None:
     try:
         if _attributes(root, path) != below:
             return
-        parent = _bytes.open_in_root(root, os.fsencode(posixpath.dirname(path)) or b".", _DIRECTORY)
+        parent = _native.open_in_root(root, posixpath.dirname(path) or b".", _DIRECTORY)
     except _GONE:
         return
     try:

@@ -113,7 +113,7 @@ class Reached(FileSystem):
         """
         try:
             flags = _PATH if follow else _PATH | os.O_NOFOLLOW
-            fd = _bytes.open_in_root(self.tree, os.fsencode(path), flags)
+            fd = _native.open_in_root(self.tree, path, flags)
         except OSError as error:
             raise self._failure(error, path) from error
         self._fds.append(fd)
@@ -122,7 +122,7 @@ class Reached(FileSystem):
     def directory(self, path: str) -> int:
         """A directory that can be worked in, held; closed with the block."""
         try:
-            fd = _bytes.open_in_root(self.tree, os.fsencode(path), _DIRECTORY)
+            fd = _native.open_in_root(self.tree, path, _DIRECTORY)
         except OSError as error:
             raise self._failure(error, path) from error
         self._fds.append(fd)
@@ -134,7 +134,7 @@ class Reached(FileSystem):
         """
         for _ in range(_LINKS_MAX):
             try:
-                fd = _bytes.open_in_root(self.tree, os.fsencode(path), _PATH | os.O_NOFOLLOW)
+                fd = _native.open_in_root(self.tree, path, _PATH | os.O_NOFOLLOW)
             except OSError as error:
                 if error.errno == errno.ENOENT:
                     return path, -1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastbox import _bytes
 from fastbox.images import documents
 from fastbox.store.content import Content, Descriptor
 from fastbox.support import json
@@ -24,6 +23,7 @@ _OCI_LAYERS = {
 
 def publish(root: Root, work: Work) -> None:
     """Make all that was staged durable, then visible; it counts once a name leads to it."""
+    from fastbox import _bytes
     from fastbox.store.extract import NewLayers
 
     _bytes.sync_file_system(work.fd)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import stat
 
-from fastbox import _bytes
+from fastbox import _native
 
 _MOST = 1 << 20  # bytes
 
@@ -24,7 +24,7 @@ def entry(view: int, path: bytes, value: str, field: int = 0) -> list[str] | Non
     if view < 0:
         return None
     try:
-        fd = _bytes.open_in_root(view, path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = _native.open_in_root(view, path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return None
     with open(fd, "rb") as file:
