@@ -1,4 +1,5 @@
 /* nftables, in a network namespace of the test's own: what the kernel has afterwards is read by `nft`, which is not ours. */
+#include <dirent.h>
 #include <sys/personality.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -275,7 +276,14 @@ static void test_endpoints_at_once(void)
 
 static int descriptors(void)
 {
-	return count("ls /proc/$PPID/fd", "\n");
+	DIR *dir = opendir("/proc/self/fd");
+	int found = 0;
+
+	while (dir && readdir(dir))
+		found++;
+	if (dir)
+		closedir(dir);
+	return found;
 }
 
 /* Each way out, good and bad, a hundred times: no descriptor is left (one netlink socket is kept from the first call on). */
@@ -298,7 +306,8 @@ static void test_leaks(void)
 		OK(fb_nft_endpoints(&spec, false, &err));
 		OK(fb_nft_network(&network, false, &err));
 	}
-	CHECK(before > 0 && descriptors() == before);
+	CHECK(before > 0);
+	CHECK(descriptors() == before);
 	CHECK(gone("nft list ruleset", "172.30.0.3") && gone("nft list ruleset", "fb-leak"));
 }
 
