@@ -142,7 +142,7 @@ class Added:
 
         directory = place.directory(target, *owner, bring=True)
         place.changed = True
-        root = _native.open_in_root(place.tree, directory or b".", _DIRECTORY)
+        root = _native.open_in_root(place.tree, directory or ".", _DIRECTORY)
         try:
             unpacking.unpack(fd, root, merge=True)
         finally:

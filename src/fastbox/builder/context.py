@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fastbox.dockerfile.ignore import Ignore
     from fastbox.store.filedigests import FileDigests
     from fastbox.store.lease import Work
+    from fastbox.store.root import Root
 
     Stop = Callable[[], bool]
 
@@ -91,9 +92,14 @@ class Context:
             if self._kept is not None:
                 self._kept.save()
 
-    def keep(self, kept: FileDigests) -> None:
-        """Take digests of files from there, and leave them there: before anything was read."""
-        self._kept, self.digests = kept, Digests(self.root, kept)
+    def keep_digests(self, root: Root, *, anew: bool) -> None:
+        """Of a directory of the host, before anything was read: its files are read again only when
+        they have changed since the last build, or all `anew`.
+        """
+        from fastbox.store.filedigests import FileDigests
+
+        self._kept = FileDigests(root, self.root, anew=anew)
+        self.digests = Digests(self.root, self._kept)
 
     def read_ahead(self, sources: Sequence[str]) -> None:
         """Look for these paths and read their files, while the caller does something else: whoever

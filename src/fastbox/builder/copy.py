@@ -172,7 +172,7 @@ class _Copying:
         if target.endswith("/") or many or place.is_directory(path):
             path = posixpath.join(path, posixpath.basename(name))
         place.directory(posixpath.dirname(path), *owner, bring=True)
-        parent = _native.open_in_root(place.tree, posixpath.dirname(path) or b".", _DIRECTORY)
+        parent = _native.open_in_root(place.tree, posixpath.dirname(path) or ".", _DIRECTORY)
         try:
             mode = 0o644 if self._mode is None else self._mode(stat.S_IFREG, 0o644)
             fd = os.open(

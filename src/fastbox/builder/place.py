@@ -126,7 +126,7 @@ class Place:
 
     def _held(self, path: str) -> int:
         """By O_PATH; the last part is not followed. The tree's own come first."""
-        name = os.fsencode(path) or b"."
+        name = path or "."
         try:
             return _native.open_in_root(self.tree, name, _PATH | os.O_NOFOLLOW)
         except FileNotFoundError:

@@ -12,11 +12,7 @@ import sys
 import time
 
 from fastbox.errors import Conflict, os_error
-
-try:  # `hashlib` loads OpenSSL's library; what is hashed here is short
-    from _sha256 import sha256  # type: ignore[import-not-found]
-except ImportError:
-    from hashlib import sha256
+from fastbox.store.content import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,9 +20,8 @@ if TYPE_CHECKING:
 
     from fastbox._files import Found
     from fastbox.builder.selection import Selection
-    from fastbox.store.filedigests import FileDigests
+    from fastbox.store.filedigests import Digest, FileDigests
 
-    Digest = tuple[bytes, int, int, int]  # SHA-256, size, mtime_ns and ctime_ns as of the read
     DigestFiles = Callable[[int, Sequence[bytes]], list[Digest]]
     Entry = tuple[bytes, bytes, int, int, int, int, int]
 
@@ -57,17 +52,16 @@ class Digests:
         with self._lock:
             missing = {found.path: found for found in files if found.path not in self._known}
             if missing and self._kept is not None:
-                for path, value in self._kept.known(missing.values()).items():
-                    found = missing.pop(path)
-                    self._known[path] = (value, found.size, found.mtime_ns, found.ctime_ns)
+                self._known.update(self._kept.known(missing.values()))
+                missing = {
+                    path: found for path, found in missing.items() if path not in self._known
+                }
             if missing:
                 began = time.time_ns()
                 digests = self._digest(list(missing))
                 self._known.update(zip(missing, digests, strict=True))
                 if self._kept is not None:
-                    for found, digest in zip(missing.values(), digests, strict=True):
-                        if digest[1:] == (found.size, found.mtime_ns, found.ctime_ns):
-                            self._kept.put(found, digest[0], began)
+                    self._kept.put(missing.values(), digests, began)
         return self._known
 
     def place(self, path: str) -> str:

@@ -112,7 +112,7 @@ class Tree:
 
     def _look(self, path: str) -> Found | None:
         try:
-            fd = _native.open_in_root(self.root, path or b".", _PLACE)
+            fd = _native.open_in_root(self.root, path or ".", _PLACE)
         except OSError as error:
             if error.errno in _GONE:
                 return None

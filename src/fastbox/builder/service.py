@@ -14,7 +14,6 @@ from fastbox.builds import Built, Event
 from fastbox.dockerfile.parse import understood
 from fastbox.dockerfile.source import parse
 from fastbox.errors import os_error
-from fastbox.store.filedigests import FileDigests
 from fastbox.store.lease import Work, any_dead, hold
 
 TYPE_CHECKING = False
@@ -138,8 +137,8 @@ class Builds:
         with build.teller.vertex("[internal] load build definition"):
             context, data, name = open_context(options, build.work, lambda: build.stop.stopped)
             build.context = context
-            if not options.no_cache and is_directory(options.context):
-                context.keep(FileDigests(self._root, context.root))
+            if is_directory(options.context):
+                context.keep_digests(self._root, anew=options.no_cache)
             document = parse(data, name)
             build.file = understood(document)
             build.platform = platform_args(options.platform, options.target)

@@ -111,6 +111,8 @@ def _opened(
         from fastbox.builder.named import open_named
 
         context = open_named(named, build.work, lambda: build.stop.stopped)
+        if named.kind == "directory":
+            context.keep_digests(build.root, anew=build.options.no_cache)
         return Source(build, context.root, None, context)
     if number is None:
         from fastbox.builder.course import image_state

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from fastbox.builder.made import stack
+from fastbox.store.content import sha256
 from fastbox.support import json
 from fastbox.support.record import Record
-
-try:  # `hashlib` loads OpenSSL's library; keys are short
-    from _sha256 import sha256  # type: ignore[import-not-found]
-except ImportError:
-    from hashlib import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

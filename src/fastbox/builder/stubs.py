@@ -108,7 +108,7 @@ def _remove_copied(root: int, path: str, below: _Attributes) -> None:
     try:
         if _attributes(root, path) != below:
             return
-        parent = _native.open_in_root(root, posixpath.dirname(path) or b".", _DIRECTORY)
+        parent = _native.open_in_root(root, posixpath.dirname(path) or ".", _DIRECTORY)
     except _GONE:
         return
     try:

@@ -13,10 +13,10 @@ from fastbox.errors import DigestMismatch, IntegrityError, InvalidSpec, SizeMism
 from fastbox.store.root import sync_directory
 from fastbox.support.record import Record
 
-try:  # `hashlib` loads OpenSSL's library; a start hashes two kilobytes
-    from _sha256 import sha256  # type: ignore[import-not-found]
+try:  # `hashlib` loads OpenSSL's library; what is hashed by it is short
+    from _sha256 import sha256 as sha256  # type: ignore[import-not-found]
 except ImportError:
-    from hashlib import sha256
+    from hashlib import sha256 as sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

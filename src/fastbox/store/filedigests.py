@@ -5,7 +5,7 @@ A file's digest counts while its device, inode, size and times are what they wer
 a change of the content changes the time of the inode, which nobody can set. Two changes within one
 tick of the file system's clock have the same time, so what was changed shortly before it was read
 is not kept. Writes through a mapping that was written through already are told when the kernel
-writes the page out; who needs such files exact builds with `--no-cache`, which reads every file.
+writes the page out; `--no-cache` reads every file anew.
 
 Nothing is synced: the file begins with the digest of the rest, and one that a crash has damaged is
 as good as none.
@@ -17,12 +17,8 @@ import os
 from _struct import iter_unpack
 
 from fastbox.errors import FastboxError
+from fastbox.store.content import sha256
 from fastbox.store.root import write_file
-
-try:  # `hashlib` loads OpenSSL's library
-    from _sha256 import sha256  # type: ignore[import-not-found]
-except ImportError:
-    from hashlib import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +26,8 @@ if TYPE_CHECKING:
 
     from fastbox._files import Found
     from fastbox.store.root import Root
+
+    Digest = tuple[bytes, int, int, int]  # SHA-256, size, mtime_ns and ctime_ns as of the read
 
 _ENTRY, _ENTRY_SIZE = "40s32s", 72  # what a file's `stamp` is, SHA-256
 _DIGEST = 32
@@ -43,17 +41,17 @@ class FileDigests:
 
     __slots__ = ("_directory", "_known", "_new", "_path", "_seen")
 
-    def __init__(self, root: Root, context: int) -> None:
-        """Those of the directory that a descriptor leads to."""
+    def __init__(self, root: Root, context: int, *, anew: bool = False) -> None:
+        """Those of the directory that a descriptor leads to; `anew`: nothing of before counts."""
         self._directory = root.path("build", "digests")
         status = os.fstat(context)
         self._path = f"{self._directory}/{status.st_dev:x}-{status.st_ino:x}"
-        self._known: dict[bytes, bytes] | None = None
+        self._known: dict[bytes, bytes] | None = {} if anew else None
         self._new: dict[bytes, bytes] = {}
         self._seen: list[Found] = []
 
-    def known(self, files: Iterable[Found]) -> dict[str, bytes]:
-        """The SHA-256 of those files, by their paths, that are as they were when they were read."""
+    def known(self, files: Iterable[Found]) -> dict[str, Digest]:
+        """What those files hold, by their paths, that are as they were when they were read."""
         if self._known is None:
             self._known = _read(self._path)
         if not self._known:
@@ -62,30 +60,33 @@ class FileDigests:
         for file in files:
             digest = known.get(file.stamp)
             if digest is not None:
-                found[file.path] = digest
+                found[file.path] = (digest, file.size, file.mtime_ns, file.ctime_ns)
                 self._seen.append(file)
         return found
 
-    def put(self, file: Found, digest: bytes, began: int) -> None:
-        """Keep a digest, unless the file had been changed shortly before it was read.
+    def put(self, files: Iterable[Found], digests: Iterable[Digest], began: int) -> None:
+        """Keep what was read, unless a file had been changed shortly before, or since it was found.
 
         Args:
-            file: It was the same before it was read, and after that.
-            digest: Its SHA-256.
-            began: When it began to be read, in nanoseconds since 1970.
+            files: As they were found.
+            digests: Of each what was read then.
+            began: When they began to be read, in nanoseconds since 1970.
         """
-        if file.ctime_ns + _SETTLED_NS < began:
-            self._new[file.stamp] = digest
+        for file, digest in zip(files, digests, strict=True):
+            as_found = digest[1:] == (file.size, file.mtime_ns, file.ctime_ns)
+            if as_found and file.ctime_ns + _SETTLED_NS < began:
+                self._new[file.stamp] = digest[0]
 
     def save(self) -> None:
         """Leave what was read for the next build; a disk that is full is no reason to fail."""
         if not self._new:
             return
         known = self._known or {}
-        kept = self._new | {file.stamp: known[file.stamp] for file in self._seen}
+        kept = {file.stamp: known[file.stamp] for file in self._seen} | self._new
         # What this build did not ask for may be another Dockerfile's, or of files that are no more.
         most = min(2 * len(kept) + 10_000, _MOST_FILES)
-        body = b"".join([stamp + digest for stamp, digest in list((kept | known).items())[:most]])
+        others = [each for each in known.items() if each[0] not in kept]
+        body = b"".join([stamp + digest for stamp, digest in [*kept.items(), *others][:most]])
         self._new = {}
         try:
             os.makedirs(self._directory, mode=0o700, exist_ok=True)

@@ -37,15 +37,24 @@ def files(context: int) -> list[Found]:
 
 
 def keep(digests: FileDigests, context: int, after: int = LATER) -> None:
-    for file, digest in zip(files(context), (A, B), strict=True):
-        digests.put(file, digest, file.ctime_ns + after)
+    found = files(context)
+    began = max(file.ctime_ns for file in found) + after
+    digests.put(found, [read(*each) for each in zip(found, (A, B), strict=True)], began)
     digests.save()
 
 
+def read(file: Found, digest: bytes) -> tuple[bytes, int, int, int]:
+    return digest, file.size, file.mtime_ns, file.ctime_ns
+
+
+def hashes(digests: FileDigests, context: int) -> dict[str, bytes]:
+    return {path: found[0] for path, found in digests.known(files(context)).items()}
+
+
 def test_what_was_read_is_known(opened: Callable[[], FileDigests], context: int) -> None:
-    assert opened().known(files(context)) == {}
+    assert hashes(opened(), context) == {}
     keep(opened(), context)
-    assert opened().known(files(context)) == {"a": A, "b": B}
+    assert hashes(opened(), context) == {"a": A, "b": B}
 
 
 def test_same_size_and_time_are_not_enough(
@@ -56,19 +65,19 @@ def test_same_size_and_time_are_not_enough(
     before = path.stat()
     path.write_text("2")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert opened().known(files(context)) == {"b": B}
+    assert hashes(opened(), context) == {"b": B}
     other = tmp_path / "context" / "new"
     other.write_text("1")
     os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
     other.rename(path)
-    assert opened().known(files(context)) == {"b": B}
+    assert hashes(opened(), context) == {"b": B}
 
 
 def test_what_has_just_been_changed_is_not_kept(
     opened: Callable[[], FileDigests], context: int
 ) -> None:
-    keep(opened(), context, after=2 * 10**9)
-    assert opened().known(files(context)) == {}
+    keep(opened(), context, after=10**9)
+    assert hashes(opened(), context) == {}
 
 
 def test_what_another_dockerfile_asked_for_stays(
@@ -77,10 +86,31 @@ def test_what_another_dockerfile_asked_for_stays(
     keep(opened(), context)
     one, other = files(context)
     digests = opened()
-    assert digests.known([one]) == {"a": A}
-    digests.put(one, B, one.ctime_ns + LATER)
+    assert digests.known([one]) == {"a": read(one, A)}
+    digests.put([one], [read(one, B)], one.ctime_ns + LATER)
     digests.save()
-    assert opened().known([one, other]) == {"a": A, "b": B}
+    assert opened().known([one, other]) == {"a": read(one, B), "b": read(other, B)}
+    assert opened().known([one]) == {"a": read(one, B)}
+
+
+def test_anew(opened: Callable[[], FileDigests], context: int, tmp_path: Path) -> None:
+    keep(opened(), context)
+    digests = FileDigests(Root(str(tmp_path), str(tmp_path)), context, anew=True)
+    one, other = files(context)
+    assert digests.known([one, other]) == {}
+    digests.put([one], [read(one, B)], one.ctime_ns + LATER)
+    digests.save()
+    assert hashes(opened(), context) == {"a": B}
+
+
+def test_what_changed_since_it_was_found_is_not_kept(
+    opened: Callable[[], FileDigests], context: int
+) -> None:
+    one, _ = files(context)
+    digests = opened()
+    digests.put([one], [(A, one.size, one.mtime_ns, one.ctime_ns + 1)], one.ctime_ns + LATER)
+    digests.save()
+    assert opened().known([one]) == {}
 
 
 @pytest.mark.parametrize("cut", [0, 7, 32, 33, 104])
@@ -92,11 +122,11 @@ def test_a_damaged_file_is_none(
     data = path.read_bytes()
     assert len(data) == 32 + 2 * 72
     path.write_bytes(data[:cut])
-    assert opened().known(files(context)) == {}
+    assert hashes(opened(), context) == {}
     path.write_bytes(data[:60] + b"\xff" + data[61:])
-    assert opened().known(files(context)) == {}
+    assert hashes(opened(), context) == {}
     keep(opened(), context)
-    assert opened().known(files(context)) == {"a": A, "b": B}
+    assert hashes(opened(), context) == {"a": A, "b": B}
 
 
 def test_few_contexts_are_kept(
@@ -123,4 +153,4 @@ def test_a_store_that_can_not_be_written_is_no_failure(
 ) -> None:
     (tmp_path / "build").write_text("no directory")
     keep(opened(), context)
-    assert opened().known(files(context)) == {}
+    assert hashes(opened(), context) == {}
