@@ -523,6 +523,7 @@ def test_inspect_as_docker(box: Box, docker: object, tmp_path: Path) -> None:
                 mount["Source"] = mount["Source"].rsplit("/", 2)[2]
                 mount["Name"] = mount["Name"] if len(mount["Name"]) < 64 else "anonymous"
         host = found["HostConfig"]
+        host["Binds"].sort()  # docker's client sends them in the order of a map
         return (
             sorted(mounts, key=lambda mount: mount["Destination"]),
             {key: host[key] for key in ("Binds", "Mounts", "Tmpfs", "VolumesFrom", "VolumeDriver")},

@@ -124,12 +124,11 @@ def snapshot(path: str) -> list[Part]:
         if now is None:
             break  # it is gone, and all before it are
         number = now
-        older = _open(_name(path, number + 1))
+        # A name is unused between two renames, and stays so where they were cut short.
+        older = _open(_name(path, number + 1)) or _open(_name(path, number + 2))
         if older is None:
-            # Perhaps the name is unused only for the moment between two renames.
-            if not _exists(_name(path, number + 2)):
-                break
-        elif _same(found[-1], _name(path, number)):
+            break
+        if _same(found[-1], _name(path, number)):
             found.append(older)
             number += 1
         else:
@@ -147,8 +146,7 @@ def successor(path: str, part: Part) -> Part | None:
         number, oldest = _number(path, part)
         if number == 0 or (number is None and oldest is None):
             return None
-        wanted = oldest if number is None else number - 1
-        newer = _open(_name(path, wanted or 0))
+        newer = _open(_name(path, oldest or 0)) if number is None else _open_after(path, number)
         if newer is None:
             continue
         # Both names may have moved on between our two looks.
@@ -156,6 +154,17 @@ def successor(path: str, part: Part) -> Part | None:
             return newer
         newer.close()
     return None
+
+
+def _open_after(path: str, number: int) -> Part | None:
+    """The file begun when this one was full; a rotation cut short leaves a name unused between."""
+    newer = _open(_name(path, number - 1))
+    if newer is None and number > 1:
+        newer = _open(_name(path, number - 2))
+        if newer is not None and _exists(_name(path, number - 1)):
+            newer.close()  # a rotation goes on: perhaps this is one further
+            newer = None
+    return newer
 
 
 def _number(path: str, part: Part, number: int = 0) -> tuple[int | None, int | None]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fastbox import _native
-from fastbox.containers import logfiles
+from fastbox.containers import logfiles, logpack
 from fastbox.containers.logs import LogReader
 from fastbox.support import moments
 
@@ -169,13 +169,39 @@ def test_the_next_file_by_identity(tmp_path: Path) -> None:
     assert newer is not None
     assert os.path.samestat(os.fstat(newer.fd), path.stat())
     os.rename(tmp_path / "log.1", tmp_path / "log.2")  # a gap, as a rotation has it for a moment
-    assert logfiles.successor(str(path), part) is None
+    over = logfiles.successor(str(path), part)
+    assert over is not None
+    assert over.inode == newer.inode
     os.unlink(tmp_path / "log.2")
     other = logfiles.successor(str(path), part)  # it is gone: the oldest there is
     assert other is not None
     assert os.path.samestat(os.fstat(other.fd), path.stat())
-    for each in (part, newer, other):
+    for each in (part, newer, over, other):
         each.close()
+
+
+@pytest.mark.parametrize("gap", range(5))
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_rotation_that_was_cut_short(tmp_path: Path, gap: int, packed: bool) -> None:
+    """Its writer was killed between two renames: the name between them stays unused."""
+    path = tmp_path / "log"
+    names = [name for name in range(5) if name != gap]
+    for name in names:
+        file = tmp_path / (f"log.{name}" if name else "log")
+        write(file, range(4 - name, 5 - name))
+        if packed and name > 1:
+            logpack._pack(os.open(file, os.O_RDONLY), logfiles.JSON, f"{file}.gz")
+            file.unlink()
+    whole = [4 - name for name in names[::-1]]
+    assert numbers(path) == whole
+    first, *others = logfiles.snapshot(str(path))
+    for expected in others:
+        found = logfiles.successor(str(path), first)
+        assert found is not None
+        assert found.inode == expected.inode
+        first = found
+    last = logfiles.successor(str(path), first)
+    assert last is None
 
 
 def test_hostile_blocks_are_no_records() -> None:
