@@ -2,19 +2,27 @@
 
 Every row has a container of its own engine, started before the rounds. The floor enters the one
 that `fastbox run -d` started, with its groups, its filter and its capabilities.
+
+There are two ways to come to one exec, and both are measured: one after all the others have had the
+processors and their caches, and one of several in a row.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
+from ..stats import median
 from ..suite import BASE, OURS, Budget, Field, Row, Suite
 from ..vs_peers.clients import Measure, Measured, Worker
 from ..vs_peers.daemons import daemon
 from ..vs_peers.lab import SLEEP, Lab
 from ..vs_peers.peers import RUNTIMES, command, once, runtime_words
+
+
+ROW = 10  # execs without anything else between them
 
 
 def held(lab: Lab) -> str:
@@ -69,46 +77,71 @@ def _daemon(lab: Lab, name: str) -> Measure:
     return command(found.commands, [*found.words, "exec", "held", "true"])
 
 
-def _open(field: Field) -> None:
+def _in_a_row(measure: Measure) -> Measure:
+    """The median of some, one after the other, as one sample."""
+
+    def measured(_count: int, flight: int) -> Measured:
+        found = measure(ROW, flight)
+        return replace(found, samples=[median(found.samples)] if found.samples else [])
+
+    return measured
+
+
+def _open(field: Field, *, row: bool) -> None:
     lab = field.lab
     made: list[str] = []
+
+    def admit(name: str, make: Callable[[], Measure]) -> None:
+        field.admit(name, (lambda: _in_a_row(make())) if row else make)
 
     def identity() -> str:
         if not made:
             made.append(held(lab))
         return made[0]
 
-    field.admit("floor", partial(_floor, lab, identity))
-    field.admit("in_process", partial(_in_process, lab))
-    field.admit("cli", partial(_cli, lab, identity))
+    admit("floor", partial(_floor, lab, identity))
+    admit("in_process", partial(_in_process, lab))
+    admit("cli", partial(_cli, lab, identity))
     for name in RUNTIMES:
-        field.admit(name, partial(_runtime, lab, name))
-    field.admit("nsenter", partial(_nsenter, lab, identity))
+        admit(name, partial(_runtime, lab, name))
+    admit("nsenter", partial(_nsenter, lab, identity))
     for name in ("docker", "podman"):
-        field.admit(name, partial(_daemon, lab, name))
+        admit(name, partial(_daemon, lab, name))
 
 
+ROWS = (
+    Row("floor", "floor: the same system calls in C", BASE),
+    Row("in_process", "fastbox, in process (Container.exec)", OURS),
+    Row("cli", "fastbox exec", OURS),
+    Row("oci", "fastbox-oci exec", OURS),
+    Row("nsenter", "nsenter -a (no groups, no filter)"),
+    Row("crun", "crun exec"),
+    Row("runc", "runc exec"),
+    Row("docker", "docker exec", daemon=True),
+    Row("podman", "podman exec", daemon=True),
+)
+BUDGETS = (
+    Budget("`fastbox-oci exec`, at most 0.3 x `runc exec`", "oci", 0.3, "runc"),
+    Budget("exec in process, at most 0.2 x `runc exec`", "in_process", 0.2, "runc"),
+)
 SUITES = (
     Suite(
         name="exec",
         title="one exec of `true`",
-        rows=(
-            Row("floor", "floor: the same system calls in C", BASE),
-            Row("in_process", "fastbox, in process (Container.exec)", OURS),
-            Row("cli", "fastbox exec", OURS),
-            Row("oci", "fastbox-oci exec", OURS),
-            Row("nsenter", "nsenter -a (no groups, no filter)"),
-            Row("crun", "crun exec"),
-            Row("runc", "runc exec"),
-            Row("docker", "docker exec", daemon=True),
-            Row("podman", "podman exec", daemon=True),
-        ),
-        open=_open,
+        rows=ROWS,
+        open=partial(_open, row=False),
         beside=("crun", "runc"),
         seconds=60.0,
-        budgets=(
-            Budget("`fastbox-oci exec`, at most 0.3 x `runc exec`", "oci", 0.3, "runc"),
-            Budget("exec in process, at most 0.2 x `runc exec`", "in_process", 0.2, "runc"),
-        ),
+        budgets=BUDGETS,
+    ),
+    Suite(
+        name="exec_row",
+        title=f"one exec of `true`, of {ROW} in a row",
+        rows=ROWS,
+        open=partial(_open, row=True),
+        beside=("crun", "runc"),
+        seconds=120.0,
+        budgets=BUDGETS,
+        within=(("in_process", 2.0),),
     ),
 )

@@ -15,7 +15,7 @@
 #include "seccomp_ranges.h"
 
 #define FORMAT                                                                                     \
-	2 /* of the cache entry and of what is made from a profile: a change of either makes old   \
+	3 /* of the cache entry and of what is made from a profile: a change of either makes old   \
 	     entries unreachable */
 #define X32_BIT 0x40000000u
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV /* 5.19 */

@@ -11,6 +11,7 @@
 #define ARCHITECTURES 40
 #define NR offsetof(struct seccomp_data, nr)
 #define ARCH offsetof(struct seccomp_data, arch)
+#define ODD_MOST 4 /* numbers of a block that are asked for one by one */
 #define LEAST_BIT (1u << 28) /* a tested bit makes a bound of each of its multiples */
 
 /* What the accumulator may hold before an instruction. */
@@ -27,6 +28,12 @@ struct range {
 	size_t leaf;
 };
 
+/* Ranges with the same answer, but for a few single numbers between them. */
+struct block {
+	size_t first, end;
+	size_t leaf, odd; /* the usual answer, and how many numbers have another */
+};
+
 struct work {
 	const struct sock_filter *in;
 	size_t length;
@@ -38,6 +45,8 @@ struct work {
 	/* Of the section that is being made: */
 	struct range *ranges;
 	size_t range_count;
+	struct block *blocks;
+	size_t block_count;
 	struct outcome *leaves;
 	size_t *leaf_at, leaf_count;
 };
@@ -206,6 +215,37 @@ static void find_ranges(struct work *w, uint32_t arch)
 	}
 }
 
+static bool is_single(const struct work *w, size_t range)
+{
+	return range + 1 < w->range_count && w->ranges[range + 1].from == w->ranges[range].from + 1;
+}
+
+/* As far as one usual answer goes. */
+static struct block block_of(const struct work *w, size_t first, size_t leaf)
+{
+	struct block found = {first, first, leaf, 0};
+	size_t odd = 0;
+
+	for (size_t i = first; i < w->range_count; i++) {
+		if (w->ranges[i].leaf == leaf)
+			found = (struct block){first, i + 1, leaf, odd};
+		else if (!is_single(w, i) || ++odd > ODD_MOST)
+			break;
+	}
+	return found;
+}
+
+static void find_blocks(struct work *w)
+{
+	w->block_count = 0;
+	for (size_t i = 0; i < w->range_count; i = w->blocks[w->block_count++].end) {
+		struct block same = block_of(w, i, w->ranges[i].leaf);
+		struct block next = i + 1 < w->range_count ? block_of(w, i, w->ranges[i + 1].leaf) : same;
+
+		w->blocks[w->block_count] = next.end > same.end ? next : same;
+	}
+}
+
 /* --- the new filter --- */
 
 /* From where a call's answer depends on its arguments: what can be reached, in its order, so that no jump becomes longer. */
@@ -266,16 +306,44 @@ static bool emit_leaves(struct work *w, size_t tree)
 	return ok;
 }
 
-/* A balanced tree over ranges [first, end): as many instructions as bounds between them. */
+/* Of blocks [first, end): the bounds between them, and the single numbers in them. */
+static size_t tree_size(const struct work *w, size_t first, size_t end)
+{
+	size_t size = end - first - 1;
+
+	for (size_t i = first; i < end; i++)
+		size += w->blocks[i].odd;
+	return size;
+}
+
+/* The last comparison falls through to nothing: its two ends are answers, as those of the tree are. */
+static bool emit_block(struct work *w, size_t tree, const struct block *block)
+{
+	size_t left = block->odd;
+
+	for (size_t i = block->first; i < block->end; i++) {
+		size_t next = w->count + 1;
+
+		if (w->ranges[i].leaf == block->leaf)
+			continue;
+		if (!emit(w, BPF_JMP | BPF_JEQ | BPF_K, tree + w->leaf_at[w->ranges[i].leaf] - next,
+			  --left ? 0 : tree + w->leaf_at[block->leaf] - next, w->ranges[i].from))
+			return false;
+	}
+	return true;
+}
+
+/* A balanced tree over blocks [first, end). */
 static bool emit_tree(struct work *w, size_t tree, size_t first, size_t end)
 {
-	size_t middle = first + (end - first) / 2, next = w->count + 1, right = next + (middle - first) - 1;
-	size_t no = middle - first == 1 ? tree + w->leaf_at[w->ranges[first].leaf] : next;
-	size_t yes = end - middle == 1 ? tree + w->leaf_at[w->ranges[middle].leaf] : right;
+	size_t middle = first + (end - first) / 2, next = w->count + 1, left, no, yes;
 
 	if (end - first == 1)
-		return true;
-	return emit(w, BPF_JMP | BPF_JGE | BPF_K, yes - next, no - next, w->ranges[middle].from) &&
+		return emit_block(w, tree, &w->blocks[first]);
+	left = tree_size(w, first, middle);
+	no = left ? next : tree + w->leaf_at[w->blocks[first].leaf];
+	yes = tree_size(w, middle, end) ? next + left : tree + w->leaf_at[w->blocks[middle].leaf];
+	return emit(w, BPF_JMP | BPF_JGE | BPF_K, yes - next, no - next, w->ranges[w->blocks[middle].first].from) &&
 	       emit_tree(w, tree, first, middle) && emit_tree(w, tree, middle, end);
 }
 
@@ -285,15 +353,16 @@ static bool emit_section(struct work *w, uint32_t arch)
 	size_t tree, end;
 
 	find_ranges(w, arch);
+	find_blocks(w);
 	if (w->range_count > 1 && !emit(w, BPF_LD | BPF_W | BPF_ABS, 0, 0, NR))
 		return false;
 	tree = w->count;
-	w->count += w->range_count - 1;
+	w->count += tree_size(w, 0, w->block_count);
 	if (!emit_leaves(w, tree))
 		return false;
 	end = w->count;
 	w->count = tree;
-	if (!emit_tree(w, tree, 0, w->range_count))
+	if (!emit_tree(w, tree, 0, w->block_count))
 		return false;
 	w->count = end;
 	return true;
@@ -335,15 +404,17 @@ size_t fb_seccomp_to_ranges(struct sock_filter *filter, size_t length)
 	fb_auto_free uint8_t *holds = calloc(length, 1);
 	fb_auto_free uint32_t *bounds = calloc(most, sizeof(*bounds));
 	fb_auto_free struct range *ranges = calloc(most, sizeof(*ranges));
+	fb_auto_free struct block *blocks = calloc(most, sizeof(*blocks));
 	fb_auto_free struct outcome *leaves = calloc(most, sizeof(*leaves));
 	fb_auto_free size_t *leaf_at = calloc(most, sizeof(*leaf_at));
 	fb_auto_free struct sock_filter *out = calloc(length, sizeof(*out));
 
-	if (!length || !holds || !bounds || !ranges || !leaves || !leaf_at || !out)
+	if (!length || !holds || !bounds || !ranges || !blocks || !leaves || !leaf_at || !out)
 		return length;
 	w.holds = holds;
 	w.bounds = bounds;
 	w.ranges = ranges;
+	w.blocks = blocks;
 	w.leaves = leaves;
 	w.leaf_at = leaf_at;
 	w.out = out;
