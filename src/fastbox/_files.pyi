@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 # source, target, kind (S_IFMT), mode, uid, gid, ctime_ns
 Entry = tuple[bytes, bytes, int, int, int, int, int]
@@ -12,6 +12,16 @@ def copy_entries(
 def settle_tree(root_fd: int, max_mtime: int | None) -> int: ...
 def remove_stubs(root_fd: int, paths: Iterable[tuple[bytes, int]]) -> int: ...
 def list_tree(root_fd: int, path: bytes, *, deep: bool, most: int) -> list[Found]: ...
+def known_digests(
+    files: Iterable[Found], by_stamp: dict[bytes, bytes], seen: list[Found]
+) -> dict[str, tuple[bytes, int, int, int]]: ...
+def content_pieces(
+    entries: Iterable[tuple[str, str, Found]],
+    contents: dict[str, tuple[bytes, int, int, int]],
+    *,
+    owners: bool,
+    capability: Callable[[Found], bytes],
+) -> list[bytes]: ...
 
 class Found:
     path: str

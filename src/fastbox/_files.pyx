@@ -130,6 +130,7 @@ cdef extern from "list_tree.h":
 
 cdef extern from "Python.h":
     str PyUnicode_DecodeFSDefault(const char *text)
+    bytes PyUnicode_EncodeFSDefault(str text)
 
 
 cdef class Found:
@@ -155,13 +156,17 @@ cdef class Found:
 
     @property
     def stamp(self):
-        cdef uint64_t values[5]
-        values[0], values[1], values[2] = self.dev, self.ino, <uint64_t>self.size
-        values[3], values[4] = <uint64_t>self.mtime_ns, <uint64_t>self.ctime_ns
-        return (<char *>values)[:sizeof(values)]
+        return _stamp(self)
 
     def __repr__(self):
         return f"Found({self.path!r}, {self.kind | self.mode:o})"
+
+
+cdef bytes _stamp(Found found):
+    cdef uint64_t values[5]
+    values[0], values[1], values[2] = found.dev, found.ino, <uint64_t>found.size
+    values[3], values[4] = <uint64_t>found.mtime_ns, <uint64_t>found.ctime_ns
+    return (<char *>values)[:sizeof(values)]
 
 
 cdef Found _found(str path, str link, const stat *st):
@@ -200,6 +205,51 @@ def list_tree(int root_fd, bytes path, *, bint deep, size_t most):
         return found
     finally:
         fb_listing_free(&listing)
+
+
+def known_digests(files, dict by_stamp, list seen):
+    """What is known of files (`Found`) by their stamps: {path: (SHA-256, size, mtime_ns, ctime_ns)}; those files are appended to `seen`."""
+    cdef dict known = {}
+    cdef Found found
+    for found in files:
+        digest = by_stamp.get(_stamp(found))
+        if digest is not None:
+            known[found.path] = (digest, found.size, found.mtime_ns, found.ctime_ns)
+            seen.append(found)
+    return known
+
+
+def content_pieces(entries, dict contents, *, bint owners, capability):
+    """What the content of (source, target, Found) each comes to, as pieces to hash: target, NUL, "TYPE MODE UID GID" in octal and
+    decimal, NUL, and then of a file its SHA-256 out of `contents` and, when anybody may execute it, capability(Found), else "0" NUL; of a link its
+    text, NUL, its mode being 0; of a device its number, NUL. `owners`: else all are root's.
+    """
+    cdef list pieces = []
+    cdef dict heads = {}  # as files mostly have the same few
+    cdef Found found
+    cdef unsigned mode, uid, gid
+    cdef str target
+    for _, target, found in entries:
+        mode = found.mode
+        uid, gid = found.uid, found.gid
+        if not owners:
+            uid = gid = 0
+        if found.kind == 0o100000:
+            more = contents[found.path][0]
+            more += capability(found) if mode & 0o111 else b"0\0"
+        elif found.kind == 0o120000:
+            mode = 0
+            more = PyUnicode_EncodeFSDefault(found.link) + b"\0"
+        else:
+            more = b"%d\0" % found.size if found.kind in (0o020000, 0o060000) else b""
+        what = (found.kind, mode, uid, gid)
+        head = heads.get(what)
+        if head is None:
+            head = heads[what] = b"\0%o %o %d %d\0" % what
+        pieces.append(PyUnicode_EncodeFSDefault(target))
+        pieces.append(head)
+        pieces.append(more)
+    return pieces
 
 
 cdef extern from "settle_tree.h":

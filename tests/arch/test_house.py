@@ -23,7 +23,7 @@ ALLOWED = {
     "builds": BASE,
     "dockerfile": BASE | {"dockerfile"},
     "builder": BASE | {"store", "builder", "dockerfile", "_native", "_bytes", "_files"},
-    "store": BASE | {"store", "_native", "_bytes"},
+    "store": BASE | {"store", "_native", "_bytes", "_files"},
     "runtime": BASE | {"runtime", "_native"},
     "images": BASE | {"store", "images", "dockerfile", "_bytes"},
     "networks": BASE | {"store", "runtime", "networks", "_net", "_nft"},

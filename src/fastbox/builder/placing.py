@@ -11,6 +11,7 @@ import stat
 import sys
 import time
 
+from fastbox._files import content_pieces
 from fastbox.errors import Conflict, os_error
 from fastbox.store.content import sha256
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     Entry = tuple[bytes, bytes, int, int, int, int, int]
 
 _CAPABILITY = "security.capability"
-_NO_CAPABILITY = b"0\0"
 _ENCODING = sys.getfilesystemencoding()  # with which os.fsencode() encodes, in three calls
 
 
@@ -52,10 +52,12 @@ class Digests:
         with self._lock:
             missing = {found.path: found for found in files if found.path not in self._known}
             if missing and self._kept is not None:
-                self._known.update(self._kept.known(missing.values()))
-                missing = {
-                    path: found for path, found in missing.items() if path not in self._known
-                }
+                kept = self._kept.known(missing.values())
+                self._known.update(kept)
+                if len(kept) < len(missing):
+                    missing = {path: found for path, found in missing.items() if path not in kept}
+                else:
+                    missing = {}
             if missing:
                 began = time.time_ns()
                 digests = self._digest(list(missing))
@@ -67,6 +69,14 @@ class Digests:
     def place(self, path: str) -> str:
         """A path of the host for calls that take one; it may end in a link."""
         return f"/proc/self/fd/{self._root}/{path}"
+
+    def capability(self, found: Found) -> bytes:
+        """A program's file capabilities: they are content that no byte of the file tells of."""
+        try:
+            value = os.getxattr(self.place(found.path), _CAPABILITY, follow_symlinks=False)
+        except OSError:  # none, as nearly always
+            return b"0\0"
+        return b"%d\0%s" % (len(value), value)
 
     def _digest(self, paths: list[str]) -> list[Digest]:
         if self._digest_files is None:
@@ -92,23 +102,9 @@ def digest_of_selection(selection: Selection, digests: Digests, *, owners: bool)
     contents = digests.read(files)
     pieces = [b"selection 1\0"]
     pieces += [b"/%s\0" % os.fsencode(directory) for directory in selection.directories]
-    heads: dict[tuple[int, int, int, int], str] = {}  # as files mostly have the same few
-    for _, target, found in selection.entries:  # tens of thousands: few calls for each
-        kind, mode = found.kind, found.mode
-        if kind == stat.S_IFREG:
-            more = contents[found.path][0]
-            more += _capability(digests, found) if mode & 0o111 else _NO_CAPABILITY
-        elif kind == stat.S_IFLNK:
-            mode = 0
-            more = os.fsencode(found.link) + b"\0"
-        else:
-            more = b"%d\0" % found.size if kind in (stat.S_IFCHR, stat.S_IFBLK) else b""
-        what = (kind, mode, found.uid, found.gid) if owners else (kind, mode, 0, 0)
-        head = heads.get(what)
-        if head is None:
-            head = heads[what] = "\0{:o} {:o} {} {}\0".format(*what)
-        pieces.append((target + head).encode(_ENCODING, "surrogateescape"))
-        pieces.append(more)
+    pieces += content_pieces(
+        selection.entries, contents, owners=owners, capability=digests.capability
+    )
     return str(sha256(b"".join(pieces)).hexdigest())
 
 
@@ -186,12 +182,3 @@ def ways(directories: Iterable[str]) -> list[str]:
             directory = posixpath.dirname(directory)
         found.update(dict.fromkeys(reversed(above)))
     return list(found)
-
-
-def _capability(digests: Digests, found: Found) -> bytes:
-    """A program's file capabilities: they are content that no byte of the file tells of."""
-    try:
-        value = os.getxattr(digests.place(found.path), _CAPABILITY, follow_symlinks=False)
-    except OSError:  # none, as nearly always
-        return _NO_CAPABILITY
-    return b"%d\0%s" % (len(value), value)

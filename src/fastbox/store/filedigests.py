@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from _struct import iter_unpack
 
+from fastbox._files import known_digests
 from fastbox.errors import FastboxError
 from fastbox.store.content import sha256
 from fastbox.store.root import write_file
@@ -54,15 +55,7 @@ class FileDigests:
         """What those files hold, by their paths, that are as they were when they were read."""
         if self._known is None:
             self._known = _read(self._path)
-        if not self._known:
-            return {}
-        known, found = self._known, {}
-        for file in files:
-            digest = known.get(file.stamp)
-            if digest is not None:
-                found[file.path] = (digest, file.size, file.mtime_ns, file.ctime_ns)
-                self._seen.append(file)
-        return found
+        return known_digests(files, self._known, self._seen) if self._known else {}
 
     def put(self, files: Iterable[Found], digests: Iterable[Digest], began: int) -> None:
         """Keep what was read, unless a file had been changed shortly before, or since it was found.
