@@ -58,6 +58,21 @@ def test_modes_and_targets_count_and_owners_when_they_are_kept(tree, tmp_path: P
         assert digest(owned, owners=True) != first
 
 
+def test_what_a_digest_is_made_of(tree, tmp_path: Path) -> None:
+    """Caches are kept: the same files must come to the same digest tomorrow."""
+    made = tree({"a": "1", "d/\udcff": "2", "l": "->a"})
+    os.chmod(tmp_path / "tree0/a", 0o750)
+    os.chmod(tmp_path / "tree0/d", 0o755)
+    os.chmod(tmp_path / "tree0/d/\udcff", 0o4644)
+    one, two = (hashlib.sha256(text).digest() for text in (b"1", b"2"))
+    text = b"selection 1\0/x\0"
+    text += b"x/a\x00100000 750 0 0\0" + one + b"0\0"
+    text += b"x/d\x0040000 755 0 0\0"
+    text += b"x/d/\xff\x00100000 4644 0 0\0" + two + b"0\0"
+    text += b"x/l\x00120000 0 0 0\0a\0"
+    assert digest(made, target="/x/") == hashlib.sha256(text).hexdigest()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="file capabilities need root")
 def test_capabilities_of_programs_count(tree, tmp_path: Path) -> None:
     digests = []
