@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastbox.cli.parser import UsageError
-from fastbox.errors import FastboxError, printable
+from fastbox.errors import FastboxError, ResourceExhausted, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fastbox.cli.output import Output
 
 _INTERNAL = 125
+_NO_THREAD = "can't start new thread"  # Python's words
 
 
 def report(error: Exception, out: Output) -> int:
@@ -20,6 +21,12 @@ def report(error: Exception, out: Output) -> int:
         import traceback
 
         out.note("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        error = ResourceExhausted(
+            "no thread can be started",
+            hint="raise the limit of processes (ulimit -u, pids.max), or allow clone3 in the"
+            " seccomp filter that fastbox runs under",
+        )
     if not isinstance(error, FastboxError):
         out.note(f"fastbox: internal error: {type(error).__name__}: {printable(error)}")
         if not out.debug:

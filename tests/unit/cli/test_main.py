@@ -112,6 +112,11 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
             125,
             "fastbox: internal error: ZeroDivisionError: a\\x1b[31m\n",
         ),
+        (
+            RuntimeError("can't start new thread"),
+            125,
+            "fastbox: no thread can be started\nhint: raise the limit of processes",
+        ),
         (KeyboardInterrupt(), 130, ""),
         (BrokenPipeError(), 141, ""),
     ],
