@@ -18,7 +18,7 @@ from benchmarks.vs_peers import stages
 from . import made
 
 ROOT = Path(__file__).resolve().parents[2]
-START, EXEC = choose(["start", "exec"])
+START, EXEC, _ = choose(["start", "exec"])
 
 
 def test_the_committed_page_and_plots_are_what_the_committed_results_give() -> None:

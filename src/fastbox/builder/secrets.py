@@ -8,13 +8,11 @@ next.
 from __future__ import annotations
 
 import _thread
-import fcntl
 import os
 import stat
 
-from fastbox import _native
 from fastbox.errors import InvalidArgument, NotFound, ResourceExhausted, os_error
-from fastbox.store.lease import locked_directory
+from fastbox.store.lease import locked_directory, remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from fastbox.store.root import Root
 
 MAX_SECRET = 500 << 10  # as docker's
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class SecretFiles:
@@ -112,36 +109,6 @@ class SecretFiles:
     def close(self) -> None:
         """Delete the files."""
         if self._directory:
-            _remove(self._parent, os.path.basename(self._directory))
+            remove(self._parent, os.path.basename(self._directory))
             os.close(self._fd)
             self._directory = ""
-
-
-def sweep(parent: str) -> None:
-    """Delete what builds that were killed have left."""
-    try:
-        names = os.listdir(parent)
-    except FileNotFoundError:
-        return
-    for name in names:
-        try:
-            fd = os.open(f"{parent}/{name}", _DIRECTORY)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(parent, name)
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(fd)
-
-
-def _remove(parent: str, name: str) -> None:
-    fd = os.open(parent, _DIRECTORY)
-    try:
-        _native.remove_tree(fd, name)
-    except FileNotFoundError:
-        pass
-    finally:
-        os.close(fd)

@@ -9,12 +9,11 @@ from fastbox.builder.build import EPOCH, Build, given_args
 from fastbox.builder.context import is_directory, open_context
 from fastbox.builder.graph import PROXIES, Graph, copied
 from fastbox.builder.platform import platform_args
-from fastbox.builder.secrets import sweep
 from fastbox.builds import Built, Event
 from fastbox.dockerfile.parse import understood
 from fastbox.dockerfile.source import parse
 from fastbox.errors import os_error
-from fastbox.store.lease import Work, any_dead, hold
+from fastbox.store.lease import Work, any_dead, heal, hold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ class Builds:
 
     def _tidy(self) -> None:
         """Builds that were killed have left their work, containers, and secrets in memory."""
-        sweep(self._root.live("builds"))
+        heal(self._root.live("builds"))
         if any_dead(self._root):
             self._images().tidy()
             self._steps().tidy()

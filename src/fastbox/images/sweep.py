@@ -112,7 +112,7 @@ def tidy(root: Root) -> None:
     """
     Refs(root).tidy(familiar=familiar)
     recover(root)
-    heal(root)
+    heal(root.path("tmp"))
 
 
 def recover(root: Root) -> None:

@@ -94,7 +94,7 @@ class Work:
 
     def __exit__(self, *_exception: object) -> None:
         try:
-            _remove(self._tmp, self._name)
+            remove(self._tmp, self._name)
         finally:
             os.close(self.fd)
 
@@ -154,35 +154,45 @@ def any_dead(root: Root) -> bool:
     return False
 
 
-def heal(root: Root) -> None:
-    """Remove what processes that are gone have left in tmp/.
+def heal(directory: str) -> None:
+    """Remove what processes that are gone have left in a directory of locked ones.
 
     Raises:
         FastboxError: The kernel said no.
     """
-    tmp = root.path("tmp")
-    for name in os.listdir(tmp):
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for name in names:
         try:
-            fd = os.open(os.path.join(tmp, name), _ANY)
+            fd = os.open(os.path.join(directory, name), _ANY)
         except FileNotFoundError:
             continue
         except OSError:  # a link or a socket: nobody can hold a lock on it
-            _remove(tmp, name)
+            remove(directory, name)
             continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(tmp, name)
-        except BlockingIOError:
-            pass
-        finally:
+        if _try_lock(fd, fcntl.LOCK_EX):
+            try:
+                remove(directory, name)
+            finally:
+                os.close(fd)
+        else:
             os.close(fd)
 
 
-def _remove(tmp: str, name: str) -> None:
-    fd = os.open(tmp, _DIRECTORY)
+def remove(directory: str, name: str) -> None:
+    """Remove one of them, with all in it; one that is gone already is as good.
+
+    Raises:
+        FastboxError: The kernel said no.
+    """
+    fd = os.open(directory, _DIRECTORY)
     try:
         _native.remove_tree(fd, name)
+    except FileNotFoundError:
+        pass
     except OSError as error:
-        raise os_error(error, "cannot remove", os.path.join(tmp, name)) from error
+        raise os_error(error, "cannot remove", os.path.join(directory, name)) from error
     finally:
         os.close(fd)

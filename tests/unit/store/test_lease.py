@@ -13,7 +13,7 @@ from fastbox.store.root import Root
 def test_work_is_removed(root: Root) -> None:
     with Work(root) as work:
         os.mkdir(os.path.join(work.path, "x"))
-        heal(root)
+        heal(root.path("tmp"))
         assert os.path.isdir(work.path)
     assert os.listdir(root.path("tmp")) == []
 
@@ -24,7 +24,7 @@ def test_heal_takes_what_nobody_locks(root: Root) -> None:
     os.mkfifo(root.path("tmp", "fifo"))
     with open(root.path("tmp", "file"), "w"):
         pass
-    heal(root)
+    heal(root.path("tmp"))
     assert os.listdir(root.path("tmp")) == []
 
 
@@ -40,7 +40,7 @@ def test_the_dead_hold_nothing(root: Root) -> None:
     done = subprocess.run([sys.executable, "-c", code, root.store, root.run], check=False)
     assert done.returncode == -9
     assert len(os.listdir(root.path("tmp"))) == 1
-    heal(root)
+    heal(root.path("tmp"))
     assert os.listdir(root.path("tmp")) == []
     lock = try_sweep_lock(root)
     assert lock >= 0
