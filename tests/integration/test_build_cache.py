@@ -277,12 +277,12 @@ def test_the_waiting_build_goes_on_when_the_other_is_killed(
     box: Box, engine: fastbox.Engine, number: signal.Signals
 ) -> None:
     text = """FROM busybox
-RUN --mount=type=cache,id=gate,target=/c echo begun; \
-    if [ -e /c/second ]; then echo made > /made; else touch /c/second; sleep 1000; fi
+RUN --mount=type=cache,id=gate,target=/c \
+    if [ -e /c/second ]; then echo made > /made; else touch /c/second; echo be''gun; sleep 1000; fi
 """
     with context({"Dockerfile": text}) as where:
         first = begin(box, where, "-t", "built:first")
-        wait_for(first, b" begun")
+        wait_for(first, b" begun")  # its output, not its text
         second = begin(box, where, "-t", "built:second")
         wait_for(second, b"[2/2] RUN")
         time.sleep(0.3)
