@@ -53,9 +53,9 @@ def _cli(lab: Lab, identity: Callable[[], str]) -> Measure:
     return command(lab.commands, [lab.need("fastbox"), "exec", identity(), "true"])
 
 
-def _runtime(lab: Lab, row: str) -> Measure:
+def _runtime(lab: Lab, row: str, suite: str) -> Measure:
     words, worker = runtime_words(lab, row), lab.commands_for(row)
-    name = f"exec-{row}"
+    name = f"{suite}-{row}"
     bundle = lab.write_bundle(name, SLEEP)
     once(worker, [*words, "run", "--detach", "--bundle", bundle, name])
     lab.stack.callback(once, worker, [*words, "delete", "--force", name])
@@ -68,12 +68,12 @@ def _nsenter(lab: Lab, identity: Callable[[], str]) -> Measure:
     return command(lab.commands, [lab.need("nsenter"), "-a", "-t", str(pid), "/bin/true"])
 
 
-def _daemon(lab: Lab, name: str) -> Measure:
+def _daemon(lab: Lab, name: str, held: str) -> Measure:
     found = daemon(lab, name)
-    words = ["run", "-d", *found.run_options, "--name", "held", "bench:latest", *SLEEP]
+    words = ["run", "-d", *found.run_options, "--name", held, "bench:latest", *SLEEP]
     once(found.commands, [*found.words, *words])
-    lab.stack.callback(once, found.commands, [*found.words, "rm", "-f", "held"])
-    return command(found.commands, [*found.words, "exec", "held", "true"])
+    lab.stack.callback(once, found.commands, [*found.words, "rm", "-f", held])
+    return command(found.commands, [*found.words, "exec", held, "true"])
 
 
 def _in_a_row(measure: Measure) -> Measure:
@@ -102,10 +102,10 @@ def _open(field: Field, *, row: bool) -> None:
     admit("in_process", partial(_in_process, lab))
     admit("cli", partial(_cli, lab, identity))
     for name in RUNTIMES:
-        admit(name, partial(_runtime, lab, name))
+        admit(name, partial(_runtime, lab, name, field.suite.name))
     admit("nsenter", partial(_nsenter, lab, identity))
     for name in ("docker", "podman"):
-        admit(name, partial(_daemon, lab, name))
+        admit(name, partial(_daemon, lab, name, field.suite.name))
 
 
 ROWS = (
