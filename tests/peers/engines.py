@@ -31,6 +31,7 @@ class Command:
 
     words: tuple[str, ...]
     environ: dict[str, str]
+    directory: Path | None = None  # where it is called
 
     def __call__(
         self, *words: str, check: bool = True, stdin: bytes | None = None, timeout: float = 60
@@ -38,6 +39,7 @@ class Command:
         done = subprocess.run(
             [*self.words, *words],
             env=self.environ,
+            cwd=self.directory,
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
@@ -133,6 +135,7 @@ class Podman(Engine):
     def __init__(self, place: Place, program: str) -> None:
         super().__init__(place)
         base = place.directory("podman")
+        self.directory = base  # conmon leaves a file `oom` where it was started
         limits = ", ".join(f'"{name}={soft}:{hard}"' for name, (soft, hard) in LIMITS.items())
         text = configuration("runtimes.md", "podman-configuration", program)
         (base / "containers.conf").write_text(f"[containers]\ndefault_ulimits = [{limits}]\n{text}")

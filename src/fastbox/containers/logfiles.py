@@ -21,13 +21,15 @@ class Part:
 
     Attributes:
         inode: Of the file as it was written, which its compressed form says, too.
+        packed: The compressed form, held: while it is, no other file has its number, as another may
+            have that of the file as it was written. -1: this is no such form.
     """
 
-    __slots__ = ("_directory", "_packed", "fd", "inode")
+    __slots__ = ("_directory", "fd", "inode", "packed")
 
     def __init__(self, fd: int, inode: int, directory: str = "", *, packed: bool = False) -> None:
-        self.fd, self.inode = fd, inode
-        self._directory, self._packed = directory, packed
+        self.fd, self.inode, self.packed = (-1 if packed else fd), inode, (fd if packed else -1)
+        self._directory = directory
 
     def read(self, size: int) -> bytes:
         """The next bytes, b"" at the end."""
@@ -51,16 +53,15 @@ class Part:
 
     def close(self) -> None:
         """Give it up."""
-        os.close(self.fd)
+        for fd in (self.fd, self.packed):
+            if fd >= 0:
+                os.close(fd)
 
     def _unpack(self) -> None:
-        if not self._packed:
-            return
-        from fastbox.containers import logpack
+        if self.fd < 0:
+            from fastbox.containers import logpack
 
-        fd, self._packed = self.fd, False
-        self.fd = logpack.unpacked(fd, self._directory)
-        os.close(fd)
+            self.fd = logpack.unpacked(self.packed, self._directory)
 
 
 def _open_file(path: str) -> int | None:
@@ -88,6 +89,11 @@ def _name(path: str, number: int) -> str:
 
 def _same(part: Part, path: str) -> bool | None:
     """Whether this is the file of that name; None: there is none."""
+    if part.packed >= 0:
+        try:
+            return os.path.samestat(os.fstat(part.packed), os.lstat(path + PACKED))
+        except FileNotFoundError:
+            return False if os.path.exists(path) else None
     try:
         return part.inode == os.stat(path, follow_symlinks=False).st_ino
     except FileNotFoundError:
