@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "detached.h"
@@ -36,18 +37,26 @@ void fb_log_pack_free(struct fb_log *log)
 	log->pack = NULL;
 }
 
-static bool is_running(const struct fb_log *log)
+/* The lock on PATH.pack, which whoever compresses holds as long as it lives; -1: one has it. */
+static int lock_work(const struct fb_log *log)
 {
 	char path[PATH_MAX];
-	fb_auto_close int fd = -1;
+	int fd;
 
 	snprintf(path, sizeof(path), "%s.pack", log->path);
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
+/* It inherits the lock: no second one is started while it is still on its way. */
 void fb_log_pack_start(struct fb_log *log)
 {
-	if (!is_running(log))
-		(void)fb_spawn_detached(log->pack, NULL, 0);
+	fb_auto_close int fd = lock_work(log);
+
+	if (fd >= 0)
+		(void)fb_spawn_detached(log->pack, &fd, 1);
 }

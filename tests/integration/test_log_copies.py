@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fastbox.containers import logfiles
+from fastbox.containers import logfiles, logpack
 
 from . import host
 from .conftest import Box, Docker
@@ -103,10 +105,16 @@ def test_who_follows_sees_all_of_it_once(
     assert check_run(box("logs", "seen").stdout, 20000) == 1
 
 
+def compress(path: Path) -> None:
+    """As a supervisor has it done."""
+    held = os.open(f"{path}.pack", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    logpack.main(["0", str(path)], held)
+    os.close(held)
+
+
 def test_a_reader_knows_a_file_again(box: Box, made: list[str], tmp_path: Path) -> None:
     """One that had read a file to its end goes on with the next, though the file has another form."""
-    from fastbox.containers import logpack
-
     path = tmp_path / "log"
     for number, text in ((2, "a"), (1, "b"), (0, "c")):
         name = f"{path}.{number}" if number else str(path)
@@ -114,7 +122,7 @@ def test_a_reader_knows_a_file_again(box: Box, made: list[str], tmp_path: Path) 
             f'{{"log":"{text}\\n","stream":"stdout","time":"2026-01-02T03:04:05Z"}}\n'
         )
     parts = logfiles.snapshot(str(path))
-    logpack.main(["0", str(path)])
+    compress(path)
     assert sorted(os.listdir(tmp_path)) == ["log", "log.1.gz", "log.2.gz"]
     found = logfiles.successor(str(path), parts[0])
     assert found is not None
@@ -128,16 +136,43 @@ def test_a_reader_knows_a_file_again(box: Box, made: list[str], tmp_path: Path) 
 
 
 def test_one_that_was_killed_is_made_good(tmp_path: Path) -> None:
-    from fastbox.containers import logpack
-
     path = tmp_path / "log"
     for name in ("log", "log.1"):
         (tmp_path / name).write_text("x\n")
     (tmp_path / "log.pack").write_text("")
     (tmp_path / "log.pack.gz").write_text("half")
-    logpack.main(["0", str(path)])
+    compress(path)
     assert sorted(os.listdir(tmp_path)) == ["log", "log.1.gz"]
     assert gzip.decompress((tmp_path / "log.1.gz").read_bytes()) == b"x\n"
+
+
+def test_it_waits_for_a_fast_writer_to_end(tmp_path: Path) -> None:
+    """However often the newest file is another when the lock on it is there."""
+    path = tmp_path / "log"
+    path.write_text("0\n")
+    held = os.open(path, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+
+    def rotate() -> None:
+        nonlocal held
+        for number in range(1, 301):
+            new = tmp_path / "new"
+            new.write_text(f"{number}\n")
+            fd = os.open(new, os.O_RDONLY)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            path.rename(f"{path}.1")
+            new.rename(path)
+            os.close(held)
+            held = fd
+            time.sleep(0.002)
+        os.close(held)
+
+    writer = threading.Thread(target=rotate)
+    writer.start()
+    compress(path)
+    writer.join()
+    assert sorted(os.listdir(tmp_path)) == ["log", "log.1.gz"]
+    assert gzip.decompress((tmp_path / "log.1.gz").read_bytes()) == b"299\n"
 
 
 @pytest.fixture

@@ -147,9 +147,14 @@ class Graph:
         """The stages that an instruction takes files from."""
         found = []
         for name in sources_of(instruction):
-            number = self.source(name, stage)
+            number = self.source(name)
             if number is None:
                 continue
+            if number >= len(self.nodes):
+                raise refuse(
+                    instruction.where.line, f"there is no stage {name}",
+                    f"the stages of this file have the numbers 0 to {len(self.nodes) - 1}",
+                )  # fmt: skip
             if number == stage or name.lower() == self._name_of(stage):
                 raise refuse(
                     instruction.where.line, f'circular dependency: stage "{name}" takes files '
@@ -161,16 +166,15 @@ class Graph:
     def _name_of(self, stage: int) -> str:
         return next((name for name, number in self._names.items() if number == stage), "")
 
-    def source(self, name: str, stage: int) -> int | None:
-        """The stage that `--from` names, seen from a stage; None: an image or a context."""
+    def source(self, name: str) -> int | None:
+        """The stage that `--from` names; None: an image or a context.
+
+        A number is always a stage's, as for docker, though an image's id may begin with it.
+        """
         if name.lower() in self._contexts:
             return None
         found = self.find(name)
-        if found is not None:
-            return found
-        if name.isascii() and name.isdigit() and len(name) < 7 and int(name) < stage:
-            return int(name)
-        return None
+        return _number(name) if found is None else found
 
     def _target(self, wanted: str) -> int:
         if not wanted:
@@ -178,8 +182,8 @@ class Graph:
         found = self.find(wanted)
         if found is not None:
             return found
-        number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 7 else -1
-        if 0 <= number < len(self.nodes):
+        number = _number(wanted)
+        if number is not None and number < len(self.nodes):
             return number
         from fastbox.support.nearest import nearest
 
@@ -224,6 +228,11 @@ def copied(graph: Graph) -> list[str]:
         if not any(sign in source for sign in "$*?[\\:@")
     ]
     return list(dict.fromkeys(found))
+
+
+def _number(text: str) -> int | None:
+    """Of a stage, if it can be one; more digits are an image's id."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
 
 
 def declared_names(file: Dockerfile) -> set[str]:

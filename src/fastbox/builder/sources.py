@@ -95,7 +95,7 @@ def source(build: Build, course: Course, name: str) -> Source:
         assert context is not None
         return Source(build, context.root, None, context)
     named = build.named.get(name.lower())
-    number = None if named is not None else build.graph.source(name, course.number)
+    number = None if named is not None else build.graph.source(name)
     key = name.lower() if number is None else number
     with build.source_lock:
         known = build.sources.get(key)

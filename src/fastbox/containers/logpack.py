@@ -30,20 +30,22 @@ _TRIES, _PAUSE = 100, 0.01  # for a name that is missing between two renames; se
 _NICE = 10
 
 
-def main(words: Sequence[str]) -> None:
-    """`KIND PATH`: compress what was rotated away, until nothing is left to do."""
+def main(words: Sequence[str], held: int = 3) -> None:
+    """`KIND PATH`: compress what was rotated away, until nothing is left to do.
+
+    Args:
+        words: Those two.
+        held: A descriptor of PATH.pack, with the lock on it.
+    """
     kind, path = int(words[0]), words[1]
     os.nice(_NICE)
     work = path + ".pack"
     try:
-        fd = os.open(work, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not _is(fd, work):  # of one that has just ended: whoever rotates next starts another
-            return
-        while not _is_done(path, work):
+        # Of one that has just ended, and saw all that there was: whoever rotates starts another.
+        while _is(held, work) and not _is_done(path, work):
             _pack_oldest(path, kind, work)
     except OSError:
-        return  # another is at it, the container is gone, the disk is full: they stay as they are
+        return  # the container is gone, the disk is full: they stay as they are
 
 
 def _is_done(path: str, work: str) -> bool:
@@ -74,18 +76,26 @@ def _oldest(path: str) -> int:
 
 
 def _lock(path: str) -> int:
-    """Hold the lock on the newest file: it is the newest also when we have it."""
-    for _ in range(_TRIES):
+    """Hold the lock on the newest file: it is the newest also when we have it.
+
+    However often it is rotated meanwhile, a hundred times in a row when a container writes fast:
+    whoever gives up would leave what the last rotation made, as nobody comes after it.
+    """
+    missing = 0
+    while True:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
+            missing += 1
+            if missing > _TRIES:
+                raise
             time.sleep(_PAUSE)
             continue
         fcntl.flock(fd, fcntl.LOCK_EX)
         if _is(fd, path):
             return fd
         os.close(fd)
-    raise FileNotFoundError(path)
+        missing = 0
 
 
 def _is(fd: int, path: str) -> bool:
