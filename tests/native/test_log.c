@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -178,6 +179,40 @@ static void test_rotation_of_compressed(void)
 	}
 	snprintf(name, sizeof(name), "%s.4.gz", path);
 	assert(access(name, F_OK) < 0);
+	snprintf(name, sizeof(name), "%s.pack", path);
+	assert(unlink(name) == 0);
+}
+
+/* However fast it is rotated, from the first time on: who compresses has the lock before it runs. */
+static void test_one_compresses(void)
+{
+	static char *const command[] = {(char *)"/bin/sh", (char *)"-c", (char *)"echo >>$0.count; exec cat $0.go", NULL};
+	char name[160], line[40], *text;
+	struct fb_log log;
+	int fd;
+
+	open_fresh(&log, 0, 1);
+	fb_log_close(&log);
+	snprintf(name, sizeof(name), "%s.go", path);
+	assert(mkfifo(name, 0600) == 0);
+	assert(fb_log_open(&log, &(struct fb_log_spec){.driver = FB_LOG_JSON, .path = path, .max_size = 1024, .max_file = 2,
+						       .pack = {(char **)command, 3}}, buffer, NULL) == 0);
+	for (int i = 0; i < 1000; i++)
+		fb_log_write(&log, 1, line, (size_t)snprintf(line, sizeof(line), "line %d\n", i));
+	fb_log_close(&log);
+	fd = open(name, O_WRONLY | O_CLOEXEC);
+	assert(fd >= 0 && close(fd) == 0 && unlink(name) == 0);
+	snprintf(name, sizeof(name), "%s.pack", path);
+	fd = open(name, O_RDWR | O_CLOEXEC);
+	assert(fd >= 0 && flock(fd, LOCK_EX) == 0 && unlink(name) == 0);
+	close(fd);
+	snprintf(name, sizeof(name), "%s.count", path);
+	text = slurp(name);
+	assert(strcmp(text, "\n") == 0);
+	free(text);
+	unlink(name);
+	snprintf(name, sizeof(name), "%s.1", path);
+	unlink(name);
 }
 
 /* A full disk (here: the file size limit) drops whole lines; a torn end gets its newline. */
@@ -384,6 +419,7 @@ int main(void)
 	test_long();
 	test_rotation();
 	test_rotation_of_compressed();
+	test_one_compresses();
 	test_cache();
 	test_full();
 	test_stalled();

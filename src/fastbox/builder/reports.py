@@ -47,14 +47,13 @@ def planned(graph: Graph) -> tuple[StepReport, ...]:
 
 def _unneeded(graph: Graph, node: Node) -> _Reports:
     name = graph.name(node.stage.number)
-    number = node.stage.number
     found: _Reports = []
     if node.base is None:
         text = node.start.where.text
         found.append((StepReport(number=0, stage=name, name=text), frozenset()))
     for each in node.stage.instructions:
         if isinstance(each, FILES):
-            named = [graph.source(source, number) for source in sources_of(each)]
+            named = [graph.source(source) for source in sources_of(each)]
             stages = {stage for stage in named if stage is not None}
             report = StepReport(number=0, stage=name, name=each.where.text)
             found.append((report, frozenset(stages)))
