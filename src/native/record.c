@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "io.h"
@@ -174,12 +176,29 @@ int fb_record_exit(const char *directory, const struct fb_exit *end, struct fb_e
 	return r < 0 ? FB_FAIL_CODE(err, FB_STAGE_RECORD, -r, "write", path, "the exit record") : 0;
 }
 
+/* The link dangles now, which means free: another may have taken the name since, and its link is not ours to remove. Whoever replaces one
+ * holds the same lock (store/names.py). */
+static void release_name(const char *names, const char *name, const char *id)
+{
+	char target[PATH_MAX], expected[PATH_MAX];
+	fb_auto_close int fd = open(names, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return;
+	while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
+		;
+	snprintf(expected, sizeof(expected), "../containers/%s", id);
+	n = readlinkat(fd, name, target, sizeof(target) - 1);
+	if (n > 0 && (target[n] = '\0', strcmp(target, expected) == 0))
+		(void)unlinkat(fd, name, 0);
+}
+
 int fb_record_trash(const char *directory, const char *name, struct fb_error *err)
 {
 	const char *slash = strrchr(directory, '/'), *id = slash ? slash + 1 : "";
-	char path[PATH_MAX], target[PATH_MAX], expected[PATH_MAX];
+	char path[PATH_MAX];
 	size_t root;
-	ssize_t n;
 
 	/* <root>/containers/<id> and nothing else is ever renamed away. */
 	if (!slash || !fb_record_id_valid(id) || slash - directory < 12 ||
@@ -190,13 +209,9 @@ int fb_record_trash(const char *directory, const char *name, struct fb_error *er
 	snprintf(path, sizeof(path), "%.*s/tmp/rm-%s", (int)root, directory, id);
 	if (rename(directory, path) < 0)
 		return FB_FAIL(err, FB_STAGE_RECORD, "rename", directory);
-	/* The link dangles now, which means free: another may have taken the name since, and its link is not ours to remove. */
-	if (!name || !fb_record_id_valid(name))
-		return 0;
-	snprintf(path, sizeof(path), "%.*s/names/%s", (int)root, directory, name);
-	snprintf(expected, sizeof(expected), "../containers/%s", id);
-	n = readlink(path, target, sizeof(target) - 1);
-	if (n > 0 && (target[n] = '\0', strcmp(target, expected) == 0))
-		(void)unlink(path);
+	if (name && fb_record_id_valid(name)) {
+		snprintf(path, sizeof(path), "%.*s/names", (int)root, directory);
+		release_name(path, name, id);
+	}
 	return 0;
 }

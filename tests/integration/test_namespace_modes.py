@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from typing import Any
 
@@ -202,9 +203,20 @@ def test_remapped_users(box: Box) -> None:
 
 
 def test_a_remapped_container_can_use_host_devices_and_no_more(box: Box) -> None:
-    script = "exec 3<>/dev/fuse && echo opened; mknod /tmp/x c 1 3 || echo refused"
-    out = box("run", "--rm", "--userns", IDS, "--device", "/dev/fuse", "busybox", "sh", "-c", script).stdout  # fmt: skip
-    assert out == "opened\nrefused\n"
+    """Those that are everybody's on the host: it is nobody in particular there."""
+    script = 'exec 3<>$0 && echo opened; (exec 3<>$1) || echo refused; mknod /tmp/x c 1 3 || echo refused'  # fmt: skip
+    words = []
+    for name, mode in (("all", 0o666), ("own", 0o600)):
+        node = f"/dev/fastbox-test-{os.getpid()}-{name}"
+        os.mknod(node, stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
+        os.chmod(node, mode)
+        words += ["--device", node]
+    try:
+        out = box("run", "--rm", "--userns", IDS, *words, "busybox", "sh", "-c", script, *words[1::2]).stdout  # fmt: skip
+    finally:
+        for node in words[1::2]:
+            os.unlink(node)
+    assert out == "opened\nrefused\nrefused\n"
 
 
 def test_remap_reads_the_hosts_files(

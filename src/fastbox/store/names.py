@@ -79,14 +79,14 @@ def claim_random(names: str, container: str) -> str:
 
 
 def _replace_free(names: str, name: str, target: str) -> None:
-    # Whoever replaces holds this lock, so only one finds the link dangling; who merely creates
-    # can't replace.
-    lock = os.open(names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    lock = _lock(names)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.exists(os.path.join(names, name)):
-            raise _taken(names, name)
-        _unlink(names, name)
+        # Only a link that was seen to dangle is removed: where there is none, one who merely
+        # creates, without the lock, may be first.
+        if holder(names, name):
+            if os.path.exists(os.path.join(names, name)):
+                raise _taken(names, name)
+            _unlink(names, name)
         os.symlink(target, os.path.join(names, name))
     except FileExistsError:
         raise _taken(names, name) from None
@@ -95,9 +95,26 @@ def _replace_free(names: str, name: str, target: str) -> None:
 
 
 def release(names: str, name: str, container: str) -> None:
-    """Give the name back, if it is still the container's."""
-    if holder(names, name) == container:
-        _unlink(names, name)
+    """Give the name back, if it is still the container's (`fb_record_trash` does the same)."""
+    lock = _lock(names)
+    try:
+        if holder(names, name) == container:
+            _unlink(names, name)
+    finally:
+        os.close(lock)
+
+
+def _lock(names: str) -> int:
+    """Between a look at a link and its end nobody replaces it: only one finds it dangling, and none
+    removes what another has put there.
+    """
+    lock = os.open(names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
 
 
 def holder(names: str, name: str) -> str:

@@ -362,11 +362,15 @@ class _Checker:
 
     def _names(self) -> Iterator[Finding]:
         for name in sorted(os.listdir(self._root.path("names"))):
-            path = self._root.path("names", name)
-            if os.path.islink(path) and not os.path.exists(path):
+            container = self._target(name)
+            if not container or os.path.isdir(self._containers.directory(container)):
+                continue
+            # Who removes a container moves it away, releases its name, and then deletes it.
+            moved = os.path.isdir(self._root.path("tmp", f"rm-{container}"))
+            if not moved and self._target(name) == container:
                 yield Finding(
                     what="a name that leads to no container",
-                    where=path,
+                    where=self._root.path("names", name),
                     hint="it is free: a container that takes it replaces it",
                 )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,27 @@ def test_many_claim_one_dangling_name(store: ContainerStore, tmp_path: Path) -> 
     assert len(won) == 1
     assert store.find("one") == won[0]
     assert store.ids() == won
+
+
+def take_and_release(store: ContainerStore, name: str, rounds: int) -> int:
+    """How often a name was lost while its container was there."""
+    lost = 0
+    for _ in range(rounds):
+        try:
+            held, _name = store.make(new_id(), name)
+        except NameInUse:
+            continue
+        lost += store.find(name) != held.id
+        store.discard(held, name)
+        held.close()
+    return lost
+
+
+def test_who_releases_a_name_takes_nobody_elses(store: ContainerStore) -> None:
+    with ProcessPoolExecutor(4, multiprocessing.get_context("fork")) as pool:
+        lost = [pool.submit(take_and_release, store, "one", 2000) for _ in range(4)]
+        assert [each.result() for each in lost] == [0] * 4
+    assert store.ids() == []
 
 
 def test_find_by_id_name_and_beginning(store: ContainerStore) -> None:
