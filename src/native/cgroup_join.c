@@ -19,34 +19,44 @@ static bool is_among(pid_t pid, const pid_t *pids, size_t count)
 	return false;
 }
 
-/* Move what is not there yet; how many that were. A process that has ended meanwhile is none. */
+/* Move what is not there yet; whether any of it is there now. What is about to end is listed to its last moment and can't be moved, whatever
+ * the write says. */
 static int move_processes(const struct fb_cgroup *group, const char *joined, struct fb_error *err)
 {
-	fb_auto_free pid_t *all = NULL, *there = NULL;
-	size_t count = 0;
-	int moved = 0, r = fb_cgroup_processes(group, &all, &count, err);
-	ssize_t known = r < 0 ? r : fb_cgroup_list(joined, &there);
+	fb_auto_free pid_t *all = NULL, *there = NULL, *now = NULL;
+	size_t count = 0, missing = 0;
+	int r = fb_cgroup_processes(group, &all, &count, err);
+	ssize_t known;
 
-	if (known < 0)
-		return r < 0 ? r
-			     : FB_FAIL_CODE(err, FB_STAGE_CGROUP, (int)-known, "read", joined, NULL);
-	for (size_t i = 0; i < count; i++) {
+	if (r < 0)
+		return r;
+	known = fb_cgroup_list(joined, &there);
+	for (size_t i = 0; known >= 0 && i < count; i++) {
 		if (is_among(all[i], there, (size_t)known))
 			continue;
-		moved++;
+		all[missing++] = all[i];
 		r = fb_cgroup_write_number(joined, "cgroup.procs", all[i], err);
 		if (r < 0 && r != -ESRCH)
 			return r;
 	}
-	return moved;
+	if (missing && known >= 0)
+		known = fb_cgroup_list(joined, &now);
+	if (known < 0)
+		return FB_FAIL_CODE(err, FB_STAGE_CGROUP, (int)-known, "read", joined, NULL);
+	for (size_t i = 0; i < missing; i++)
+		if (is_among(all[i], now, (size_t)known))
+			return 1;
+	return 0;
 }
 
 static int move_all(const struct fb_cgroup *group, const char *joined, struct fb_error *err)
 {
-	for (int i = 0; i < PASSES; i++) {
+	/* Two in a row that bring nothing: what the first found ending may have forked just before. */
+	for (int i = 0, idle = 0; i < PASSES; i++) {
 		int r = move_processes(group, joined, err);
 
-		if (r <= 0)
+		idle = r ? 0 : idle + 1;
+		if (r < 0 || idle == 2)
 			return r;
 	}
 	return FB_FAIL_CODE(err, FB_STAGE_CGROUP, EAGAIN, "write", joined,

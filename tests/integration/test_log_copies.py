@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from fastbox.containers import logfiles, logpack
+from fastbox.containers import logfiles
+from fastbox.support import paths
 
 from . import host
 from .conftest import Box, Docker
@@ -107,10 +108,8 @@ def test_who_follows_sees_all_of_it_once(
 
 def compress(path: Path) -> None:
     """As a supervisor has it done."""
-    held = os.open(f"{path}.pack", os.O_RDWR | os.O_CREAT)
-    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    logpack.main(["0", str(path)], held)
-    os.close(held)
+    script = 'exec 3<>"$0.pack" && flock -n 3 && exec "$@"'
+    subprocess.run(["sh", "-c", script, path, *paths.logpack(logfiles.JSON), path], check=True)
 
 
 def test_a_reader_knows_a_file_again(box: Box, made: list[str], tmp_path: Path) -> None:

@@ -167,6 +167,62 @@ static void test_v1_limits(void)
 	CHECK(remove_group(&group) == 0);
 }
 
+static bool is_ending(pid_t pid)
+{
+	char path[64], text[512] = "", *end;
+	unsigned flags = 0;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	end = strrchr(text, ')');
+	return !end || sscanf(end, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1 || flags & 4; /* PF_EXITING */
+}
+
+/* What is about to end is listed, can't be moved, and keeps nobody waiting: here one that has much memory to give back first. */
+static void test_join(void)
+{
+	struct fb_resources resources = {.device_count = 6, .devices = docker_devices};
+	size_t size = (size_t)512 << 20;
+	struct fb_error err = {0};
+	struct fb_cgroup group;
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	if (create(NULL, "join", &resources, &group) < 0 || pipe2(ready, O_CLOEXEC) < 0) {
+		failures++;
+		return;
+	}
+	pid = fork();
+	if (pid == 0) {
+		char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		for (int i = 0; i < group.procs_count; i++)
+			if (write(group.procs[i], "0", 1) != 1)
+				_exit(99);
+		if (memory == MAP_FAILED || madvise(memory, size, MADV_NOHUGEPAGE) < 0 || madvise(memory, size, MADV_POPULATE_WRITE) < 0)
+			_exit(98);
+		_exit(write(ready[1], "", 1) != 1 || pause() == 0);
+	}
+	close(ready[1]);
+	CHECK(read(ready[0], &byte, 1) == 1);
+	close(ready[0]);
+	kill(pid, SIGKILL);
+	while (!is_ending(pid))
+		;
+	if (fb_cgroup_join_freezer(&group, &err) < 0) {
+		explain(&err);
+		failures++;
+	}
+	CHECK(WIFSIGNALED(status_of(pid)));
+	CHECK(remove_group(&group) == 0);
+}
+
 static void test_co_mounted(void)
 {
 	struct fb_resources resources = {
@@ -337,6 +393,7 @@ int main(void)
 		test_hole(NULL, false);
 		test_kill(NULL);
 		test_v1_limits();
+		test_join();
 		test_co_mounted();
 		time_it(NULL);
 	}
