@@ -155,6 +155,16 @@ def test_rmi(box: Box, made: Made, chance: random.Random, rounds: int) -> None:
     assert stores.content(box) == before
 
 
+def test_the_next_removal_ends_a_killed_one(box: Box, made: Made) -> None:
+    before = stores.content(box)
+    box("load", "-q", "-i", str(made.archive))
+    away = Path(box.root, "tmp/0123456789abcdef/swept/layers", "f" * 64)
+    away.mkdir(parents=True)
+    (away / "file").write_bytes(b"x" * 4096)
+    box("rmi", "crash:one", "crash:two")
+    assert stores.content(box) == before
+
+
 @ROUNDS
 def test_tag(box: Box, made: Made, chance: random.Random, rounds: int) -> None:
     """A name leads to the old image or the new one, never to none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastbox.errors import Conflict, InUse
 from fastbox.images.reference import familiar
-from fastbox.images.sweep import find_live, sweep
+from fastbox.images.sweep import find_live, sweep, tidy
 from fastbox.store.lease import hold
 from fastbox.store.refs import Refs
 from fastbox.support.ids import short
@@ -55,6 +55,7 @@ def remove(
 
 
 def _delete(root: Root, ref: Ref) -> list[str]:
+    tidy(root)  # a removal that was killed had moved its image away, and not deleted it
     live = find_live(root)
     sweep(root)
     gone = [ref.config.digest]
