@@ -26,8 +26,8 @@ def all_suites() -> list[Suite]:
 
 
 def choose(names: list[str]) -> list[Suite]:
-    """The suites of these names, of files or of groups of these names; all but the long ones
-    without any.
+    """The suites of these names, of files or of groups of these names, each once; all but the long
+    ones without any.
 
     Raises:
         KeyError: There is no such suite.
@@ -37,4 +37,4 @@ def choose(names: list[str]) -> list[Suite]:
     known = {suite.name: [suite] for suite in all_suites()}
     known |= {name: list(import_module(f"{__name__}.{name}").SUITES) for name in FILES}
     known |= {name: choose([*files]) for name, files in GROUPS.items() if name in names}
-    return [suite for name in names for suite in known[name]]
+    return list({suite.name: suite for name in names for suite in known[name]}.values())

@@ -40,15 +40,8 @@ def run(*words: str) -> str:
 
 def elements() -> list[str]:
     """What of a test's containers is in nftables, once what was taken away has ended."""
-    text = ""
-
-    def is_settled() -> bool:
-        nonlocal text
-        text = run("nft", "list", "ruleset")
-        return "expires" not in text
-
-    until(is_settled)
-    lines = text.splitlines()
+    until(lambda: "expires" not in run("nft", "list", "ruleset"))
+    lines = run("nft", "list", "ruleset").splitlines()
     return [line.strip() for line in lines if "172.30." in line or "fbv" in line]
 
 

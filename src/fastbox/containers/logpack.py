@@ -28,21 +28,20 @@ _MOST_NUMBERS = 1000
 _MOST_RECORD = 1 << 17
 _TRIES, _PAUSE = 100, 0.01  # for a name that is missing between two renames; seconds
 _NICE = 10
+_HELD = 3
 
 
-def main(words: Sequence[str], held: int = 3) -> None:
+def main(words: Sequence[str]) -> None:
     """`KIND PATH`: compress what was rotated away, until nothing is left to do.
 
-    Args:
-        words: Those two.
-        held: A descriptor of PATH.pack, with the lock on it.
+    Descriptor 3 is PATH.pack, with the lock on it.
     """
     kind, path = int(words[0]), words[1]
     os.nice(_NICE)
     work = path + ".pack"
     try:
         # Of one that has just ended, and saw all that there was: whoever rotates starts another.
-        while _is(held, work) and not _is_done(path, work):
+        while _is(_HELD, work) and not _is_done(path, work):
             _pack_oldest(path, kind, work)
     except OSError:
         return  # the container is gone, the disk is full: they stay as they are

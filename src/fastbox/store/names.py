@@ -4,10 +4,13 @@ is free.
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from fastbox.errors import InvalidArgument, NameInUse, os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fastbox.store.lease import Lock
 
 MAX_NAME = 128
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -79,42 +82,33 @@ def claim_random(names: str, container: str) -> str:
 
 
 def _replace_free(names: str, name: str, target: str) -> None:
-    lock = _lock(names)
     try:
-        # Only a link that was seen to dangle is removed: where there is none, one who merely
-        # creates, without the lock, may be first.
-        if holder(names, name):
-            if os.path.exists(os.path.join(names, name)):
-                raise _taken(names, name)
-            _unlink(names, name)
-        os.symlink(target, os.path.join(names, name))
+        with _lock(names):
+            # Only a link that was seen to dangle is removed: where there is none, one who merely
+            # creates, without the lock, may be first.
+            if holder(names, name):
+                if os.path.exists(os.path.join(names, name)):
+                    raise _taken(names, name)
+                _unlink(names, name)
+            os.symlink(target, os.path.join(names, name))
     except FileExistsError:
         raise _taken(names, name) from None
-    finally:
-        os.close(lock)
 
 
 def release(names: str, name: str, container: str) -> None:
     """Give the name back, if it is still the container's (`fb_record_trash` does the same)."""
-    lock = _lock(names)
-    try:
+    with _lock(names):
         if holder(names, name) == container:
             _unlink(names, name)
-    finally:
-        os.close(lock)
 
 
-def _lock(names: str) -> int:
+def _lock(names: str) -> Lock:
     """Between a look at a link and its end nobody replaces it: only one finds it dangling, and none
     removes what another has put there.
     """
-    lock = os.open(names, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    except BaseException:
-        os.close(lock)
-        raise
-    return lock
+    from fastbox.store.lease import Lock
+
+    return Lock(names)
 
 
 def holder(names: str, name: str) -> str:

@@ -366,8 +366,8 @@ class _Checker:
             if not container or os.path.isdir(self._containers.directory(container)):
                 continue
             # Who removes a container moves it away, releases its name, and then deletes it.
-            moved = os.path.isdir(self._root.path("tmp", f"rm-{container}"))
-            if not moved and self._target(name) == container:
+            moved = self._containers.trashed()
+            if container not in moved and self._target(name) == container:
                 yield Finding(
                     what="a name that leads to no container",
                     where=self._root.path("names", name),
