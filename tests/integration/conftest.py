@@ -26,6 +26,9 @@ CACHE = Path(__file__).resolve().parents[2] / "build" / "test-cache"
 PROGRESS = re.compile(r"(layer|[0-9a-f]{12}): (complete|exists), ")
 
 
+_STARTED: list[subprocess.Popen[bytes]] = []
+
+
 class Box:
     """The fastbox command on a store of its own."""
 
@@ -58,7 +61,10 @@ class Box:
         return done
 
     def start(self, *words: str, **options: object) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([self.program, *words], env=self.environ, **options)  # type: ignore[call-overload,no-any-return]
+        """Begin a command; the test waits for it, or it ends with the test."""
+        process = subprocess.Popen([self.program, *words], env=self.environ, **options)  # type: ignore[call-overload]
+        _STARTED.append(process)
+        return process  # type: ignore[no-any-return]
 
     def fails(self, *words: str, code: int = 125, stdin: bytes | None = None) -> str:
         """Run what must fail: one line and perhaps a hint, no traceback, nothing changed on disk."""
@@ -96,6 +102,22 @@ def no_other_bridges() -> Iterator[None]:
     before = host.links()
     yield
     host.remove_other_bridges(before, os.environ.get("FASTBOX_ROOT", ""))
+
+
+@pytest.fixture(autouse=True)
+def started_end() -> Iterator[None]:
+    """What a test that failed had begun fails none of the next."""
+    before = len(_STARTED)  # of fixtures that last longer
+    yield
+    for process in _STARTED[before:]:
+        if process.returncode is None:
+            process.kill()
+            process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                with contextlib.suppress(OSError):
+                    stream.close()
+    del _STARTED[before:]
 
 
 @pytest.fixture(autouse=True)

@@ -6,13 +6,16 @@ import json
 import os
 import time
 
-from . import trees
+from . import host, trees
 from .conftest import Box
 from .trees import Tree
 
 
 def content(box: Box) -> dict[str, list[str]]:
-    """Every object and record by name, so that nothing half-done goes unseen."""
+    """Every object and record by name, so that nothing half-done goes unseen; once removals that
+    were acknowledged have deleted what they moved to tmp/.
+    """
+    host.quiet(box.run_root)
     found = {
         name: sorted(os.listdir(f"{box.root}/{name}"))
         for name in ("blobs/sha256", "refs", "layers", "tmp", "containers", "names")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from fastbox.containers import files
-from fastbox.errors import FastboxError, InvalidArgument
+from fastbox.errors import FastboxError, ImageNotFound, InvalidArgument
 from fastbox.runtime import process, resources
 from fastbox.runtime.spec import Place, bundle, own_network
 from fastbox.runtime.supervisor import SupervisorGone
@@ -139,6 +139,7 @@ def make(
         if options.link:
             linking.register(store, options.link, container)
         store.write(record)
+        _check_layers(root, options, image)
         if mounted is not None:
             mounted.settle(lower, keep=not (record.remove or session))
     except BaseException:
@@ -148,6 +149,27 @@ def make(
         held.close()
         raise
     return held, record
+
+
+def _check_layers(root: Root, options: RunOptions, image: ImageConfig) -> None:
+    """Whether the layers of a recorded container are there. Who removes an image takes its layers
+    away, then looks at the records once more: a record that came after that finds them gone, the
+    topmost for certain.
+
+    Raises:
+        ImageNotFound: They were removed meanwhile.
+    """
+    mounted = [mount for mount in options.mounts if mount.kind == "image"]
+    tops = [(options.image, image.layers), *((mount.source, mount.layers) for mount in mounted)]
+    for name, layers in tops:
+        if not layers or os.path.exists(layers[0]):
+            continue
+        from fastbox.store.lease import hold
+
+        with hold(root):  # if the record was seen, what it needs is being put back
+            there = os.path.exists(layers[0])
+        if not there:
+            raise ImageNotFound(f"no such image: {name}", hint="it was removed just now")
 
 
 def _with_health(text: bytes, options: RunOptions, image: ImageConfig, directory: str) -> bytes:

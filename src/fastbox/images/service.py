@@ -178,7 +178,10 @@ class Images:
             InvalidReference: Neither a name nor an id, or the start of several.
             IntegrityError: A part of it is missing or damaged.
         """
-        return self._how_to_run(self._find(reference))
+        try:
+            return self._how_to_run(self._find(reference))
+        except IntegrityError:  # or it was removed just now: its name goes first, and comes last
+            return self._how_to_run(self._find(reference))
 
     def pinned(self, image_id: str) -> ImageConfig:
         """The image that a container was made of, also when it has no name any more.
@@ -467,8 +470,10 @@ class Images:
     def _trees(self, ref: Ref) -> tuple[str, ...]:
         trees = tuple(self._layers.tree(chain) for chain in reversed(ref.chains))
         for tree in trees:
-            if not os.path.isdir(tree):
-                self._recover()
+            if not os.path.isdir(tree):  # a sweeper that was killed may have moved it away
+                from fastbox.images.sweep import recover
+
+                recover(self._root)
             if not os.path.isdir(tree):
                 raise IntegrityError(
                     f"a layer of image {familiar(ref.reference)} is missing",
@@ -476,12 +481,6 @@ class Images:
                     hint="load the image again",
                 )
         return trees
-
-    def _recover(self) -> None:
-        """A sweeper that was killed may have moved it away."""
-        from fastbox.images.sweep import recover
-
-        recover(self._root)
 
 
 if TYPE_CHECKING:
