@@ -9,7 +9,11 @@ import re
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 CGROUPS = Path("/sys/fs/cgroup")
 SLOW = float(os.environ.get("FASTBOX_TEST_SLOW", "1"))  # how much longer an emulated machine takes
@@ -109,6 +113,25 @@ def snapshot(root: str, run: str) -> dict[str, object]:
             str(p.relative_to(run)) for p in Path(run).glob("*/*") if p.parent.name != "netd"
         ),
     }
+
+
+def until(condition: Callable[[], T], seconds: float = 20.0) -> T:
+    """Wait for what must come; what it was when it came."""
+    end = time.monotonic() + seconds * SLOW
+    while not (found := condition()):
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.02)
+    return found
+
+
+def runs(*argv: str) -> bool:
+    """Whether some process of this machine has exactly these arguments: what a test had a container begin."""
+    wanted = b"".join(os.fsencode(word) + b"\0" for word in argv)
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes() == wanted:
+                return True
+    return False
 
 
 def quiet(run: str, seconds: float = 10.0) -> None:

@@ -9,27 +9,17 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import fastbox
 
+from .host import until
+
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 NETD = [sys.executable, "-I", "-S", str(Path(fastbox.__path__[0]) / "netd" / "__main__.py")]
-
-
-def until(true: Callable[[], object], seconds: float = 20) -> Any:
-    """Wait for what must come; what it was when it came."""
-    end = time.monotonic() + seconds
-    while True:
-        found = true()
-        if found:
-            return found
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
 
 
 def command(*words: str, stdin: str = "") -> str:

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from fastbox import _native, _net
 from fastbox.runtime.supervisor import Conversation
 
 from . import host
+from .host import until
 
 if TYPE_CHECKING:
     from .conftest import Box
@@ -60,13 +61,6 @@ def network_host() -> Iterator[None]:
     finally:
         assert libc.setns(back, CLONE_NEWNET) == 0
         os.close(back)
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds * host.SLOW
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.02)
 
 
 class Nets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from glob import glob
 
 from . import host, trees
 from .conftest import Box
@@ -12,10 +13,10 @@ from .trees import Tree
 
 
 def content(box: Box) -> dict[str, list[str]]:
-    """Every object and record by name, so that nothing half-done goes unseen; once removals that
-    were acknowledged have deleted what they moved to tmp/.
-    """
-    host.quiet(box.run_root)
+    """Every object and record by name, so that nothing half-done goes unseen; once containers that were said to be removed have been deleted."""
+    end = time.monotonic() + 10 * host.SLOW
+    while glob(f"{box.root}/tmp/rm-*") and time.monotonic() < end:
+        time.sleep(0.01)
     found = {
         name: sorted(os.listdir(f"{box.root}/{name}"))
         for name in ("blobs/sha256", "refs", "layers", "tmp", "containers", "names")

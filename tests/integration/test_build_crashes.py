@@ -108,7 +108,10 @@ def test_killed_builds(
     before = host.snapshot(box.root, box.run_root)
     killed = 0
     for _ in range(rounds):
-        killed += kill_within(box, chance.random() * whole, *words(where))
+        if kill_within(box, chance.random() * whole, *words(where)):
+            killed += 1
+        else:  # the one that was measured was slow
+            whole /= 2
         assert set(stores.names(box)) <= names | {"built:latest"}
         if "built:latest" in stores.names(box):
             assert box("images", "-q", "--no-trunc", "built").stdout.strip() == wanted

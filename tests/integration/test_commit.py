@@ -25,6 +25,7 @@ from fastbox.runtime.supervisor import Conversation
 
 from . import host
 from .conftest import Box, Docker
+from .host import until
 
 pytestmark = pytest.mark.integration
 
@@ -188,16 +189,14 @@ def test_a_running_container_stands_still_while_it_is_read(box: Box, forget: lis
     forget += ["busy", "busy:1"]
     loop = "i=0; while true; do i=$((i+1)); for f in /first /second; do echo $i >/x; mv /x $f; done; done"
     box("run", "-d", "--name", "busy", "busybox", "/bin/sh", "-c", loop)
-    while box("exec", "busy", "cat", "/second", check=False).returncode:
-        time.sleep(0.02)
+    until(lambda: not box("exec", "busy", "cat", "/second", check=False).returncode)
     for _ in range(5):
         time.sleep(0.05)
         box("commit", "busy", "busy:1")
         first, second = box("run", "--rm", "busy:1", "cat", "/first", "/second").stdout.split()
         assert 0 <= int(first) - int(second) <= 1
     one = box("exec", "busy", "cat", "/second").stdout
-    time.sleep(0.2)
-    assert box("exec", "busy", "cat", "/second").stdout != one, "it goes on"
+    until(lambda: box("exec", "busy", "cat", "/second").stdout != one)
     box("commit", "--pause=false", "busy", "busy:1")
     assert box("kill", "busy").stdout == "busy\n"
 
@@ -207,8 +206,7 @@ def test_whoever_dies_lets_the_container_go_on(box: Box, forget: list[str]) -> N
     forget.append("left")
     loop = f"dd if=/dev/urandom of=/big bs=1M count=48 2>/dev/null; {COUNTING}"
     box("run", "-d", "--name", "left", "busybox", "/bin/sh", "-c", loop)
-    while box("exec", "left", "ls", "/t", check=False).returncode:
-        time.sleep(0.05)
+    until(lambda: not box("exec", "left", "ls", "/t", check=False).returncode)
     images = box("images", "-q").stdout
     for wait in (0.05, 0.1, 0.15, 0.2, 0.3):
         commit = box.start("commit", "left", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

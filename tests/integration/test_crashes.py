@@ -16,6 +16,11 @@ from pathlib import Path
 
 import pytest
 
+import fastbox
+from fastbox.containers import create
+from fastbox.runtime.supervisor import Conversation
+from fastbox.store.containers import ContainerStore, Held
+
 from . import archives, host
 from .conftest import Box, busybox_tar
 
@@ -193,10 +198,34 @@ def test_an_owner_killed_while_it_starts(box: Box, chance: random.Random, rounds
         assert not host.settle(before, box.root, box.run_root, seconds=4)
 
 
+def test_an_owner_that_dies_before_the_launch(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks then finds no container, whether or not the owner's supervisor has ended."""
+
+    class Died(BaseException):
+        pass
+
+    def die(
+        store: ContainerStore,
+        held: Held,
+        record: object,
+        conversation: Conversation,
+        *_: object,
+        **__: object,
+    ) -> None:
+        assert store.read(held.id) is not None
+        held.close()
+        assert box("ps", "-aq").stdout == ""
+        assert os.listdir(f"{box.root}/containers") == []
+        conversation.close()
+        raise Died
+
+    monkeypatch.setattr(create, "launch", die)
+    with fastbox.Engine.open() as engine, pytest.raises(Died):
+        engine.run("busybox", ["true"])
+
+
 @pytest.mark.parametrize("rounds", [2, pytest.param(40, marks=pytest.mark.slow)])
 def test_a_killed_session_supervisor(box: Box, chance: random.Random, rounds: int) -> None:
-    import fastbox
-
     for _ in range(rounds):
         with fastbox.Engine.open(root=box.root, run=box.run_root) as engine:
             first = engine.run("busybox", ["sleep", "100"])

@@ -18,9 +18,10 @@ import fastbox
 from fastbox.types import Mount, RunOptions
 
 from . import host
+from .host import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.integration
 BUSYBOX = "/bin/busybox"
@@ -61,22 +62,12 @@ def engine(tmp_path: Path, rootfs: str) -> Iterator[fastbox.Engine]:
         for info in engine.containers.list(all=True):
             engine.containers.remove(info.id, force=True)
     # A supervisor answers first and releases then.
-    deadline = time.monotonic() + 5 * host.SLOW
-    while remains() != before and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert remains() == before
+    until(lambda: remains() == before)
     assert list((tmp_path / "store/containers").iterdir()) == []
 
 
 def sh(script: str) -> tuple[str, ...]:
     return ("/bin/sh", "-c", script)
-
-
-def eventually(check: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds * host.SLOW
-    while not check():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.02)
 
 
 def output(
@@ -292,8 +283,8 @@ def test_a_killed_owner_takes_its_containers_along(engine: fastbox.Engine, rootf
         assert owner.stdout is not None
         pid = int(owner.stdout.readline())
         owner.kill()
-    eventually(lambda: gone(pid), 2.0)
-    eventually(lambda: engine.containers.list(all=True) == [], 5.0)
+    until(lambda: gone(pid), 2.0)
+    until(lambda: engine.containers.list(all=True) == [], 5.0)
 
 
 # What the command line drives
@@ -311,7 +302,7 @@ def test_detached_life(engine: fastbox.Engine, rootfs: str) -> None:
         service.create(options)
     with pytest.raises(fastbox.errors.StateConflict):
         service.remove("web")
-    eventually(lambda: [line.text for line in service.logs("web")] == ["1"])
+    until(lambda: [line.text for line in service.logs("web")] == ["1"])
     service.stop("web", timeout=5 * host.SLOW)
     assert service.wait("web") == 5
     assert service.get("web").state == "exited"
@@ -338,7 +329,7 @@ def test_stop_kills_what_does_not_listen(engine: fastbox.Engine, rootfs: str) ->
     container = engine.containers.start_detached(
         RunOptions(rootfs=rootfs, argv=sh("trap '' TERM; while :; do sleep 1; done"))
     )
-    eventually(lambda: True)
+    until(lambda: True)
     begun = time.monotonic()
     engine.containers.stop(container, timeout=0.5)
     assert time.monotonic() - begun < 5 * host.SLOW
@@ -349,8 +340,8 @@ def test_rm_removes_itself(engine: fastbox.Engine, rootfs: str) -> None:
     container = engine.containers.start_detached(
         RunOptions(rootfs=rootfs, argv=("/bin/true",), remove=True, name="gone")
     )
-    eventually(lambda: engine.containers.list(all=True) == [])
-    eventually(
+    until(lambda: engine.containers.list(all=True) == [])
+    until(
         lambda: (
             not os.listdir(engine.root.path("tmp"))
             and not os.listdir(engine.root.live("containers"))
@@ -403,7 +394,7 @@ def test_a_killed_supervisor_is_healed(engine: fastbox.Engine, rootfs: str, remo
     engine.containers.start_detached(options)
     pid = engine.containers.get("orphan").pid
     os.kill(supervisor_pid(pid), signal.SIGKILL)
-    eventually(lambda: "orphan" not in [info.name for info in engine.containers.list()])
+    until(lambda: "orphan" not in [info.name for info in engine.containers.list()])
     assert gone(pid)
     if remove:
         assert engine.containers.list(all=True) == []
@@ -456,7 +447,7 @@ def test_attached_streams_in_a_process_of_their_own(engine: fastbox.Engine, root
         argv, input=b"some\ninput\n", capture_output=True, timeout=60 * host.SLOW, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (9, b"some\ninput\n", b"err\n")
-    eventually(lambda: engine.containers.list(all=True) == [])
+    until(lambda: engine.containers.list(all=True) == [])
 
 
 def test_parallel_removal_and_look(engine: fastbox.Engine, rootfs: str) -> None:

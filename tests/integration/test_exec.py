@@ -24,9 +24,10 @@ from fastbox.types import Mount
 
 from . import host
 from .conftest import Box
+from .host import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from fastbox.containers.container import Container
 
@@ -97,13 +98,6 @@ def only_the_kept(container: str) -> bool:
     return len(groups(container)) <= 1 and not any(
         (path / "cgroup.procs").read_text() for path in groups(container)
     )
-
-
-def until(check: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds * host.SLOW
-    while not check():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.01)
 
 
 def gone(container: str, keep: set[int], since: float) -> None:

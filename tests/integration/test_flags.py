@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from .conftest import Box
-from .test_lifecycle import IDLE, until
+from .host import until
+from .test_lifecycle import IDLE
 
 pytestmark = pytest.mark.integration
 
@@ -213,12 +214,12 @@ def test_attach_without_stdin(box: Box) -> None:
 
 
 def test_what_stop_sends_and_how_long_it_waits(box: Box) -> None:
-    script = "trap 'exit 9' USR1; trap '' TERM; while :; do sleep 0.05; done"
+    script = "trap 'exit 9' USR1; trap '' TERM; echo ready; while :; do sleep 0.05; done"
     words = ("--stop-signal", "USR1", "--stop-timeout", "33", "busybox", "sh", "-c", script)
     box("run", "-d", "--name", "asked", *words)
     form = "{{.Config.StopSignal}} {{.Config.StopTimeout}}"
     assert box("inspect", "-f", form, "asked").stdout.split()[1] == "33"
-    time.sleep(0.3)
+    until(lambda: box("logs", "asked").stdout)
     box("stop", "asked")
     assert box("wait", "asked").stdout == "9\n"
     box("rm", "asked")

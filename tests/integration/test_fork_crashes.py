@@ -60,7 +60,10 @@ def test_kill_at_any_instant(box: Box, rounds: int) -> None:
             "snapshot": ["snapshot", "source"],
             "rollback": ["rollback", "source", "first"],
         }[kind]
-        killed += kill_within(box, chance.random() * whole, *words)
+        if kill_within(box, chance.random() * whole, *words):
+            killed += 1
+        else:  # the one that was measured was slow
+            whole /= 2
         found = seen(box)
         assert found in ((1, now) if kind == "rollback" else (now,))
         box("start", "source")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from . import host
 from .conftest import Box
+from .host import until
 
 pytestmark = pytest.mark.integration
 
@@ -20,13 +20,6 @@ SLEEP = ("busybox", "sleep", "100000")
 def name(box: Box) -> Iterator[str]:
     yield "patient"
     box("rm", "-f", "patient", check=False)
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds * host.SLOW
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.02)
 
 
 def health(box: Box, name: str) -> dict[str, object]:

@@ -106,7 +106,10 @@ def test_load(box: Box, made: Made, chance: random.Random, rounds: int, there: b
         if not there:
             box("rmi", *images)
             assert stores.content(box) == before
-        killed += kill_within(box, chance.random() * whole, *words)
+        if kill_within(box, chance.random() * whole, *words):
+            killed += 1
+        else:  # the one that was measured was slow
+            whole /= 2
         listed = {name for name in stores.names(box) if name.startswith("crash:")}
         assert listed <= images
         assert not there or listed == images  # what was acknowledged is not lost

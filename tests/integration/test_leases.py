@@ -15,10 +15,9 @@ import pytest
 import fastbox
 
 from . import host
+from .host import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .conftest import Box
 
 pytestmark = pytest.mark.integration
@@ -29,13 +28,6 @@ box = fastbox.Engine.open()
 c = box.run("busybox", ["sleep", "1000"])
 print(c.id, c.info.pid, flush=True)
 """
-
-
-def eventually(check: Callable[[], bool], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds * host.SLOW
-    while not check():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.01)
 
 
 def gone(pid: int) -> bool:
@@ -86,8 +78,8 @@ def test_a_killed_owner_whose_children_live_on(box: Box, how: str) -> None:
         child = int(owner.word())
         owner.end()
         try:
-            eventually(lambda: gone(owner.pid))
-            eventually(lambda: not os.path.exists(f"{box.root}/containers/{owner.id}"))
+            until(lambda: gone(owner.pid))
+            until(lambda: not os.path.exists(f"{box.root}/containers/{owner.id}"))
             assert not gone(child)
         finally:
             os.kill(child, signal.SIGKILL)
@@ -111,7 +103,7 @@ def test_an_exec_in_another_container_dies_with_its_owner_whose_child_lives_on(b
         child = int(owner.stdout.readline())
         assert box("exec", container, "ps").stdout.count("sleep 777") >= 2
         owner.kill()
-        eventually(lambda: "sleep 777" not in box("exec", container, "ps").stdout)
+        until(lambda: "sleep 777" not in box("exec", container, "ps").stdout)
         assert not gone(child)
         os.kill(child, signal.SIGKILL)
     box("rm", "-f", container)
@@ -201,9 +193,9 @@ def test_the_locks_of_a_start_do_not_stay_with_a_child(box: Box) -> None:
 def test_execve_ends_the_session(box: Box) -> None:
     """The program that comes then has the owner's pid and knows of no session."""
     with Owner("os.execv('/bin/sleep', ['sleep', '1000'])\n") as owner:
-        eventually(lambda: gone(owner.pid))
+        until(lambda: gone(owner.pid))
         assert owner.process.poll() is None
-        eventually(lambda: not os.path.exists(f"{box.root}/containers/{owner.id}"))
+        until(lambda: not os.path.exists(f"{box.root}/containers/{owner.id}"))
 
 
 @pytest.mark.parametrize(
@@ -219,8 +211,8 @@ def test_execve_ends_the_session(box: Box) -> None:
 def test_an_end_without_close(box: Box, rest: str, code: int) -> None:
     with Owner(rest, stderr=subprocess.DEVNULL) as owner:
         assert owner.process.wait(30 * host.SLOW) == code
-        eventually(lambda: gone(owner.pid))
-        eventually(lambda: not os.path.exists(f"{box.root}/containers/{owner.id}"))
+        until(lambda: gone(owner.pid))
+        until(lambda: not os.path.exists(f"{box.root}/containers/{owner.id}"))
 
 
 def test_an_interrupt_ends_with_and_container(box: Box) -> None:
@@ -265,8 +257,8 @@ def test_one_that_was_never_started_is_nobody_s_once_its_owner_is_dead(box: Box)
         assert owner.word() == "made"
         assert "never" in box("ps", "-a").stdout
         owner.end()
-        eventually(lambda: gone(owner.pid))
-        eventually(lambda: box("ps", "-aq").stdout == "")
+        until(lambda: gone(owner.pid))
+        until(lambda: box("ps", "-aq").stdout == "")
 
 
 def test_detached_ones_outlive_their_engine(box: Box) -> None:

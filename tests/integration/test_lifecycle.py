@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from . import host
 from .conftest import Box, busybox_tar
+from .host import until
 
 pytestmark = pytest.mark.integration
 
@@ -25,13 +26,6 @@ def idle(box: Box) -> Iterator[str]:
     box("run", "-d", "--name", name, *IDLE)
     yield name
     box("rm", "-f", name)
-
-
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds * host.SLOW
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.02)
 
 
 def state(box: Box, name: str) -> dict[str, object]:

@@ -21,7 +21,8 @@ import dns.query
 import dns.rcode
 import pytest
 
-from .netd_place import NETD, Box, Place, until
+from .host import until
+from .netd_place import NETD, Box, Place
 
 pytestmark = pytest.mark.integration
 

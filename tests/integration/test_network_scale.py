@@ -15,8 +15,8 @@ import pytest
 
 from . import host
 from .conftest import Box
+from .host import until
 from .other_host import fetch
-from .test_lifecycle import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 SERVER = ["httpd", "-f", "-p", "80", "-h", "/etc"]

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from . import host
+from .host import until
 
 pytestmark = pytest.mark.integration
 
@@ -171,13 +172,6 @@ def setting(name: str, *files: str) -> str:
     raise AssertionError(f"no {files} in {groups()}")
 
 
-def await_true(test: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds * host.SLOW
-    while not test():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def runc_spec() -> str:
     words = subprocess.run(["runc", "-v"], capture_output=True, text=True).stdout.split()
     return words[words.index("spec:") + 1]
@@ -214,7 +208,7 @@ def test_status(ours: Runtime, bundle: MakeBundle) -> None:
     ours.ok("resume", "c")
     assert ours.state("c")["status"] == "running"
     ours.ok("kill", "c", "KILL")
-    await_true(lambda: ours.state("c")["status"] == "stopped")
+    until(lambda: ours.state("c")["status"] == "stopped")
     assert ours.state("c")["pid"] == 0
     ours.ok("delete", "c")
     assert ours.fails("state", "c") == "container does not exist: c"
@@ -381,7 +375,7 @@ def test_ps_is_runcs(ours: Runtime, runc: Runtime, bundle: MakeBundle) -> None:
     shown = []
     for runtime, name in ((ours, "o"), (runc, "r")):
         runtime.start(bundle(name, args=["sh", "-c", script]), "c")
-        await_true(lambda runtime=runtime: settled(runtime.ok("ps", "c")))  # type: ignore[misc]
+        until(lambda runtime=runtime: settled(runtime.ok("ps", "c")))  # type: ignore[misc]
         pids = sorted(json.loads(runtime.ok("ps", "--format=json", "c")))
         rows = [line.split(None, 7) for line in runtime.ok("ps", "c").splitlines()]
         assert sorted(int(row[1]) for row in rows[1:]) == pids
@@ -396,7 +390,7 @@ def test_ps_columns(ours: Runtime, bundle: MakeBundle) -> None:
     """What the host's ps says of the same processes."""
     ours.start(bundle(args=["sh", "-c", "exec sleep 1003"]), "c")
     pid = str(ours.state("c")["pid"])
-    await_true(lambda: b"1003" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    until(lambda: b"1003" in Path(f"/proc/{pid}/cmdline").read_bytes())
     columns = "pid,ppid,pgid,sid,uid,user,vsz,ni,nlwp,stat,stime,tty,comm,args"
     for words in (["-o", columns], [f"-o{columns}"], ["-eo", columns]):
         lines = ours.ok("ps", "c", *words).splitlines()
@@ -426,7 +420,7 @@ def test_ps_columns(ours: Runtime, bundle: MakeBundle) -> None:
 def test_ps_shows_no_control_characters(ours: Runtime, bundle: MakeBundle) -> None:
     args = ["sh", "-c", "sleep 1004; true", "a\nroot 1 1 0 00:00 ? 00:00:00 fake\x1b[2J"]
     ours.start(bundle(args=args), "c")
-    await_true(lambda: len(json.loads(ours.ok("ps", "-f", "json", "c"))) == 2)
+    until(lambda: len(json.loads(ours.ok("ps", "-f", "json", "c"))) == 2)
     lines = ours.ok("ps", "c").splitlines()
     assert len(lines) == 3
     assert "a?root 1 1 0 00:00 ? 00:00:00 fake?[2J" in lines[1]
@@ -434,7 +428,7 @@ def test_ps_shows_no_control_characters(ours: Runtime, bundle: MakeBundle) -> No
 
 def test_ps_of_a_stopped_container(ours: Runtime, bundle: MakeBundle) -> None:
     ours.start(bundle(args=["true"]), "c")
-    await_true(lambda: ours.state("c")["status"] == "stopped")
+    until(lambda: ours.state("c")["status"] == "stopped")
     assert ours.ok("ps", "-f", "json", "c") == "[]\n"
     assert len(ours.ok("ps", "c").splitlines()) == 1
 
@@ -470,7 +464,7 @@ def test_stats_are_runcs(ours: Runtime, runc: Runtime, bundle: MakeBundle) -> No
     for runtime, name in ((ours, "o"), (runc, "r")):
         runtime.start(bundle(name, args=["sh", "-c", work], resources=limits), "c")
         pid = runtime.state("c")["pid"]
-        await_true(lambda pid=pid: b"1005" in Path(f"/proc/{pid}/cmdline").read_bytes())  # type: ignore[misc]
+        until(lambda pid=pid: b"1005" in Path(f"/proc/{pid}/cmdline").read_bytes())  # type: ignore[misc]
         (line,) = runtime.ok("events", "--stats", "c").splitlines()
         events.append(json.loads(line))
     mine, theirs = events
@@ -522,7 +516,7 @@ def test_events_tell_of_memory(ours: Runtime, bundle: MakeBundle) -> None:
     ) as process:
         assert process.stdout
         # It watches once it has its event descriptor.
-        await_true(
+        until(
             lambda: any(
                 os.readlink(fd).startswith(("anon_inode:[eventfd]", "anon_inode:inotify"))
                 for fd in Path(f"/proc/{process.pid}/fd").glob("*")
@@ -607,7 +601,7 @@ def test_wrong_updates(ours: Runtime, bundle: MakeBundle, words: list[str]) -> N
 
 def test_update_and_pause_need_a_running_container(ours: Runtime, bundle: MakeBundle) -> None:
     ours.start(bundle(args=["true"]), "c")
-    await_true(lambda: ours.state("c")["status"] == "stopped")
+    until(lambda: ours.state("c")["status"] == "stopped")
     assert ours.fails("update", "--memory", "64m", "c") == "container not running: c"
     assert ours.fails("pause", "c").startswith("container not running")
     assert ours.fails("resume", "c").startswith("container not paused")
@@ -624,14 +618,14 @@ def test_pause(ours: Runtime, bundle: MakeBundle, base: Path) -> None:
     (path / "config.json").write_text(json.dumps(spec))
     ticks = shared / "ticks"
     ours.start(path, "c")
-    await_true(ticks.exists)
+    until(ticks.exists)
     ours.ok("pause", "c")
     before = ticks.stat().st_size
     time.sleep(0.3)
     assert ticks.stat().st_size == before
     assert ours.fails("pause", "c") == "container not running or created: c is paused"
     ours.ok("resume", "c")
-    await_true(lambda: ticks.stat().st_size > before)
+    until(lambda: ticks.stat().st_size > before)
     assert ours.fails("resume", "c") == "container not paused: c is running"
     ours.ok("pause", "c")
     ours.ok("delete", "--force", "c")

@@ -11,6 +11,7 @@ import pytest
 
 from . import host
 from .conftest import Box
+from .host import until
 
 pytestmark = pytest.mark.integration
 
@@ -20,8 +21,7 @@ COUNTING = "i=0; while true; do i=$((i+1)); echo $i >/n; mv /n /t; done"
 @pytest.fixture
 def busy(box: Box) -> Iterator[str]:
     box("run", "-d", "--name", "busy", "--init", "busybox", "sh", "-c", COUNTING)
-    while box("exec", "busy", "ls", "/t", check=False).returncode:
-        time.sleep(0.05)
+    until(lambda: not box("exec", "busy", "ls", "/t", check=False).returncode)
     yield "busy"
     box("rm", "-f", "busy", check=False)
 

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from . import host
 from .conftest import Box
+from .host import until
 
 pytestmark = pytest.mark.integration
 
@@ -24,13 +25,6 @@ FOREVER = ("busybox", "sh", "-c", "echo $$ >>/starts; sleep 100000")
 def name(box: Box) -> Iterator[str]:
     yield "again"
     box("rm", "-f", "again", check=False)
-
-
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds * host.SLOW
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.02)
 
 
 def look(box: Box, name: str) -> dict[str, object]:

@@ -12,7 +12,9 @@ import time
 
 import pytest
 
+from . import host
 from .conftest import Box
+from .host import until
 
 pytestmark = pytest.mark.integration
 
@@ -74,8 +76,8 @@ def test_a_shell_on_a_terminal(box: Box) -> None:
 def test_interrupt_reaches_the_program_not_the_client(box: Box) -> None:
     shell = Terminal(box, "run", "--rm", "-it", "busybox", "sh")
     shell.expect(b"# ")
-    shell.type(b"sleep 60\n")
-    time.sleep(0.3)
+    shell.type(b"sleep 60.01\n")
+    until(lambda: host.runs("sleep", "60.01"))
     shell.type(b"\x03")
     shell.type(b"echo after=$?\n")
     shell.expect(b"after=130")
@@ -92,7 +94,6 @@ def test_detach_and_attach(box: Box) -> None:
     assert shell.close() == 0
     assert "Up" in box("ps").stdout
     again = Terminal(box, "attach", "term")
-    time.sleep(0.2)
     again.type(b"echo value=$X\n")
     again.expect(b"value=kept")
     again.type(b"exit 0\n")
@@ -136,7 +137,7 @@ def test_vi_works(box: Box) -> None:
     shell.type(b"ihello from vi\x1b")
     time.sleep(0.3)  # or vi takes what follows the escape for a key's sequence
     shell.type(b":wq\r")
-    time.sleep(0.3)
+    until(lambda: not host.runs("vi", "/tmp/file"))  # it may read what is typed too early
     shell.type(b"cat /tmp/file\n")
     shell.expect(b"hello from vi\r\n")
     shell.type(b"exit\n")

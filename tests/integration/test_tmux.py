@@ -15,6 +15,7 @@ import pytest
 
 from . import host
 from .conftest import Box
+from .host import until
 
 pytestmark = pytest.mark.integration
 
@@ -204,13 +205,12 @@ def test_interrupt_and_suspend_are_the_containers(box: Box, screen: Screen) -> N
     screen.fastbox("run", "--rm", "-it", "busybox", "sh")
     screen.see("/ #")
     screen.say("sleep 600")
-    screen.see("sleep 600")
-    time.sleep(0.3)
+    until(lambda: host.runs("sleep", "600"))
     screen.keys("C-c")
     screen.say("echo after=$?")
     screen.see("after=130")
     screen.say("sleep 601")
-    time.sleep(0.3)
+    until(lambda: host.runs("sleep", "601"))
     screen.keys("C-z")
     screen.see("Stopped")
     screen.say("jobs")
@@ -221,8 +221,8 @@ def test_interrupt_and_suspend_are_the_containers(box: Box, screen: Screen) -> N
     screen.prompt()
     screen.clear()
     # Without a shell ^C is the first process's; under --init its child ends of it.
-    screen.fastbox("run", "--rm", "-it", "--init", "busybox", "sleep", "600")
-    time.sleep(1)
+    screen.fastbox("run", "--rm", "-it", "--init", "busybox", "sleep", "602")
+    until(lambda: host.runs("sleep", "602"))
     screen.keys("C-c")
     screen.prompt()
     screen.say("echo code=$?")

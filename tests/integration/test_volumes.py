@@ -9,7 +9,6 @@ import re
 import stat
 import subprocess
 import tarfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +19,10 @@ from fastbox.containers import mountpoints
 from fastbox.store.containers import ContainerStore
 from fastbox.types import Mount
 
-from . import host
+from .host import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from .conftest import Box
 
@@ -100,14 +99,6 @@ def volumes(box: Box) -> list[str]:
     return box("volume", "ls", "-q").stdout.split()
 
 
-def ended(done: Callable[[], bool]) -> None:
-    """A supervisor answers before it deletes what its container had."""
-    end = time.monotonic() + 10 * host.SLOW
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 # Named and anonymous
 
 
@@ -160,7 +151,7 @@ def test_the_last_of_several_that_remove_themselves(box: Box) -> None:
     assert len(volumes(box)) == 1
     box("kill", "two")
     box("wait", "two", check=False)
-    ended(lambda: not volumes(box))
+    until(lambda: not volumes(box))
 
 
 def test_a_start_that_fails_leaves_no_anonymous_volume(box: Box, full: str) -> None:
@@ -286,7 +277,7 @@ def test_copy_up_when_the_disk_is_full(box: Box, full: str, tmp_path: Path) -> N
         (small / "fill").unlink()
         assert "large" in box(*words, **place).stdout
         box("volume", "rm", "vol", **place)
-        ended(lambda: not os.listdir(small / "run/supervisors"))
+        until(lambda: not os.listdir(small / "run/supervisors"))
     finally:
         subprocess.run(["umount", "-l", small], check=True)
 
@@ -558,7 +549,7 @@ def test_api(box: Box) -> None:
             engine.volumes.get("api")
         with engine.run("busybox", ["sleep", "60"], volumes=["/anon"]) as container:
             assert len(engine.volumes.list()) == 1
-        ended(lambda: not engine.volumes.list())
+        until(lambda: not engine.volumes.list())
         engine.volumes.create()
         (info,) = engine.volumes.list(filters=["dangling=true"])
         assert info.anonymous

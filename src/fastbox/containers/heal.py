@@ -202,7 +202,9 @@ def _repair(
 
         networking.release(store, held.id, run)
     error = DIED if ended else f"{DIED}, and processes of the container can't be killed"
-    if record.remove or _orphan(run, record):
+    # The owner of a session that died before it had this one launched; its supervisor may live yet.
+    abandoned = record.session and view.live is None
+    if record.remove or abandoned or _orphan(run, record):
         discard(store, held, record)
     elif view.exit is None:
         started = view.live.started if view.live else ""
