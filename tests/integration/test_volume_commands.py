@@ -20,7 +20,8 @@ import fastbox
 from fastbox.store.volumes import VolumeStore
 
 from . import host
-from .test_volumes import data, ended, full, layer, load, no_volumes, volumes  # noqa: F401
+from .host import until
+from .test_volumes import data, full, layer, load, no_volumes, volumes  # noqa: F401
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,7 +264,7 @@ def place(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A store of its own, since what is killed leaves things until the next command."""
     run = Path(f"/run/fastbox-test-{os.getpid()}-volumes")
     yield {"FASTBOX_ROOT": str(tmp_path / "store"), "FASTBOX_RUN": str(run)}
-    ended(lambda: not host.supervisors(str(run)))
+    until(lambda: not host.supervisors(str(run)))
     shutil.rmtree(run, ignore_errors=True)
 
 
@@ -301,7 +302,7 @@ def test_kills_at_any_instant(box: Box, place: dict[str, str], words: tuple[str,
         time.sleep(chance.random() * usual * 1.2)
         child.send_signal(signal.SIGKILL)
         child.wait()
-        ended(lambda: not host.supervisors(place["FASTBOX_RUN"]))
+        until(lambda: not host.supervisors(place["FASTBOX_RUN"]))
         for name in box("volume", "ls", "-q", **place).stdout.split():
             box("volume", "inspect", name, **place)
             assert set(os.listdir(top / name)) >= {"_data", "record.json"}
@@ -311,7 +312,7 @@ def test_kills_at_any_instant(box: Box, place: dict[str, str], words: tuple[str,
         for container in box("ps", "-aq", **place).stdout.split():
             box("rm", "-fv", container, **place)
         box("volume", "prune", "-af", **place)
-        ended(lambda: not host.supervisors(place["FASTBOX_RUN"]))
+        until(lambda: not host.supervisors(place["FASTBOX_RUN"]))
         assert os.listdir(top) == []
         box("image", "prune", "-f", **place)
         assert os.listdir(Path(place["FASTBOX_ROOT"]) / "tmp") == []

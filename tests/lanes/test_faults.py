@@ -232,7 +232,8 @@ def supervisor(box: Box, tmp_path: Path, request: pytest.FixtureRequest) -> Iter
 def sweep(supervisor: Supervisor, code: int) -> list[Outcome]:
     """One start for each call of a start."""
     supervisor.launch(0)
-    usual = supervisor.launch(10**6)
+    # How often it waits, and so how many calls it makes, is the scheduler's.
+    usual = min((supervisor.launch(10**6) for _ in range(3)), key=lambda each: len(each.calls))
     time.sleep(0.1)  # it has yet to see that the conversations are over
     before = supervisor.holds()
     assert usual.error is None
