@@ -15,8 +15,9 @@ import pytest
 
 from . import host
 from .conftest import Box, busybox_tar
+from .host import until
 from .other_host import NGINX, OtherHost, fetch, image_of, ip
-from .test_lifecycle import IDLE, until
+from .test_lifecycle import IDLE
 
 pytestmark = pytest.mark.integration
 

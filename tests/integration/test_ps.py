@@ -10,7 +10,8 @@ import pytest
 import fastbox
 
 from .conftest import Box
-from .test_lifecycle import IDLE, until
+from .host import until
+from .test_lifecycle import IDLE
 
 pytestmark = pytest.mark.integration
 
