@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_a_killed_client_leaves_all_or_nothing(
     for _ in range(rounds):
         client = start(box, "run", *flags, *words)
         kill_after(client, chance.random() * whole)
-        for container in json.loads(box("inspect", *ids).stdout) if (ids := listed(box)) else ():
+        for container in inspected(box):
             status = container["State"]["Status"]
             assert status in ("created", "running", "exited"), container["State"]
             if status == "running" and container["State"]["Pid"]:
@@ -100,8 +101,17 @@ def test_a_killed_client_leaves_all_or_nothing(
     heal(box)
 
 
-def listed(box: Box) -> list[str]:
-    return box("ps", "-aq", "--no-trunc").stdout.split()
+def inspected(box: Box) -> list[dict[str, Any]]:
+    """All that are there, without those of --rm that end between the two looks."""
+    ids = box("ps", "-aq", "--no-trunc").stdout.split()
+    if not ids:
+        return []
+    done = box("inspect", *ids, check=False)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    missing = [line for line in done.stderr.splitlines() if not line.startswith("hint: ")]
+    assert all("no such container" in line for line in missing), done.stderr
+    assert len(found) + len(missing) == len(ids)
+    return found
 
 
 @ROUNDS
