@@ -26,7 +26,7 @@ CACHE = Path(__file__).resolve().parents[2] / "build" / "test-cache"
 PROGRESS = re.compile(r"(layer|[0-9a-f]{12}): (complete|exists), ")
 
 
-_STARTED: list[subprocess.Popen[bytes]] = []
+_started: list[subprocess.Popen[bytes]] = []  # by this test, and by fixtures that last longer
 
 
 class Box:
@@ -63,7 +63,7 @@ class Box:
     def start(self, *words: str, **options: object) -> subprocess.Popen[bytes]:
         """Begin a command; the test waits for it, or it ends with the test."""
         process = subprocess.Popen([self.program, *words], env=self.environ, **options)  # type: ignore[call-overload]
-        _STARTED.append(process)
+        _started.append(process)
         return process  # type: ignore[no-any-return]
 
     def fails(self, *words: str, code: int = 125, stdin: bytes | None = None) -> str:
@@ -107,9 +107,9 @@ def no_other_bridges() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def started_end() -> Iterator[None]:
     """What a test that failed had begun fails none of the next."""
-    before = len(_STARTED)  # of fixtures that last longer
+    before = len(_started)
     yield
-    for process in _STARTED[before:]:
+    for process in _started[before:]:
         if process.returncode is None:
             process.kill()
             process.wait()
@@ -117,7 +117,7 @@ def started_end() -> Iterator[None]:
             if stream:
                 with contextlib.suppress(OSError):
                     stream.close()
-    del _STARTED[before:]
+    del _started[before:]
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ look again, then delete.
 Nothing is swept while somebody adds content (`lease.hold`), nor when a record is damaged, since
 what it names can't be known. Containers are recorded without a lease, so the second look may find
 that one needs what was moved: it is put back, if need be by whoever comes after a sweeper's death.
+One that is recorded after that look finds that its layers are gone, and is not made.
 """
 
 from __future__ import annotations
