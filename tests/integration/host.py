@@ -115,7 +115,7 @@ def snapshot(root: str, run: str) -> dict[str, object]:
     }
 
 
-def until(condition: Callable[[], T], seconds: float = 20.0) -> T:
+def until(condition: Callable[[], T], seconds: float = 10.0) -> T:
     """Wait for what must come; what it was when it came."""
     end = time.monotonic() + seconds * SLOW
     while not (found := condition()):

@@ -10,12 +10,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import fastbox
 
-from .host import until
+from . import host
+
+until = partial(host.until, seconds=20.0)
 
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,11 @@ from fastbox import _native, _net
 from fastbox.runtime.supervisor import Conversation
 
 from . import host
-from .host import until
 
 if TYPE_CHECKING:
     from .conftest import Box
+
+until = partial(host.until, seconds=20.0)
 
 CLONE_NEWNET = 0x40000000
 BRIDGE = "fb-test"

@@ -206,7 +206,7 @@ def test_whoever_dies_lets_the_container_go_on(box: Box, forget: list[str]) -> N
     forget.append("left")
     loop = f"dd if=/dev/urandom of=/big bs=1M count=48 2>/dev/null; {COUNTING}"
     box("run", "-d", "--name", "left", "busybox", "/bin/sh", "-c", loop)
-    until(lambda: not box("exec", "left", "ls", "/t", check=False).returncode)
+    until(lambda: not box("exec", "left", "ls", "/t", check=False).returncode, 20.0)
     images = box("images", "-q").stdout
     for wait in (0.05, 0.1, 0.15, 0.2, 0.3):
         commit = box.start("commit", "left", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -62,7 +62,7 @@ def engine(tmp_path: Path, rootfs: str) -> Iterator[fastbox.Engine]:
         for info in engine.containers.list(all=True):
             engine.containers.remove(info.id, force=True)
     # A supervisor answers first and releases then.
-    until(lambda: remains() == before)
+    until(lambda: remains() == before, 5.0)
     assert list((tmp_path / "store/containers").iterdir()) == []
 
 

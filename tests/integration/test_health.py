@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
+from . import host
 from .conftest import Box
-from .host import until
+
+until = partial(host.until, seconds=20.0)
 
 pytestmark = pytest.mark.integration
 

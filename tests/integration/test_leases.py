@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +16,11 @@ import pytest
 import fastbox
 
 from . import host
-from .host import until
 
 if TYPE_CHECKING:
     from .conftest import Box
+
+until = partial(host.until, seconds=5.0)
 
 pytestmark = pytest.mark.integration
 

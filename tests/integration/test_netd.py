@@ -21,8 +21,7 @@ import dns.query
 import dns.rcode
 import pytest
 
-from .host import until
-from .netd_place import NETD, Box, Place
+from .netd_place import NETD, Box, Place, until
 
 pytestmark = pytest.mark.integration
 

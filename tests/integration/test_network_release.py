@@ -16,8 +16,7 @@ import pytest
 from fastbox import _net
 
 from . import netlinks
-from .host import until
-from .netlinks import SERVE, SLEEP, Nets, elements, get, pid_of, run
+from .netlinks import SERVE, SLEEP, Nets, elements, get, pid_of, run, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("network_host")]
 published = pytest.mark.skipif(netlinks.NFT is None, reason="nothing is published here")

@@ -8,13 +8,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from . import host
 from .conftest import Box
-from .host import until
+
+until = partial(host.until, seconds=20.0)
 
 pytestmark = pytest.mark.integration
 
@@ -216,7 +218,7 @@ def test_the_supervisors_death(box: Box, name: str, waits: bool) -> None:
         until(lambda: state(box, name)["Status"] == "restarting")
     [pid] = host.supervisors(box.run_root)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: state(box, name)["Status"] == "exited", 5)
+    until(lambda: state(box, name)["Status"] == "exited", seconds=5)
     assert state(box, name)["ExitCode"] == (5 if waits else 137)
     assert int(str(look(box, name)["RestartCount"])) >= (5 if waits else 0)
 

@@ -36,7 +36,7 @@ def check(box: Box) -> None:
 def container(box: Box) -> Iterator[str]:
     """One that runs, and has changed what its image brought."""
     name = box("run", "-d", "busybox", "sh", "-c", f"{CHANGES}; touch /done; {IDLE}").stdout.strip()
-    until(lambda: not box("exec", name, "ls", "/done", check=False).returncode)
+    until(lambda: not box("exec", name, "ls", "/done", check=False).returncode, 20.0)
     yield name
     box("rm", "-f", name)
     host.quiet(box.run_root)

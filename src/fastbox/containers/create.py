@@ -159,9 +159,10 @@ def _check_layers(root: Root, options: RunOptions, image: ImageConfig) -> None:
     Raises:
         ImageNotFound: They were removed meanwhile.
     """
-    mounted = [mount for mount in options.mounts if mount.kind == "image"]
-    tops = [(options.image, image.layers), *((mount.source, mount.layers) for mount in mounted)]
-    for name, layers in tops:
+    needed = [(each.source, each.layers) for each in options.mounts if each.kind == "image"]
+    if image.id:  # else a directory of the host's
+        needed.append((options.image, image.layers))
+    for name, layers in needed:
         if not layers or os.path.exists(layers[0]):
             continue
         from fastbox.store.lease import hold
