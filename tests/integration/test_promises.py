@@ -378,7 +378,7 @@ def read(path: Path) -> bytes:
 def test_the_supervisors_program_cannot_be_written(box: Box) -> None:
     """Not while it runs, and not afterwards through a descriptor that was opened meanwhile."""
     name = box("run", "-d", "--rm", "busybox", *IDLE).stdout.strip()
-    (pid,) = host.supervisors(box.run_root)
+    pid = host.supervisor(box.run_root)
     with pytest.raises(OSError, match=r"\[Errno (26|30)\]"):  # ETXTBSY, EROFS
         os.open(f"/proc/{pid}/exe", os.O_WRONLY)
     held = os.open(f"/proc/{pid}/exe", os.O_PATH)
@@ -398,7 +398,7 @@ def test_a_sealed_copy_where_the_kernel_has_no_detached_mounts(box: Box) -> None
     name = subprocess.run(
         words, env=box.environ, capture_output=True, text=True, check=True, timeout=20
     ).stdout.strip()
-    (pid,) = host.supervisors(box.run_root)
+    pid = host.supervisor(box.run_root)
     assert os.readlink(f"/proc/{pid}/exe").startswith("/memfd:fastbox ")
     held = os.open(f"/proc/{pid}/exe", os.O_PATH)
     assert box("exec", name, "echo", "works").stdout == "works\n"
@@ -513,7 +513,7 @@ def resident(pid: int) -> int:
 
 def test_a_flood_of_output_stays_small(box: Box) -> None:
     box("run", "-d", "--name", "flood", *FLOOD)
-    (pid,) = host.supervisors(box.run_root)
+    pid = host.supervisor(box.run_root)
     most, end = 0, time.monotonic() + 1.5
     while time.monotonic() < end:
         most = max(most, resident(pid))
@@ -531,7 +531,7 @@ def test_a_client_that_does_not_read_bounds_the_output(box: Box) -> None:
     client.stdout.read(1)
     client.send_signal(signal.SIGSTOP)
     time.sleep(0.5)
-    (pid,) = host.supervisors(box.run_root)
+    pid = host.supervisor(box.run_root)
     log = next(Path(box.root).glob("containers/*/*-json.log"))
     first = log.stat().st_size
     time.sleep(0.5)
